@@ -1,0 +1,52 @@
+# fgscore: `make help` lists what there is. Every target sets up .venv by itself; PYTHON= picks the interpreter.
+PYTHON ?= python3
+VENV   ?= .venv
+DATASET ?= demo
+ARGS   ?=
+
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint extract score probe clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo '  DATASET=cars picks the data set, ARGS="..." is passed through: make extract DATASET=cars ARGS="--limit 5"'
+
+setup: $(READY) ## Make .venv with everything fgscore needs
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fgscore needs Python 3.11 or later: make PYTHON=python3.12 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[extract,dev]'
+	@touch $@
+
+demo: $(READY) ## Run the main job on the drawn data set: offline, a few minutes
+	$(BIN)/fgscore demo $(ARGS)
+
+test: lint ## Lint, then all tests
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: $(READY) ## ruff, mypy, the arrows between modules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+extract: $(READY) ## Regions and embeddings of DATASET into the store
+	$(BIN)/fgscore extract $(DATASET) $(ARGS)
+
+score: $(READY) ## Score DATASET from the store
+	$(BIN)/fgscore score $(DATASET) $(ARGS)
+
+probe: $(READY) ## Probe DATASET from the store
+	$(BIN)/fgscore probe $(DATASET) $(ARGS)
+
+clean: ## Remove .venv and caches of tools; data/ is left alone
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,73 @@
+"""Cut a region out of its image and bring it to the shape an encoder wants: numpy and Pillow, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+Fit = Literal["crop", "pad", "squash"]
+Outside = Literal["black", "mean", "blur", "keep"]
+BLUR_SHARE = 0.1  # of the longer side of the cut
+
+
+def grow(box: Sequence[int] | np.ndarray, margin: float, width: int, height: int) -> tuple[int, int, int, int]:
+    """``box`` (x0, y0, x1, y1) with ``margin`` times its own sides added on each side, within the image."""
+    x0, y0, x1, y1 = (int(v) for v in box)
+    dx, dy = round(margin * (x1 - x0)), round(margin * (y1 - y0))
+    return max(0, x0 - dx), max(0, y0 - dy), min(width, x1 + dx), min(height, y1 + dy)
+
+
+def cut(
+    image: np.ndarray,
+    box: Sequence[int] | np.ndarray,
+    mask: np.ndarray | None,
+    outside: Outside,
+    margin: float,
+    mean_rgb: Sequence[int],
+) -> np.ndarray:
+    """The region as (h, w, 3) uint8: its box with a margin; pixels outside ``mask`` as ``outside`` says.
+
+    ``mask`` (H', W') bool covers the whole image, perhaps at a lower resolution: a pixel takes the nearest value.
+    """
+    height, width = image.shape[:2]
+    x0, y0, x1, y1 = grow(box, margin, width, height)
+    region = image[y0:y1, x0:x1]
+    if mask is None or outside == "keep":
+        return region
+    rows = ((np.arange(y0, y1) + 0.5) * (mask.shape[0] / height)).astype(int)
+    columns = ((np.arange(x0, x1) + 0.5) * (mask.shape[1] / width)).astype(int)
+    return np.where(mask[np.ix_(rows, columns)][..., None], region, _backdrop(region, outside, mean_rgb))
+
+
+def _backdrop(region: np.ndarray, outside: Outside, mean_rgb: Sequence[int]) -> np.ndarray:
+    if outside == "blur":
+        from PIL import Image, ImageFilter
+
+        radius = BLUR_SHARE * max(region.shape[:2])
+        return np.asarray(Image.fromarray(region).filter(ImageFilter.GaussianBlur(radius)))
+    colour = (0, 0, 0) if outside == "black" else mean_rgb
+    return np.array(colour, np.uint8)
+
+
+def shape_to(region: np.ndarray, fit: Fit, size: int, mean_rgb: Sequence[int]) -> np.ndarray:
+    """Prepare ``region`` for a processor that resizes the shorter edge to ``size`` and cuts the centre.
+
+    ``crop`` leaves it so, and loses the ends of long regions; ``pad`` makes it square with the mean colour around;
+    ``squash`` resizes it to (size, size), whatever its aspect.
+    """
+    height, width = region.shape[:2]
+    if fit == "squash":
+        from PIL import Image
+
+        picture = Image.fromarray(np.ascontiguousarray(region))
+        return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC))
+    if fit == "crop" or height == width:
+        return region
+    side = max(height, width)
+    square = np.empty((side, side, 3), np.uint8)
+    square[:] = mean_rgb
+    y, x = (side - height) // 2, (side - width) // 2
+    square[y : y + height, x : x + width] = region
+    return square

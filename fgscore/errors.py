@@ -1,0 +1,81 @@
+"""The errors a user can meet.
+
+Every message is one line that says what was wanted, what was found and what to do next. ``exit_code`` is what the
+command line returns: 2 where the call is at fault, 1 where the data or the store is.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class FgscoreError(Exception):
+    """Base of every error that fgscore raises on purpose; its text is meant for the person at the terminal."""
+
+    exit_code = 1
+
+
+class UsageError(FgscoreError):
+    """The call is wrong: an option, a name or a parameter."""
+
+    exit_code = 2
+
+
+class UnknownName(UsageError):
+    """A data set, generator, encoder, scorer, target or head of that name does not exist."""
+
+
+class BadParameter(UsageError):
+    """A component was given a parameter it does not have, or a value it cannot take."""
+
+
+class MissingExtra(UsageError):
+    """A package of an optional extra is not installed."""
+
+
+class DataError(FgscoreError):
+    """The user's data are not what was asked for: photos missing, list files cut, no test images."""
+
+
+class MissingWeights(DataError):
+    """Model weights are neither on disk nor in the local hub cache."""
+
+
+class BadImage(DataError):
+    """One image cannot be used. The run goes on without it; the text is the reason kept in the artefact."""
+
+
+class StoreError(DataError):
+    """A file of the store is damaged, malformed or not of the schema this version reads."""
+
+
+class StaleParent(StoreError):
+    """A shard was made from a parent that has changed since."""
+
+
+class NothingCached(DataError):
+    """No artefact in the cache matches what was asked for."""
+
+
+LISTED = {"data set": "datasets", "region generator": "regions", "encoder": "encoders", "scorer": "scorers"}
+
+
+def guess(name: str, known: Iterable[str]) -> str:
+    """ "did you mean 'x'?" where a known name is near, else the list of known names."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}."
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> UnknownName:
+    """The error for ``name`` not among ``known``, with the nearest spelling and the command that lists them."""
+    see = f" See `fgscore list {LISTED[what]}`." if what in LISTED else ""
+    return UnknownName(f"no {what} named {name!r}; {guess(name, known)}{see}")
+
+
+def missing_extra(package: str, feature: str, extra: str = "extract") -> MissingExtra:
+    """The error for an import that failed because the extra is not installed."""
+    return MissingExtra(
+        f"{feature} needs the package {package!r}, which is not installed; run: pip install 'fgscore[{extra}]'"
+    )

@@ -1,0 +1,98 @@
+"""List, check and hash the photos of a data set: the index, parent of everything else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fgscore import datasets, plugins, specs
+from fgscore.errors import DataError, StoreError
+from fgscore.pipeline.progress import Progress, Summary, silent
+from fgscore.store import index as index_store
+from fgscore.store.manifest import Artefact
+from fgscore.store.match import Store, dataset_key
+from fgscore.store.paths import check_name
+from fgscore.types import ImageIndex
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """An index in the store, and where its photos lie on this machine."""
+
+    artefact: Artefact
+    index: ImageIndex
+    root: Path
+    summary: Summary
+
+
+def defaults(dataset: str) -> datasets.Defaults:
+    """The components that a data set asks for where nothing else is named."""
+    module = plugins.module("data set", specs.parse(dataset).name)
+    return getattr(module, "DEFAULTS", datasets.Defaults())
+
+
+def make_index(
+    store: Store,
+    dataset: str,
+    *,
+    root: Path | None = None,
+    partial: bool = False,
+    limit: int | None = None,
+    progress: Progress = silent,
+) -> Indexed:
+    """Index the photos under ``root``, or under the data folder's own place for this data set.
+
+    ``limit`` takes the first so many of each class and split. An index that exists already keeps its order and its
+    shards; new photos follow. Raises :class:`DataError` where photos are missing and ``partial`` does not allow it,
+    or where the cache holds an index of altogether different photos under the same name.
+    """
+    bound = plugins.bind("data set", dataset)
+    key = check_name(str(dataset_key(dataset)), "the name of a data set")
+    root = root or store.layout.raw(key)
+    if hasattr(bound.module, "prepare"):
+        bound.module.prepare(root, lambda done, total: progress(f"{key}: draw", done, total))
+    listing, notes = datasets.present(bound.module.load(root, **bound.params), partial)
+    listing = datasets.limited(listing, limit)
+    recipe = index_store.recipe(bound.canonical, bound.params, bound.version, limit)
+    artefact = store.find("index", key, recipe.digest)
+    earlier = _earlier(store, artefact)
+    index = datasets.build_index(
+        key,
+        listing,
+        notes,
+        lambda ids: index_store.assign_shards(ids, earlier),
+        lambda done, total: progress(f"{key}: index", done, total),
+    )
+    if earlier is not None and not set(earlier.image_ids.tolist()) & set(index.image_ids.tolist()):
+        raise DataError(
+            f"the cache knows {key!r} as {len(earlier)} other photos, such as {earlier.image_ids[0]}; index these "
+            f"under a name of their own: --dataset \"folder(name='mine')\""
+        )
+    unchanged = artefact is not None and earlier is not None and _same(earlier, index)
+    if artefact is None or not unchanged:
+        artefact = index_store.write(store.layout, index, recipe)
+    summary = Summary(artefact.label, "index", int(not unchanged), int(unchanged), len(index))
+    return Indexed(artefact, index, listing.root, summary)
+
+
+def _earlier(store: Store, artefact: Artefact | None) -> ImageIndex | None:
+    """The index made before; a damaged one is made anew."""
+    if artefact is None:
+        return None
+    try:
+        return index_store.read(artefact)
+    except StoreError:
+        return None
+
+
+def _same(a: ImageIndex, b: ImageIndex) -> bool:
+    return (
+        a.images_digest() == b.images_digest()
+        and a.labels_digest() == b.labels_digest()
+        and np.array_equal(a.paths, b.paths)
+        and np.array_equal(a.shard, b.shard)
+        and np.array_equal(a.boxes_xyxy, b.boxes_xyxy, equal_nan=True)
+        and dict(a.notes) == dict(b.notes)
+    )

@@ -1,0 +1,71 @@
+"""What a long call reports while it runs, and what it says at the end."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any
+
+# (label, done, total): called often; the command line draws bars from it
+Progress = Callable[[str, int, int], None]
+
+
+def silent(label: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
+@dataclass
+class Summary:
+    """What became of one artefact: shards ``computed`` now and ``reused`` from before, ``failures`` of images."""
+
+    label: str
+    kind: str
+    computed: int = 0
+    reused: int = 0
+    images: int = 0
+    regions: int = 0
+    failures: list[dict[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return {**vars(self), "seconds": round(self.seconds, 3)}
+
+
+class Clock:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    def seconds(self) -> float:
+        """Elapsed seconds."""
+        return time.perf_counter() - self._start
+
+
+def provenance(seconds: float, images: int, **facts: Any) -> dict[str, Any]:
+    """How a shard was made: library versions, device and what else is given, timings. No path, host or secret."""
+    return {
+        "versions": dict(_versions()),
+        "seconds": round(seconds, 4),
+        "images_per_second": round(images / seconds, 3) if seconds > 0 else None,
+        **facts,
+    }
+
+
+PACKAGES = ("fgscore", "numpy", "h5py", "pillow", "torch", "torchvision", "transformers", "segment-anything")
+_cache: dict[str, str] = {}
+
+
+def _versions() -> Mapping[str, str]:
+    if not _cache:
+        _cache["python"] = platform.python_version()
+        for package in PACKAGES:
+            try:
+                _cache[package] = metadata.version(package)
+            except metadata.PackageNotFoundError:
+                continue
+    return _cache

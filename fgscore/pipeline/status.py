@@ -1,0 +1,65 @@
+"""What the cache holds, read from JSON alone: shards done of planned, failures, bytes, seconds, the next command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fgscore.errors import StoreError
+from fgscore.store import manifest, schema
+from fgscore.store.match import Store
+
+
+def status(store: Store, dataset: str | None = None) -> list[dict[str, Any]]:
+    """One row an artefact, in the order in which they are made."""
+    rows = []
+    for kind in schema.KINDS:
+        for path in sorted(store.layout.cache.glob(f"{dataset or '*'}/{kind}/*/{manifest.PLAN}")):
+            try:
+                rows.append(_row(manifest.load(path.parent)))
+            except StoreError as error:
+                rows.append(
+                    {"dataset": path.parts[-4], "kind": kind, "artefact": path.parent.name, "next": f"damaged: {error}"}
+                )
+    return sorted(rows, key=lambda row: row["dataset"])
+
+
+def _row(artefact: manifest.Artefact) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "dataset": artefact.dataset,
+        "kind": artefact.recipe.kind,
+        "artefact": artefact.path.name,
+        "component": artefact.recipe.component,
+    }
+    if artefact.recipe.kind == "index":
+        content = artefact.manifest()
+        counts = content["counts"] if content else {}
+        size = content["file_bytes"] if content else 0
+        return {
+            **row,
+            "images": counts.get("images"),
+            "bytes": size,
+            "next": f"fgscore extract {artefact.dataset}" if content else f"fgscore index {artefact.dataset}",
+        }
+    sidecars = [s for n in artefact.shard_sizes if (s := artefact.sidecar(n))]
+    done, total = len(sidecars), len(artefact.shard_sizes)
+    row |= {
+        "shards": f"{done} of {total}",
+        "images": sum(s["counts"].get("images", 0) for s in sidecars),
+        "regions": sum(s["counts"].get("regions", 0) for s in sidecars),
+        "failed": sum(len(s["failures"]) for s in sidecars),
+        "bytes": sum(s["file_bytes"] for s in sidecars),
+        "seconds": round(sum(s["provenance"].get("seconds", 0) for s in sidecars), 2),
+    }
+    return {**row, "next": _next(artefact, done < total)}
+
+
+def _next(artefact: manifest.Artefact, unfinished: bool) -> str:
+    kind, component = artefact.recipe.kind, artefact.recipe.component
+    if kind == "scores":
+        return f'fgscore {"score" if unfinished else "probe"} {artefact.dataset} --scorer "{component}"'
+    if kind == "features":
+        return f'fgscore aggregate {artefact.dataset} --pool "{component}"' if unfinished else "fgscore probe"
+    if unfinished:
+        option = {"regions": "regions"}.get(kind, "encoder")
+        return f'fgscore extract {artefact.dataset} --{option} "{component}"'
+    return f"fgscore score {artefact.dataset}"

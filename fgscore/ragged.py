@@ -1,0 +1,84 @@
+"""Everything that knows about offsets: N segments of a flat array, segment i being ``offsets[i]:offsets[i + 1]``.
+
+Segments may be empty. Public functions check; arrays are never changed in place.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def lengths(offsets: np.ndarray) -> np.ndarray:
+    """(N,) int64: the length of each segment."""
+    return np.diff(offsets)
+
+
+def segment_ids(offsets: np.ndarray) -> np.ndarray:
+    """(R,) int64: the segment of each element."""
+    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+
+def from_lengths(lengths: np.ndarray) -> np.ndarray:
+    """(N+1,) int64 offsets of segments of the given lengths (N,)."""
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+
+
+def take(offsets: np.ndarray, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keep some segments: ``keep`` (K,) integer positions. Returns (elements, new offsets): the flat positions of the
+    kept segments in their new order, (R',) int64, and (K+1,) int64."""
+    sizes = np.diff(offsets)[keep]
+    new = from_lengths(sizes)
+    within = np.arange(new[-1]) - np.repeat(new[:-1], sizes)
+    return np.repeat(offsets[:-1][keep], sizes) + within, new
+
+
+def rank(scores: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """(R,) int64: position of each element within its segment by falling score, ties by position."""
+    _check(scores, offsets)
+    ids = segment_ids(offsets)
+    order = np.lexsort((-scores, ids))  # stable, so that ties keep their position
+    ranks = np.empty(len(scores), np.int64)
+    ranks[order] = np.arange(len(scores)) - offsets[:-1][ids]
+    return ranks
+
+
+def topk(scores: np.ndarray, offsets: np.ndarray, k: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """The ``k`` best of each segment (all with None). Returns (elements, new offsets) as :func:`take`, best first."""
+    if k is not None and k < 1:
+        raise ValueError(f"k: expected at least 1, found {k}")
+    ranks = rank(scores, offsets)
+    ids = segment_ids(offsets)
+    kept = np.flatnonzero(ranks < (len(scores) if k is None else k))
+    kept = kept[np.lexsort((ranks[kept], ids[kept]))]
+    return kept, from_lengths(np.bincount(ids[kept], minlength=len(offsets) - 1))
+
+
+def softmax(scores: np.ndarray, offsets: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """(R,) float32: softmax of scores / temperature within each segment; computed in float64."""
+    _check(scores, offsets)
+    ids = segment_ids(offsets)
+    z = scores.astype(np.float64) / temperature
+    largest = np.full(len(offsets) - 1, -np.inf)
+    np.maximum.at(largest, ids, z)
+    e = np.exp(z - largest[ids])
+    return (e / np.bincount(ids, e, minlength=len(offsets) - 1)[ids]).astype(np.float32)
+
+
+def weighted_sum(values: np.ndarray, weights: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """(N, d) float32: the sum of weights * values over each segment; zero for an empty one.
+
+    ``values`` (R, d), ``weights`` (R,).
+    """
+    _check(weights, offsets)
+    out = np.zeros((len(offsets) - 1, values.shape[1]), np.float32)
+    filled = np.diff(offsets) > 0
+    if filled.any():
+        weighted = values * weights[:, None].astype(np.float32)
+        # empty segments would make reduceat return the next element: only the starts of the others are passed
+        out[filled] = np.add.reduceat(weighted, offsets[:-1][filled], axis=0)
+    return out
+
+
+def _check(values: np.ndarray, offsets: np.ndarray) -> None:
+    if len(offsets) < 1 or offsets[0] != 0 or offsets[-1] != len(values):
+        raise ValueError(f"offsets: expected 0 to {len(values)}, found {offsets[:1]} to {offsets[-1:]}")

@@ -1,0 +1,162 @@
+"""Masks of Segment Anything's automatic mask generator (section 3.2.1).
+
+The image is reduced to ``max_side`` first (SAM works at 1,024 pixels inside; full-size masks would only cost memory),
+never enlarged. Masks are kept at that size, boxes in the frame of the original image.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fgscore.errors import BadParameter, MissingWeights, missing_extra
+from fgscore.regions import Generator, Proposals, check_area
+from fgscore.types import Runtime, file_sha256
+
+VERSION = 1
+NEEDS = ("torch", "torchvision", "segment_anything", "PIL")
+MASKS = True
+CHECKPOINTS = {
+    "vit_b": "sam_vit_b_01ec64.pth",
+    "vit_l": "sam_vit_l_0b3195.pth",
+    "vit_h": "sam_vit_h_4b8939.pth",
+}
+ENCODER_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
+
+
+def load(
+    runtime: Runtime,
+    /,
+    *,
+    checkpoint: str = "vit_b",
+    n: int = 32,
+    area_min: float = 0.02,
+    area_max: float = 0.5,
+    max_side: int | None = 1024,
+    points_per_side: int = 32,
+    pred_iou_thresh: float = 0.88,
+    stability_score_thresh: float = 0.95,
+    stability_score_offset: float = 1.0,
+    box_nms_thresh: float = 0.7,
+    crop_n_layers: int = 0,
+    crop_nms_thresh: float = 0.7,
+    crop_overlap_ratio: float = 512 / 1500,
+    crop_n_points_downscale_factor: int = 1,
+    min_mask_region_area: int = 0,
+) -> Generator:
+    """A generator of masks by ``segment_anything.SamAutomaticMaskGenerator``, whose parameters keep their names.
+
+    ``checkpoint`` is vit_b, vit_l, vit_h, 'demo', or the path of a ``.pth`` state dict.
+    Raises :class:`MissingWeights` where the checkpoint is not on disk, :class:`MissingExtra` without the package.
+    """
+    check_area(area_min, area_max, n)
+    if max_side is not None and max_side < 1:
+        raise BadParameter(f"expected max_side of at least 1 or None, found {max_side}")
+    try:
+        from segment_anything import SamAutomaticMaskGenerator
+    except ImportError as error:
+        raise missing_extra(error.name or "segment-anything", "the region generator 'sam'") from error
+    generator = SamAutomaticMaskGenerator(
+        _load_model(runtime, checkpoint),
+        points_per_side=points_per_side,
+        pred_iou_thresh=pred_iou_thresh,
+        stability_score_thresh=stability_score_thresh,
+        stability_score_offset=stability_score_offset,
+        box_nms_thresh=box_nms_thresh,
+        crop_n_layers=crop_n_layers,
+        crop_nms_thresh=crop_nms_thresh,
+        crop_overlap_ratio=crop_overlap_ratio,
+        crop_n_points_downscale_factor=crop_n_points_downscale_factor,
+        min_mask_region_area=min_mask_region_area,
+        output_mode="uncompressed_rle",
+    )
+
+    def generate(image: np.ndarray, image_id: str) -> Proposals:
+        reduced = reduce(image, max_side)
+        return proposals(generator.generate(reduced), reduced.shape[:2], image.shape[:2])
+
+    return generate
+
+
+def resolve(params: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint's path is stored as its file name: the weights' hash says the rest."""
+    checkpoint = str(params["checkpoint"])
+    known = checkpoint in CHECKPOINTS or checkpoint == "demo"
+    return {**params, "checkpoint": checkpoint if known else Path(checkpoint).name}
+
+
+def weights(runtime: Runtime, params: dict[str, Any]) -> str:
+    """SHA-256 of the checkpoint file; raises :class:`MissingWeights` where there is none."""
+    return file_sha256(checkpoint_path(runtime, str(params["checkpoint"])))
+
+
+def checkpoint_path(runtime: Runtime, checkpoint: str) -> Path:
+    """Where the checkpoint lies: a name is looked for in the folder of models, anything else is a path."""
+    if checkpoint == "demo":
+        from fgscore import demo
+
+        return demo.sam_folder() / "model.safetensors"
+    if checkpoint in CHECKPOINTS:
+        path = runtime.models / CHECKPOINTS[checkpoint]
+        way_out = f"put {path.name} there, from https://dl.fbaipublicfiles.com/segment_anything/{path.name}"
+    else:
+        path = Path(checkpoint)
+        way_out = f"give an existing .pth file, or one of {', '.join(CHECKPOINTS)}"
+    if not path.is_file():
+        raise MissingWeights(f"expected SAM weights at {path}, found none; {way_out}")
+    return path
+
+
+def _load_model(runtime: Runtime, checkpoint: str) -> Any:
+    import torch
+    from segment_anything import sam_model_registry
+
+    device = runtime.device if runtime.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    if checkpoint == "demo":
+        from fgscore.demo.models import load_sam
+
+        return load_sam(device)
+    path = checkpoint_path(runtime, checkpoint)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        width = state["image_encoder.pos_embed"].shape[-1]
+        model = sam_model_registry[ENCODER_WIDTHS[width]](checkpoint=None)
+        model.load_state_dict(state)
+    except Exception as error:  # torch raises whatever the unpickler met; none of it is for the user
+        reason = str(error).partition("\n")[0][:200]
+        raise MissingWeights(f"expected a SAM state dict in {path}, found something else ({reason})") from error
+    return model.to(device).eval()
+
+
+def reduce(image: np.ndarray, max_side: int | None) -> np.ndarray:
+    """``image`` (H, W, 3) uint8 with its longest side at most ``max_side`` pixels, bilinear with antialias."""
+    from PIL import Image
+
+    height, width = image.shape[:2]
+    if max_side is None or max(height, width) <= max_side:
+        return image
+    scale = max_side / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+
+
+def proposals(masks: list[dict[str, Any]], mask_hw: tuple[int, ...], image_hw: tuple[int, ...]) -> Proposals:
+    """Upstream's list of masks of a reduced image as proposals for the original one.
+
+    Upstream's boxes are XYWH with the last column and row at x + w and y + h; ours end after them.
+    """
+    (mask_h, mask_w), (image_h, image_w) = mask_hw, image_hw
+    xywh = np.array([m["bbox"] for m in masks], np.float64).reshape(-1, 4)
+    low = xywh[:, :2] * (image_w / mask_w, image_h / mask_h)
+    high = (xywh[:, :2] + xywh[:, 2:] + 1) * (image_w / mask_w, image_h / mask_h)
+    high = np.minimum(np.ceil(high - 1e-9), (image_w, image_h))
+    return Proposals(
+        boxes_xyxy=np.concatenate([np.floor(low + 1e-9), high], axis=1).astype(np.int32),
+        area=np.array([m["area"] / (mask_h * mask_w) for m in masks], np.float64),
+        predicted_iou=np.array([m["predicted_iou"] for m in masks], np.float64),
+        stability=np.array([m["stability_score"] for m in masks], np.float64),
+        runs=[np.array(m["segmentation"]["counts"], np.uint32) for m in masks],
+        mask_hw=(mask_h, mask_w),
+    )

@@ -1,0 +1,94 @@
+"""Rows of results as terminal tables: the one place that formats an accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Row = Mapping[str, Any]
+WIDE = 240  # a pipe has no width of its own; a table cut to 80 columns would lose results
+
+
+def accuracy(value: float | None) -> str:
+    """0.6558 as in the paper's tables."""
+    return "" if value is None else f"{value:.4f}"
+
+
+def size(n_bytes: float) -> str:
+    """Bytes with a unit."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.1f} TB"
+
+
+def cell(value: Any) -> str:
+    """A value as table text."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def show(rows: Sequence[Row], columns: Mapping[str, str], title: str = "") -> None:
+    """Print ``rows`` to stdout; ``columns`` maps keys to headings. Columns that are empty throughout are left out,
+    numbers stand to the right."""
+    import sys
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    kept = [key for key in columns if any(cell(row.get(key)) for row in rows)]
+    for key in kept:
+        numeric = all(isinstance(row.get(key), int | float | None) or _is_number(row.get(key)) for row in rows)
+        table.add_column(columns[key], justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell(row.get(key))) for key in kept))
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDE, highlight=False)
+    console.print(table)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return value in ("", None)
+    return True
+
+
+PROBE_COLUMNS = {
+    "dataset": "data set",
+    "regions": "regions",
+    "encoder": "encoder",
+    "prompt": "prompt",
+    "scorer": "scorer",
+    "target": "target",
+    "pool": "pooling",
+    "features": "features",
+    "head": "head",
+    "accuracy": "top-1",
+    "per_class": "per class",
+    "n_test": "test",
+    "without_regions": "no regions",
+    "converged": "converged",
+    "seconds": "seconds",
+}
+
+
+def probe_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Result rows as text, with the oracle marked: it reads test labels and is an upper bound."""
+    shown = []
+    for row in rows:
+        target = f"{row['target']} (upper bound)" if row["target"] == "oracle" else row["target"]
+        text = {k: accuracy(row[k]) for k in ("accuracy", "per_class")}
+        shown.append({**row, **text, "target": target})
+    return shown
+
+
+def shared(rows: Sequence[Row], keys: Sequence[str]) -> dict[str, Any]:
+    """Those of ``keys`` on which all rows agree: said once instead of in a column each."""
+    return {k: rows[0][k] for k in keys if rows and all(row.get(k) == rows[0].get(k) for row in rows)}

@@ -1,0 +1,175 @@
+"""The paper's region scorers (section 3.4) and their registry.
+
+A scorer is a function ``f(inputs, target, /, *, hyperparameters with defaults) -> (R,) float32``, larger is better;
+its signature is the list of its tunables. It sees a :class:`~fgscore.types.ScoreInputs`, which holds no labels, and
+``target`` (R,) int64, the class each region is scored against. A user's own scorer is a function of the same form in a
+file of theirs, named ``path/to/file.py:function``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fgscore import specs
+from fgscore.errors import BadParameter, UsageError, unknown
+from fgscore.types import ScoreInputs
+
+ScoreFunction = Callable[..., np.ndarray]
+
+
+def region_global(inputs: ScoreInputs, target: np.ndarray, /) -> np.ndarray:
+    """Cosine of the region with its own image (III, eq. 3); needs no target."""
+    return inputs.region_global
+
+
+def region_text(inputs: ScoreInputs, target: np.ndarray, /) -> np.ndarray:
+    """Cosine of the region with its target class (IV)."""
+    return np.take_along_axis(inputs.region_text, target[:, None], axis=1)[:, 0]
+
+
+def hard_margin(inputs: ScoreInputs, target: np.ndarray, /) -> np.ndarray:
+    """Cosine with the target less the largest cosine with any other class (V); needs two classes."""
+    return region_text(inputs, target) - _without_target(inputs, target).max(axis=1)
+
+
+def soft_margin(inputs: ScoreInputs, target: np.ndarray, /, *, tau: float | None = None) -> np.ndarray:
+    """Cosine with the target less the softmax(tau)-weighted mean of the cosines with all others (VI)."""
+    others = _without_target(inputs, target)
+    z = _tau(inputs, tau) * (others - others.max(axis=1, keepdims=True))
+    weights = np.exp(z)
+    # the target's own cosine is -inf in `others` and its weight 0: take the sum over the cosines themselves
+    negative = np.einsum("rc,rc->r", weights, inputs.region_text) / weights.sum(axis=1)
+    return region_text(inputs, target) - negative
+
+
+def entropy(inputs: ScoreInputs, target: np.ndarray, /, *, tau: float | None = None, lam: float = 0.1) -> np.ndarray:
+    """Probability of the target less lam times the entropy, in nats, of the class distribution (VII)."""
+    z = _tau(inputs, tau) * inputs.region_text
+    z = z - z.max(axis=1, keepdims=True)
+    e = np.exp(z)
+    total = e.sum(axis=1)
+    # H = log(sum e) - sum(p z): no logarithm of a probability that underflowed
+    information = np.log(total) - np.einsum("rc,rc->r", e, z) / total
+    return np.take_along_axis(e, target[:, None], axis=1)[:, 0] / total - np.float32(lam) * information
+
+
+def _tau(inputs: ScoreInputs, tau: float | None) -> np.float32:
+    return np.float32(inputs.logit_scale if tau is None else tau)
+
+
+def _without_target(inputs: ScoreInputs, target: np.ndarray) -> np.ndarray:
+    if inputs.region_text.shape[1] < 2:
+        raise BadParameter("a margin needs at least 2 classes, found 1; use `--scorer region_text` or entropy")
+    others = inputs.region_text.copy()
+    np.put_along_axis(others, target[:, None], -np.inf, axis=1)
+    return others
+
+
+SCORERS: Mapping[str, ScoreFunction] = {
+    f.__name__: f for f in (region_global, region_text, hard_margin, soft_margin, entropy)
+}
+TARGETLESS = frozenset({"region_global"})
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A scorer with every parameter decided. ``sha256`` is of the user's file, None for the built-in ones."""
+
+    name: str
+    function: ScoreFunction
+    params: Mapping[str, specs.Value]
+    canonical: str
+    sha256: str | None = None
+
+    @property
+    def needs_target(self) -> bool:
+        """Whether the scores depend on the target class."""
+        return self.name not in TARGETLESS
+
+    def __call__(self, inputs: ScoreInputs, target: np.ndarray) -> np.ndarray:
+        """(R,) float32 scores. Raises :class:`BadParameter` where a scorer returns anything but R finite numbers."""
+        r = len(inputs.regions)
+        if r == 0:
+            return np.zeros(0, np.float32)
+        scores = np.asarray(self.function(inputs, target, **self.params))
+        if scores.shape != (r,):
+            raise BadParameter(f"scorer {self.canonical} must return shape ({r},), found {scores.shape}")
+        scores = scores.astype(np.float32)
+        if not np.isfinite(scores).all():
+            raise BadParameter(
+                f"scorer {self.canonical} must return finite scores, found {(~np.isfinite(scores)).sum()} that are not"
+            )
+        return scores
+
+
+def bind(text: str) -> Scorer:
+    """The scorer that ``text`` names: ``entropy(tau=50)`` or ``./mine.py:myscore(alpha=2)``.
+
+    Only a name that the user typed gets here: no file is ever imported because a store mentions it.
+    """
+    spec = specs.parse(text)
+    if ".py:" in spec.name:
+        return _from_file(spec)
+    if spec.name not in SCORERS:
+        raise unknown("scorer", spec.name, SCORERS)
+    function = SCORERS[spec.name]
+    params = specs.bind(spec, function, "scorer")
+    if isinstance(tau := params.get("tau"), float) and tau <= 0:
+        raise BadParameter(f"scorer {spec.name!r}: tau must be above 0, found {tau}")
+    return Scorer(spec.name, function, params, specs.canonical(spec.name, params, specs.tunables(function)))
+
+
+def _from_file(spec: specs.Spec) -> Scorer:
+    path_text, _, name = spec.name.rpartition(":")
+    path = Path(path_text)
+    if not path.is_file():
+        raise UsageError(f"scorer {spec.name!r}: expected a Python file, found none at {path}")
+    source = path.read_bytes()
+    function = getattr(_load(path), name, None)
+    if not callable(function):
+        raise UsageError(f"scorer {spec.name!r}: {path.name} defines no function {name!r}")
+    _check_signature(function, spec.name)
+    params = specs.bind(spec, function, "scorer")
+    canonical = specs.canonical(f"{path.name}:{name}", params, specs.tunables(function))
+    return Scorer(f"{path.name}:{name}", function, params, canonical, hashlib.sha256(source).hexdigest())
+
+
+def _load(path: Path) -> Any:
+    module_spec = importlib.util.spec_from_file_location(f"fgscore_user_{path.stem}", path)
+    if module_spec is None or module_spec.loader is None:
+        raise UsageError(f"scorer file {path}: not a Python file")
+    module = importlib.util.module_from_spec(module_spec)
+    try:
+        module_spec.loader.exec_module(module)
+    except Exception as error:
+        raise UsageError(f"scorer file {path}: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _check_signature(function: Callable[..., Any], name: str) -> None:
+    positional = [
+        p
+        for p in inspect.signature(function).parameters.values()
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(positional) != 2:
+        raise UsageError(
+            f"scorer {name!r} must take (inputs, target, *, parameters=...), found {inspect.signature(function)}"
+        )
+
+
+def describe() -> list[dict[str, Any]]:
+    """Name, parameters with defaults and one line of documentation of every built-in scorer."""
+    rows = []
+    for name, function in SCORERS.items():
+        line = (inspect.getdoc(function) or "").partition("\n")[0]
+        rows.append({"name": name, "parameters": specs.tunables(function), "doc": line})
+    return rows

@@ -1,0 +1,181 @@
+"""Component strings such as ``entropy(tau=100, lam=0.1)``: parse, bind to a signature, canonical text, digest.
+
+A component is the same string on the command line, in the store, in results and in tables. Parsing goes through
+``ast`` and accepts literals only, so no text from a user or a file is ever evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import json
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fgscore.errors import LISTED, BadParameter, UsageError, guess
+
+Value = None | bool | int | float | str | tuple
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A component's name and the parameters that were written out."""
+
+    name: str
+    params: Mapping[str, Value] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return text(self.name, self.params)
+
+
+def parse(string: str) -> Spec:
+    """Parse ``name`` or ``name(key=value, ...)``; values are Python literals.
+
+    A name may also be ``path/to/file.py:function``. Raises :class:`UsageError` with the offending text.
+    """
+    string = string.strip()
+    name, parenthesis, rest = string.partition("(")
+    name = name.strip()
+    if not name:
+        raise UsageError(f"expected a component such as 'entropy(tau=100)', found {string!r}")
+    if not parenthesis:
+        return Spec(name)
+    if not rest.endswith(")"):
+        raise UsageError(f"expected {name}(key=value, ...), found {string!r}: the closing parenthesis is missing")
+    return Spec(name, _keywords(f"f({rest}", string))
+
+
+def _keywords(call: str, string: str) -> dict[str, Value]:
+    hint = f"expected name(key=value, ...) with numbers, 'strings', True, False or None, found {string!r}"
+    try:
+        node = ast.parse(call, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise UsageError(hint) from None
+    if not isinstance(node, ast.Call) or node.args or any(k.arg is None for k in node.keywords):
+        raise UsageError(hint)
+    params: dict[str, Value] = {}
+    for keyword in node.keywords:
+        try:
+            params[str(keyword.arg)] = _plain(ast.literal_eval(keyword.value))
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            raise UsageError(hint) from None
+    return params
+
+
+def _plain(value: Any) -> Value:
+    if isinstance(value, list | tuple):
+        return tuple(_plain(v) for v in value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise ValueError(f"not a plain value: {value!r}")
+
+
+def text(name: str, params: Mapping[str, Value]) -> str:
+    """``name(key=value, ...)`` in the order given; no parentheses when there are no parameters."""
+    if not params:
+        return name
+    return f"{name}({', '.join(f'{k}={_literal(v)}' for k, v in params.items())})"
+
+
+def _literal(value: Value) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_literal(v) for v in value) + "]"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return repr(value)
+
+
+def tunables(function: Callable[..., Any]) -> dict[str, Any]:
+    """Keyword-only parameters of ``function`` and their defaults: the signature is the list of tunables."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def bind(spec: Spec, function: Callable[..., Any], what: str = "component") -> dict[str, Value]:
+    """All parameters of ``function`` with those of ``spec`` in place of the defaults, in signature order.
+
+    Integers become floats where the signature says float. Raises :class:`BadParameter` for an unknown parameter, a
+    missing one or a value of the wrong type.
+    """
+    known = tunables(function)
+    for key in spec.params:
+        if key not in known:
+            see = f" See `fgscore list {LISTED[what]}`." if what in LISTED else ""
+            raise BadParameter(f"{what} {spec.name!r} has no parameter {key!r}; {guess(key, known)}{see}")
+    hints = _annotations(function)
+    bound: dict[str, Value] = {}
+    for key, default in known.items():
+        if key in spec.params:
+            bound[key] = _coerce(spec.params[key], default, hints.get(key), f"{what} {spec.name!r}: {key}")
+        elif default is inspect.Parameter.empty:
+            raise BadParameter(f"{what} {spec.name!r} needs {key}=..., found {spec}")
+        else:
+            bound[key] = _plain(default)
+    return bound
+
+
+def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except Exception:  # a user's own file may annotate with names that it never imports
+        return {}
+
+
+def _coerce(value: Value, default: Any, hint: Any, where: str) -> Value:
+    if hint is None:
+        hint = type(default) if isinstance(default, bool | int | float | str) else Any
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if typing.get_origin(hint) is typing.Union:
+        options = typing.get_args(hint)
+    for option in options:
+        fits, result = _fit(value, option)
+        if fits:
+            return result
+    raise BadParameter(f"{where} must be {' or '.join(_describe(o) for o in options)}, found {value!r}")
+
+
+def _fit(value: Value, option: Any) -> tuple[bool, Value]:
+    if option is Any or typing.get_origin(option) in (tuple, list):
+        return True, value
+    if typing.get_origin(option) is Literal:
+        return value in typing.get_args(option), value
+    if option is type(None):
+        return value is None, value
+    if option is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return math.isfinite(value), float(value)
+    if option is int and isinstance(value, bool):
+        return False, value
+    return isinstance(option, type) and isinstance(value, option), value
+
+
+def _describe(option: Any) -> str:
+    if typing.get_origin(option) is Literal:
+        return " or ".join(repr(a) for a in typing.get_args(option))
+    names = {float: "a finite number", int: "a whole number", str: "a string", bool: "True or False"}
+    return "None" if option is type(None) else names.get(option, str(option))
+
+
+def canonical(name: str, params: Mapping[str, Value], defaults: Mapping[str, Any]) -> str:
+    """The one text of a component: what equals its default is left out, the rest in signature order."""
+    return text(name, {k: v for k, v in params.items() if k not in defaults or _differs(v, defaults[k])})
+
+
+def _differs(value: Value, default: Any) -> bool:
+    if isinstance(default, list):
+        default = tuple(default)
+    return type(value) is not type(default) or value != default
+
+
+def canonical_json(value: Any) -> bytes:
+    """JSON with sorted keys and no spaces: equal values give equal bytes. NaN and infinity are refused."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True).encode()
+
+
+def digest(value: Any) -> str:
+    """SHA-256, in hex, of the canonical JSON of ``value``."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()

@@ -1,0 +1,135 @@
+"""The index artefact: one Parquet file of all images, beside a plan and a manifest like any other artefact's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fgscore.errors import StoreError
+from fgscore.store import files, manifest, paths
+from fgscore.types import ImageIndex, file_sha256
+
+IMAGES_PER_SHARD = 128
+BOX = ("x0", "y0", "x1", "y1")
+
+
+def recipe(component: str, params: Mapping[str, Any], version: int, limit: int | None) -> manifest.Recipe:
+    """The recipe of an index: the data set's own parameters and ``limit`` images a class. Never the photos' folder."""
+    extra = {} if limit is None else {"limit": limit}
+    return manifest.Recipe("index", component, dict(params), version, extra=extra)
+
+
+def write(layout: paths.Layout, index: ImageIndex, index_recipe: manifest.Recipe) -> manifest.Artefact:
+    """Publish ``index``. The Parquet file is named by its own hash and the manifest points to it, so that a reader
+    sees the old index or the new one."""
+    sizes = {n: rows.stop - rows.start for n, rows in index.shards.items()}
+    artefact = manifest.plan(layout, index.dataset, index_recipe, sizes)
+    table = _to_table(index)
+    staging = artefact.path / "index.parquet"
+    files.publish(staging, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
+    sha256 = file_sha256(staging)
+    final = artefact.path / f"index-{sha256[:8]}.parquet"
+    staging.replace(final)
+    content = {
+        "kind": "index",
+        "recipe_digest": index_recipe.digest,
+        "file": final.name,
+        "file_sha256": sha256,
+        "file_bytes": final.stat().st_size,
+        "content_digest": index.images_digest(),
+        "counts": {"images": len(index), "classes": len(index.class_names)},
+        "notes": dict(index.notes),
+    }
+    files.write_sealed(artefact.path / manifest.MANIFEST, content)
+    for old in artefact.path.glob("index-*.parquet"):
+        if old != final:
+            old.unlink()
+    return artefact
+
+
+def read(artefact: manifest.Artefact) -> ImageIndex:
+    """The index that an artefact holds; raises :class:`StoreError` where its file is missing or has changed."""
+    content = artefact.manifest()
+    if content is None:
+        raise StoreError(f"{artefact.label}: the index was never finished; run `fgscore index {artefact.dataset}`")
+    path = artefact.path / str(content["file"])
+    if path.parent != artefact.path or not path.is_file() or file_sha256(path) != content["file_sha256"]:
+        raise StoreError(f"{path}: missing or changed; run `fgscore index {artefact.dataset}` again")
+    return _from_table(path)
+
+
+def _to_table(index: ImageIndex) -> pa.Table:
+    columns: dict[str, Any] = {
+        "image_id": index.image_ids,
+        "path": index.paths,
+        "label": index.labels,
+        "class_name": np.array(index.class_names, np.str_)[index.labels] if len(index) else [],
+        "split": index.split,
+        "width": index.sizes_wh[:, 0],
+        "height": index.sizes_wh[:, 1],
+        "sha256": index.sha256,
+        "orientation": index.orientation,
+        "shard": index.shard,
+        **{name: index.boxes_xyxy[:, i] for i, name in enumerate(BOX)},
+    }
+    table = pa.table(
+        {
+            k: pa.array(list(v)) if isinstance(v, list) or v.dtype.kind == "U" else pa.array(v)
+            for k, v in columns.items()
+        }
+    )
+    meta = {
+        "dataset": index.dataset,
+        "class_names": list(index.class_names),
+        "banner": index.banner,
+        "notes": dict(index.notes),
+    }
+    return table.replace_schema_metadata({"fgscore": json.dumps(meta, sort_keys=True)})
+
+
+def _from_table(path: Path) -> ImageIndex:
+    try:
+        table = pq.read_table(path)
+        meta = json.loads(table.schema.metadata[b"fgscore"])
+        column = {name: table[name].to_numpy() for name in table.column_names}
+        return ImageIndex(
+            dataset=meta["dataset"],
+            image_ids=column["image_id"],
+            paths=column["path"],
+            labels=column["label"],
+            split=column["split"],
+            class_names=tuple(meta["class_names"]),
+            sizes_wh=np.stack([column["width"], column["height"]], axis=1),
+            sha256=column["sha256"],
+            orientation=column["orientation"],
+            shard=column["shard"],
+            boxes_xyxy=np.stack([column[name] for name in BOX], axis=1),
+            banner=meta["banner"],
+            notes=meta["notes"],
+        )
+    except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+        raise StoreError(f"{path}: not an index ({error}); run `fgscore index` again") from error
+
+
+def assign_shards(image_ids: np.ndarray, earlier: ImageIndex | None) -> tuple[np.ndarray, np.ndarray]:
+    """Order and shard numbers for ``image_ids`` (N,): returns (order (N,), shard (N,)), both int64.
+
+    Images of an earlier index keep their order and their shard; new ones follow in shards of their own, so that what
+    was computed before stays valid.
+    """
+    if earlier is None:
+        return np.arange(len(image_ids)), np.arange(len(image_ids)) // IMAGES_PER_SHARD
+    position = {image_id: i for i, image_id in enumerate(image_ids.tolist())}
+    kept = [i for i, image_id in enumerate(earlier.image_ids.tolist()) if image_id in position]
+    known = set(earlier.image_ids[kept].tolist())
+    new = [i for i, image_id in enumerate(image_ids.tolist()) if image_id not in known]
+    first = int(earlier.shard.max()) + 1 if len(earlier) else 0
+    order = [position[earlier.image_ids[i]] for i in kept] + new
+    numbers = [*earlier.shard[kept].tolist(), *(first + np.arange(len(new)) // IMAGES_PER_SHARD).tolist()]
+    return np.array(order, np.int64), np.array(numbers, np.int64)

@@ -1,0 +1,209 @@
+"""Recipes, plans, sidecars and manifests: the one place that decides whether a cached shard is valid.
+
+An artefact is a directory named by the digest of its *recipe*: what it is made of and how. Its ``plan.json`` comes
+first, then shard after shard with a sidecar each, and ``manifest.json`` once all are there. Each sidecar records the
+*content* digest of every parent shard it was made from, so a changed parent is noticed shard by shard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fgscore import specs
+from fgscore.errors import StaleParent, StoreError
+from fgscore.store import files, paths, schema, shards
+
+PLAN, MANIFEST = "plan.json", "manifest.json"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an artefact is made of.
+
+    ``component`` is its canonical text and ``params`` the parameters in full; ``version`` the plugin's; ``weights``
+    the SHA-256 or the resolved commit of a model; ``parents`` maps a role (a kind, or 'images', 'names', 'labels' of
+    the index) to the recipe digest of that parent; ``extra`` holds what else decides the content.
+    """
+
+    kind: str
+    component: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    version: int = 1
+    weights: str | None = None
+    parents: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything but ``params``, which the canonical component already says."""
+        content = {k: v for k, v in asdict(self).items() if k != "params"}
+        return specs.digest({**content, "schema": schema.SCHEMA})
+
+    @property
+    def name(self) -> str:
+        """The component's name, without parameters."""
+        return specs.parse(self.component).name
+
+    def to_json(self) -> dict[str, Any]:
+        """As kept in ``plan.json``."""
+        return {**asdict(self), "params": {k: _jsonable(v) for k, v in self.params.items()}}
+
+
+def _jsonable(value: Any) -> Any:
+    return [_jsonable(v) for v in value] if isinstance(value, tuple | list) else value
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A directory of the store whose plan has been read."""
+
+    path: Path
+    recipe: Recipe
+    shard_sizes: Mapping[int, int]  # shard number to images (1 for the text artefact)
+
+    @property
+    def dataset(self) -> str:
+        """The data set's folder name in the cache."""
+        return self.path.parent.parent.name
+
+    @property
+    def label(self) -> str:
+        """``cars/regions/random_crop-1a2b3c4d``: how messages and tables name it."""
+        return f"{self.dataset}/{self.recipe.kind}/{self.path.name}"
+
+    def sidecar(self, number: int) -> dict[str, Any] | None:
+        """The sealed record of one shard; None while it, or the shard itself, is not there."""
+        path = self.path / paths.sidecar_file(number)
+        if not path.exists() or not (self.path / paths.shard_file(number)).exists():
+            return None
+        return files.read_sealed(path)
+
+    def content(self, number: int) -> str | None:
+        """Content digest of one shard; None while it is not there."""
+        sidecar = self.sidecar(number)
+        return None if sidecar is None else sidecar["content_digest"]
+
+    def is_current(self, number: int, parents: Mapping[str, str]) -> bool:
+        """Whether the shard is there, whole, and made from exactly these parents. Damage counts as absence."""
+        try:
+            sidecar = self.sidecar(number)
+        except StoreError:
+            return False
+        if sidecar is None or dict(sidecar["parents"]) != dict(parents):
+            return False
+        return (self.path / paths.shard_file(number)).stat().st_size == sidecar["file_bytes"]
+
+    def publish(
+        self,
+        number: int,
+        record: Any,
+        parents: Mapping[str, str],
+        failures: Sequence[Mapping[str, str]] = (),
+        provenance: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Write one shard, then its sidecar. Returns the content digest.
+
+        ``failures`` are ``{"image_id": ..., "reason": ...}`` of images that are not in the record.
+        """
+        facts = shards.write(self.path / paths.shard_file(number), record)
+        counts = {"images": len(record.image_ids)} if hasattr(record, "image_ids") else {}
+        if hasattr(record, "offsets"):
+            counts["regions"] = int(record.offsets[-1])
+        content = {
+            **facts,
+            "kind": self.recipe.kind,
+            "recipe_digest": self.recipe.digest,
+            "counts": counts,
+            "parents": dict(parents),
+            "failures": [dict(f) for f in failures],
+            "provenance": dict(provenance or {}),
+        }
+        files.write_sealed(self.path / paths.sidecar_file(number), content)
+        return facts["content_digest"]
+
+    def read(self, number: int, parents: Mapping[str, str] | None = None) -> Any:
+        """The record of one shard. With ``parents``, raises :class:`StaleParent` where it was made from others."""
+        sidecar = self.sidecar(number)
+        if sidecar is None:
+            raise StoreError(f"{self.label}: shard {number} is missing; run the same extract again")
+        for role, now in (parents or {}).items():
+            if sidecar["parents"].get(role) != now:
+                raise StaleParent(
+                    f"{self.label}: shard {number} was made from other {role} than the cache holds now; "
+                    "run the same extract again"
+                )
+        return shards.read(self.path / paths.shard_file(number), self.recipe.kind)
+
+    def finish(self) -> bool:
+        """Write the manifest when every planned shard is there: a pure function of plan and sidecars, so that two
+        writers who race agree. Returns whether the artefact is complete."""
+        sidecars = {n: self.sidecar(n) for n in self.shard_sizes}
+        if not all(sidecars.values()):
+            return False
+        contents = {f"{n:05d}": s["content_digest"] for n, s in sidecars.items() if s}
+        totals: dict[str, int] = {}
+        for sidecar in filter(None, sidecars.values()):
+            for unit, count in sidecar["counts"].items():
+                totals[unit] = totals.get(unit, 0) + count
+        totals["failures"] = sum(len(s["failures"]) for s in sidecars.values() if s)
+        content = {
+            "kind": self.recipe.kind,
+            "recipe_digest": self.recipe.digest,
+            "shards": contents,
+            "content_digest": specs.digest(contents),
+            "counts": totals,
+        }
+        path = self.path / MANIFEST
+        if not path.exists() or _unreadable(path) or files.read_sealed(path) != content:
+            files.write_sealed(path, content)
+        return True
+
+    def manifest(self) -> dict[str, Any] | None:
+        """The sealed manifest; None while the artefact is incomplete."""
+        path = self.path / MANIFEST
+        return files.read_sealed(path) if path.exists() else None
+
+
+def _unreadable(path: Path) -> bool:
+    try:
+        files.read_sealed(path)
+    except StoreError:
+        return True
+    return False
+
+
+def plan(layout: paths.Layout, dataset: str, recipe: Recipe, shard_sizes: Mapping[int, int]) -> Artefact:
+    """The artefact of ``recipe``, its directory and ``plan.json`` made or brought up to date."""
+    path = layout.artefact(dataset, recipe.kind, recipe.component, recipe.digest)
+    content = {
+        "kind": recipe.kind,
+        "schema": schema.SCHEMA,
+        "recipe": recipe.to_json(),
+        "recipe_digest": recipe.digest,
+        "shards": {f"{n:05d}": size for n, size in shard_sizes.items()},
+    }
+    target = path / PLAN
+    if not target.exists() or _unreadable(target) or files.read_sealed(target) != content:
+        files.write_sealed(target, content)
+    return Artefact(path, recipe, dict(shard_sizes))
+
+
+def load(path: Path) -> Artefact:
+    """The artefact at ``path``. Raises :class:`StoreError` where its plan is damaged or of another schema."""
+    content = files.read_sealed(path / PLAN)
+    if content.get("schema") != schema.SCHEMA:
+        raise StoreError(
+            f"{path}: written with schema {content.get('schema')!r}, this version reads {schema.SCHEMA}; "
+            "use the fgscore that wrote it, or extract again"
+        )
+    try:
+        recipe = Recipe(**content["recipe"])
+        sizes = {int(n): int(size) for n, size in content["shards"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StoreError(f"{path / PLAN}: not a plan ({error}); run the same extract again") from error
+    if recipe.digest != content["recipe_digest"] or not path.name.endswith(recipe.digest[:8]):
+        raise StoreError(f"{path / PLAN}: belongs to another artefact; move it back or extract again")
+    return Artefact(path, recipe, sizes)

@@ -1,0 +1,206 @@
+"""Find artefacts in the cache: CPU stages never recompute a recipe, they match what is there.
+
+A component as written (``clip`` or ``clip(dtype='bf16')``) matches every artefact that agrees on what is written; an
+option left out matches everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fgscore import specs
+from fgscore.errors import NothingCached, StoreError
+from fgscore.store import index as index_store
+from fgscore.store import manifest, paths
+from fgscore.types import ImageIndex, TextBank
+
+INDEX_ROLES = ("images", "names", "labels")
+
+
+class Store:
+    """The cache under one data folder. Indexes are read once and kept."""
+
+    def __init__(self, layout: paths.Layout) -> None:
+        self.layout = layout
+        self._indexes: dict[Path, ImageIndex] = {}
+
+    def artefacts(self, kind: str, dataset: str | None = None) -> Iterator[manifest.Artefact]:
+        """Every artefact of ``kind``, of one data set or of all, in the order of their names."""
+        for path in sorted(self.layout.cache.glob(f"{dataset or '*'}/{kind}/*/{manifest.PLAN}")):
+            yield manifest.load(path.parent)
+
+    def find(self, kind: str, dataset: str, digest: str) -> manifest.Artefact | None:
+        """The artefact of that recipe digest; whole digests are compared."""
+        for path in self.layout.cache.glob(f"{dataset}/{kind}/*-{digest[:8]}/{manifest.PLAN}"):
+            artefact = manifest.load(path.parent)
+            if artefact.recipe.digest == digest:
+                return artefact
+        return None
+
+    def parent(self, artefact: manifest.Artefact, role: str) -> manifest.Artefact:
+        """The parent of ``artefact`` in ``role``; raises :class:`StoreError` when the cache lacks it."""
+        kind = "index" if role in INDEX_ROLES else role
+        found = self.find(kind, artefact.dataset, artefact.recipe.parents[role])
+        if found is None:
+            raise StoreError(f"{artefact.label}: its parent {kind} is not in this cache; copy all of data/cache")
+        return found
+
+    def index(self, artefact: manifest.Artefact) -> ImageIndex:
+        """The index that an index artefact holds."""
+        if artefact.path not in self._indexes:
+            self._indexes[artefact.path] = index_store.read(artefact)
+        return self._indexes[artefact.path]
+
+    def parents_now(self, artefact: manifest.Artefact, number: int) -> dict[str, str]:
+        """Role to content digest of what shard ``number`` must have been made from to be valid now.
+
+        Raises :class:`StoreError` when a parent shard is not there.
+        """
+        now = {}
+        for role in artefact.recipe.parents:
+            parent = self.parent(artefact, role)
+            digest = self._index_content(parent, role, number) if role in INDEX_ROLES else None
+            if role not in INDEX_ROLES:
+                digest = parent.content(0 if role == "text" else number)
+            if digest is None:
+                raise StoreError(f"{parent.label}: shard {number} is missing; run the same extract again")
+            now[role] = digest
+        return now
+
+    def _index_content(self, parent: manifest.Artefact, role: str, number: int) -> str | None:
+        index = self.index(parent)
+        if role == "names":
+            return index.names_digest()
+        rows = index.shards.get(number)
+        if rows is None:
+            return None
+        return index.images_digest(rows) if role == "images" else index.labels_digest(rows)
+
+    def read(self, artefact: manifest.Artefact, number: int) -> Any:
+        """The record of one shard, refused where its parents have changed since."""
+        return artefact.read(number, self.parents_now(artefact, number))
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """All cached artefacts that one comparison needs: one data set, generator, encoder and prompt."""
+
+    store: Store
+    index_artefact: manifest.Artefact
+    globals: manifest.Artefact
+    text: manifest.Artefact
+    regions: manifest.Artefact
+    region_embeddings: manifest.Artefact
+
+    @cached_property
+    def index(self) -> ImageIndex:
+        """The images, labels and split."""
+        return self.store.index(self.index_artefact)
+
+    @property
+    def dataset(self) -> str:
+        """The data set's name, with its limit where it has one."""
+        limit = self.index_artefact.recipe.extra.get("limit")
+        return self.index_artefact.dataset + (f" (limit {limit})" if limit else "")
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """How a table names this bundle."""
+        return {
+            "dataset": self.dataset,
+            "regions": self.regions.recipe.component,
+            "encoder": self.region_embeddings.recipe.component,
+            "prompt": str(self.text.recipe.extra["prompt"]),
+        }
+
+    @cached_property
+    def text_bank(self) -> TextBank:
+        """Class embeddings."""
+        return self.store.read(self.text, 0)
+
+
+def matches(recipe: manifest.Recipe, written: specs.Spec | None) -> bool:
+    """Whether ``recipe`` agrees with every parameter that was written."""
+    if written is None:
+        return True
+    if written.name != recipe.name:
+        return False
+    return all(k in recipe.params and _same(v, recipe.params[k]) for k, v in written.params.items())
+
+
+def _same(written: Any, stored: Any) -> bool:
+    if isinstance(written, tuple):
+        written = list(written)
+    if isinstance(written, str) and isinstance(stored, str) and written != stored:
+        return Path(written).name == stored  # a local model is stored under its folder's name
+    return bool(written == stored)
+
+
+def bundles(
+    store: Store,
+    dataset: str | None = None,
+    regions: str | None = None,
+    encoder: str | None = None,
+    prompt: str | None = None,
+) -> list[Bundle]:
+    """Every combination in the cache that agrees with what is written; raises :class:`NothingCached` for none."""
+    region_spec = specs.parse(regions) if regions else None
+    encoder_spec = specs.parse(encoder) if encoder else None
+    found = []
+    for embedded in store.artefacts("region_embeddings", dataset_key(dataset)):
+        generated = store.parent(embedded, "regions")
+        indexed = store.parent(embedded, "images")
+        if not (matches(generated.recipe, region_spec) and matches(embedded.recipe, encoder_spec)):
+            continue
+        for whole in _companions(store, embedded, "globals", "images"):
+            for text in _companions(store, embedded, "text", "names"):
+                if prompt in (None, text.recipe.extra["prompt"]):
+                    found.append(Bundle(store, indexed, whole, text, generated, embedded))
+    if not found:
+        raise nothing_cached(store, dataset, regions, encoder, prompt)
+    return found
+
+
+def dataset_key(dataset: str | None) -> str | None:
+    """The folder of a data set as written: ``folder(name='mine')`` is kept under ``mine``."""
+    if dataset is None:
+        return None
+    written = specs.parse(dataset)
+    return str(written.params.get("name", written.name))
+
+
+def _companions(store: Store, embedded: manifest.Artefact, kind: str, index_role: str) -> Iterator[manifest.Artefact]:
+    """Artefacts of ``kind`` by the same encoder and weights for the same index as ``embedded``."""
+    for artefact in store.artefacts(kind, embedded.dataset):
+        same_index = artefact.recipe.parents[index_role] == embedded.recipe.parents["images"]
+        same_model = artefact.recipe.name == embedded.recipe.name and artefact.recipe.weights == embedded.recipe.weights
+        if same_index and same_model and _agree(artefact.recipe.params, embedded.recipe.params):
+            yield artefact
+
+
+def _agree(fewer: Mapping[str, Any], more: Mapping[str, Any]) -> bool:
+    return all(more.get(k) == v for k, v in fewer.items())
+
+
+def nothing_cached(
+    store: Store, dataset: str | None, regions: str | None, encoder: str | None, prompt: str | None
+) -> NothingCached:
+    """The error that says what was asked for, what the cache holds and which command makes what is missing."""
+    options = {"dataset": dataset, "regions": regions, "encoder": encoder, "prompt": prompt}
+    asked = " ".join(f"--{k} {v!r}" for k, v in options.items() if v) or "any region embeddings"
+    held = sorted(
+        {
+            f"{a.dataset}: {store.parent(a, 'regions').recipe.component} by {a.recipe.component}"
+            for a in store.artefacts("region_embeddings")
+        }
+    )
+    command = " ".join(
+        ["fgscore extract", dataset or "demo", *(f'--{k} "{v}"' for k, v in options.items() if v and k != "dataset")]
+    )
+    return NothingCached(
+        f"nothing in {store.layout.cache} matches {asked}; cached: {'; '.join(held) or 'nothing'}; run `{command}`"
+    )

@@ -1,0 +1,126 @@
+"""One shard: a record to an HDF5 file and back, checked against the schema on the way in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from fgscore.errors import StoreError
+from fgscore.store import files, schema
+from fgscore.types import file_sha256
+
+CHUNK_BYTES = 1 << 20
+MAX_DATASET_BYTES = 1 << 36  # a header that claims more is refused before anything is allocated
+
+
+def write(path: Path, record: Any) -> dict[str, Any]:
+    """Publish ``record`` at ``path``. Returns content digest, SHA-256 and size of the file, rows by letter.
+
+    Every dataset carries fletcher32, so that a flipped bit never becomes a number.
+    """
+    kind, arrays = schema.kind_of(record), schema.pack(record)
+    wrong = schema.problems(kind, {n: (a.dtype.str, a.shape) for n, a in arrays.items()})
+    if wrong:
+        raise ValueError(f"{kind} record: {'; '.join(wrong)}")
+
+    def fill(temporary: Path) -> None:
+        with h5py.File(temporary, "w", libver=("v108", "v108"), locking=False) as file:
+            file.attrs["fgscore_kind"] = kind
+            file.attrs["fgscore_schema"] = schema.SCHEMA
+            for name, array in arrays.items():
+                _write_dataset(file, name, array)
+
+    seen: dict[str, Any] = {}
+
+    def fill_and_measure(temporary: Path) -> None:
+        fill(temporary)
+        seen.update(file_sha256=file_sha256(temporary), file_bytes=temporary.stat().st_size)
+
+    files.publish(path, fill_and_measure)
+    return {"content_digest": content_digest(arrays), **seen}
+
+
+def _write_dataset(file: h5py.File, name: str, array: np.ndarray) -> None:
+    if array.size == 0 or array.ndim == 0:
+        file.create_dataset(name, data=array, track_times=False)
+        return
+    row_bytes = max(1, array.nbytes // len(array))
+    rows = max(1, min(len(array), CHUNK_BYTES // row_bytes))
+    chunks = (rows, *array.shape[1:])
+    file.create_dataset(name, data=array, chunks=chunks, fletcher32=True, track_times=False)
+
+
+def content_digest(arrays: schema.Arrays) -> str:
+    """SHA-256 over names, dtypes, shapes and bytes of all arrays: equal for equal content, whatever the file."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        if array.dtype.kind == "S":  # the padding of strings depends on their neighbours, their text does not
+            array = np.frombuffer("\0".join(np.char.decode(array, "utf-8").ravel().tolist()).encode(), np.uint8)
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def read(path: Path, kind: str) -> Any:
+    """The whole record at ``path``. Raises :class:`StoreError` that names the file and the dataset at fault."""
+    arrays = read_arrays(path, kind)
+    try:
+        return schema.unpack(kind, arrays)
+    except ValueError as error:
+        raise _fault(path, str(error)) from error
+
+
+def read_arrays(path: Path, kind: str, names: Iterable[str] | None = None) -> schema.Arrays:
+    """Datasets of the shard at ``path`` as arrays; all of them, or those in ``names``."""
+    try:
+        with h5py.File(path, "r", locking="best-effort") as file:
+            shapes = _shapes(file, path)
+            if file.attrs.get("fgscore_kind") != kind:
+                raise _fault(path, f"expected a shard of kind {kind!r}, found {file.attrs.get('fgscore_kind')!r}")
+            if file.attrs.get("fgscore_schema") != schema.SCHEMA:
+                raise _fault(path, f"expected schema {schema.SCHEMA}, found {file.attrs.get('fgscore_schema')!r}")
+            wrong = schema.problems(kind, shapes)
+            if wrong:
+                raise _fault(path, "; ".join(wrong))
+            return {name: _read_dataset(file, name, path) for name in names or shapes}
+    except FileNotFoundError:
+        raise _fault(path, "the file is missing") from None
+    except (OSError, RuntimeError, ValueError, KeyError, OverflowError) as error:
+        raise _fault(
+            path, f"cannot be read ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+        ) from error
+
+
+def _shapes(file: h5py.File, path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """dtype and shape of every dataset, from the headers alone; links out of the file are refused."""
+    shapes = {}
+    for name in file:
+        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+            raise _fault(path, f"{name!r} is a link, not a dataset")
+        item = file[name]
+        if not isinstance(item, h5py.Dataset):
+            raise _fault(path, f"{name!r} is a {type(item).__name__}, not a dataset")
+        if item.is_virtual or item.external:
+            raise _fault(path, f"dataset {name!r} keeps its data in another file")
+        if item.dtype.hasobject or item.nbytes > MAX_DATASET_BYTES:
+            raise _fault(path, f"dataset {name!r}: {item.dtype} of shape {item.shape} is refused")
+        shapes[name] = (item.dtype.str, item.shape)
+    return shapes
+
+
+def _read_dataset(file: h5py.File, name: str, path: Path) -> np.ndarray:
+    dataset = file[name]
+    # A compact header can promise any shape: what is allocated must be covered by bytes that are really there.
+    if dataset.nbytes and dataset.id.get_storage_size() < dataset.nbytes and not dataset.compression:
+        raise _fault(path, f"dataset {name!r} holds {dataset.id.get_storage_size()} of {dataset.nbytes} bytes")
+    return np.asarray(dataset[()])
+
+
+def _fault(path: Path, what: str) -> StoreError:
+    return StoreError(f"{path}: {what}; run the same extract again to replace it")

@@ -1,0 +1,330 @@
+"""Frozen containers that pass between the stages; shapes and dtypes are checked on construction.
+
+Letters: N images, R regions in all, M regions of one image, C classes, d width. Ragged data are flat arrays with CSR
+``offsets``, never one object per image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fgscore import specs
+
+SPLITS = ("train", "val", "test")
+
+
+def _check(owner: object, name: str, shape: tuple[int | None, ...], dtype: Any = None) -> np.ndarray:
+    """The named array, cast to ``dtype``; raises ValueError with both shapes where they differ."""
+    array = np.asarray(getattr(owner, name), dtype=dtype)
+    fits = array.ndim == len(shape) and all(w is None or w == h for w, h in zip(shape, array.shape, strict=True))
+    if not fits:
+        wanted = tuple("any" if s is None else s for s in shape)
+        raise ValueError(f"{type(owner).__name__}.{name}: expected shape {wanted}, found {array.shape}")
+    object.__setattr__(owner, name, array)
+    return array
+
+
+def _check_offsets(owner: object, n: int, r: int) -> None:
+    offsets = _check(owner, "offsets", (n + 1,), np.int64)
+    if offsets[0] != 0 or offsets[-1] != r or (np.diff(offsets) < 0).any():
+        raise ValueError(
+            f"{type(owner).__name__}.offsets: expected 0 to {r} and non-decreasing, found {offsets[0]} to {offsets[-1]}"
+        )
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """How a run is carried out; never part of a recipe.
+
+    ``models`` is the folder of local weights, ``offline`` forbids any look-up on a model hub.
+    """
+
+    models: Path = Path("data/models")
+    device: str = "auto"
+    batch_size: int = 64
+    workers: int = 0
+    offline: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class ImageIndex:
+    """The images of one data set. Its order is the order of every later array.
+
+    ``image_ids``, ``paths`` (relative, with '/'), ``split`` and ``sha256`` (of the file) are (N,) strings; ``labels``
+    (N,) int64 into ``class_names``; ``sizes_wh`` (N, 2) int32 pixels, upright and after the banner is cut, zero where
+    the file cannot be read; ``orientation`` (N,) int8 EXIF; ``shard`` (N,) int32, non-decreasing; ``boxes_xyxy``
+    (N, 4) float32 object boxes in pixels, NaN where unknown. ``banner`` is the number of bottom rows to cut.
+    """
+
+    dataset: str
+    image_ids: np.ndarray
+    paths: np.ndarray
+    labels: np.ndarray
+    split: np.ndarray
+    class_names: tuple[str, ...]
+    sizes_wh: np.ndarray
+    sha256: np.ndarray
+    orientation: np.ndarray
+    shard: np.ndarray
+    boxes_xyxy: np.ndarray
+    banner: int = 0
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.image_ids)
+        for name in ("image_ids", "paths", "split", "sha256"):
+            _check(self, name, (n,), np.str_)
+        _check(self, "labels", (n,), np.int64)
+        _check(self, "sizes_wh", (n, 2), np.int32)
+        _check(self, "orientation", (n,), np.int8)
+        _check(self, "shard", (n,), np.int32)
+        _check(self, "boxes_xyxy", (n, 4), np.float32)
+        if len(set(self.image_ids.tolist())) != n:
+            raise ValueError(f"ImageIndex.image_ids: {n} ids, but only {len(set(self.image_ids.tolist()))} distinct")
+        if n and (self.labels.min() < 0 or self.labels.max() >= len(self.class_names)):
+            raise ValueError(f"ImageIndex.labels: expected 0 to {len(self.class_names) - 1}")
+        if set(self.split.tolist()) - set(SPLITS):
+            raise ValueError(f"ImageIndex.split: expected {SPLITS}, found {sorted(set(self.split.tolist()))}")
+        if (np.diff(self.shard) < 0).any():
+            raise ValueError("ImageIndex.shard: expected non-decreasing shard numbers")
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    @cached_property
+    def shards(self) -> dict[int, slice]:
+        """Shard number to the rows it covers, in order."""
+        numbers, starts = np.unique(self.shard, return_index=True)
+        stops = np.append(starts[1:], len(self))
+        return {int(i): slice(int(a), int(b)) for i, a, b in zip(numbers, starts, stops, strict=True)}
+
+    def images_digest(self, rows: slice = slice(None)) -> str:
+        """What pixels depend on: ids, file hashes, sizes, orientation and banner of ``rows``."""
+        columns = (self.image_ids, self.sha256, self.sizes_wh, self.orientation)
+        return specs.digest([self.banner, *(c[rows].tolist() for c in columns)])
+
+    def labels_digest(self, rows: slice = slice(None)) -> str:
+        """What oracle scores and probes depend on: class names, and labels and split of ``rows``, by image id."""
+        columns = (self.image_ids, self.labels, self.split)
+        return specs.digest([list(self.class_names), *(c[rows].tolist() for c in columns)])
+
+    def names_digest(self) -> str:
+        """What text embeddings depend on: the class names in order."""
+        return specs.digest(list(self.class_names))
+
+
+@dataclass(frozen=True, eq=False)
+class MaskRLE:
+    """Run lengths of binary masks: column-major runs that start with background, as in COCO.
+
+    ``counts`` (K,) uint32, ``offsets`` (R+1,) int64 into it, ``size_hw`` (N, 2) int32: the size of the masks of each
+    image.
+    """
+
+    counts: np.ndarray
+    offsets: np.ndarray
+    size_hw: np.ndarray
+
+    def __post_init__(self) -> None:
+        counts = _check(self, "counts", (None,), np.uint32)
+        _check(self, "size_hw", (None, 2), np.int32)
+        _check_offsets(self, len(np.asarray(self.offsets)) - 1, len(counts))
+
+    def decode(self, region: int, image: int) -> np.ndarray:
+        """The mask of ``region``, which belongs to ``image``: (H, W) bool.
+
+        Raises ValueError where the runs do not add up to the size.
+        """
+        height, width = (int(v) for v in self.size_hw[image])
+        runs = self.counts[self.offsets[region] : self.offsets[region + 1]].astype(np.int64)
+        if runs.sum() != height * width:
+            raise ValueError(f"mask {region}: runs add up to {runs.sum()}, expected {height} x {width}")
+        values = np.arange(len(runs)) % 2 == 1
+        return np.repeat(values, runs).reshape(width, height).T
+
+
+@dataclass(frozen=True, eq=False)
+class RegionBatch:
+    """The regions of N images. ``boxes_xyxy`` (R, 4) int32 pixels of the upright image, right and bottom exclusive;
+    ``area`` (R,) float32, fraction of the image (the mask's for masks, the box's for crops); ``predicted_iou`` and
+    ``stability`` (R,) float32, NaN for crops. M may be 0 for any image.
+    """
+
+    image_ids: np.ndarray
+    offsets: np.ndarray
+    boxes_xyxy: np.ndarray
+    area: np.ndarray
+    predicted_iou: np.ndarray
+    stability: np.ndarray
+    masks: MaskRLE | None = None
+
+    def __post_init__(self) -> None:
+        n, r = len(self.image_ids), len(self.boxes_xyxy)
+        _check(self, "image_ids", (n,), np.str_)
+        _check(self, "boxes_xyxy", (r, 4), np.int32)
+        for name in ("area", "predicted_iou", "stability"):
+            _check(self, name, (r,), np.float32)
+        _check_offsets(self, n, r)
+        if self.masks is not None and (len(self.masks.offsets) != r + 1 or len(self.masks.size_hw) != n):
+            raise ValueError(
+                f"RegionBatch.masks: expected {r} masks of {n} images, "
+                f"found {len(self.masks.offsets) - 1} of {len(self.masks.size_hw)}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingShard:
+    """Region embeddings: ``regions`` (R, d) float16 unit rows, used as stored; ``norms`` (R,) float32, before
+    normalising."""
+
+    image_ids: np.ndarray
+    offsets: np.ndarray
+    regions: np.ndarray
+    norms: np.ndarray
+
+    def __post_init__(self) -> None:
+        n, r = len(self.image_ids), len(self.regions)
+        _check(self, "image_ids", (n,), np.str_)
+        _check(self, "regions", (r, None), np.float16)
+        _check(self, "norms", (r,), np.float32)
+        _check_offsets(self, n, r)
+
+
+@dataclass(frozen=True, eq=False)
+class GlobalShard:
+    """Embeddings of whole images: ``globals`` (N, d) float16 unit rows and ``norms`` (N,) float32."""
+
+    image_ids: np.ndarray
+    globals: np.ndarray
+    norms: np.ndarray
+
+    def __post_init__(self) -> None:
+        n = len(self.image_ids)
+        _check(self, "image_ids", (n,), np.str_)
+        _check(self, "globals", (n, None), np.float16)
+        _check(self, "norms", (n,), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class TextBank:
+    """Class embeddings: ``text`` (C, d) float32 unit rows, the mean over ``templates`` normalised again;
+    ``logit_scale`` is the encoder's own multiplier of cosines (100 for OpenAI's CLIP)."""
+
+    class_names: tuple[str, ...]
+    templates: tuple[str, ...]
+    text: np.ndarray
+    logit_scale: float
+
+    def __post_init__(self) -> None:
+        _check(self, "text", (len(self.class_names), None), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreShard:
+    """Scores of one scorer: ``scores`` (R,) float32, larger is better; ``target`` (R,) int32, -1 where the scorer has
+    none."""
+
+    image_ids: np.ndarray
+    offsets: np.ndarray
+    scores: np.ndarray
+    target: np.ndarray
+
+    def __post_init__(self) -> None:
+        n, r = len(self.image_ids), len(self.scores)
+        _check(self, "image_ids", (n,), np.str_)
+        _check(self, "scores", (r,), np.float32)
+        _check(self, "target", (r,), np.int32)
+        _check_offsets(self, n, r)
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureShard:
+    """Features for a probe: ``features`` (N, D) float32 with D = d or 2d; ``n_pooled`` (N,) int32, how many regions
+    went into each, 0 where the global embedding stands in."""
+
+    image_ids: np.ndarray
+    features: np.ndarray
+    n_pooled: np.ndarray
+
+    def __post_init__(self) -> None:
+        n = len(self.image_ids)
+        _check(self, "image_ids", (n,), np.str_)
+        _check(self, "features", (n, None), np.float32)
+        _check(self, "n_pooled", (n,), np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreInputs:
+    """All that scorers and targets see of a block of whole images: no labels, so label-free holds by construction.
+
+    ``regions`` (R, d), ``globals`` (N, d) and ``text`` (C, d) are float32; the similarities and the geometry are
+    computed or read only when touched.
+    """
+
+    offsets: np.ndarray
+    regions: np.ndarray
+    globals: np.ndarray
+    text: np.ndarray
+    logit_scale: float
+    read_regions: Callable[[], RegionBatch] | None = None
+
+    def __post_init__(self) -> None:
+        n, r, d = len(self.globals), len(self.regions), np.shape(self.text)[-1]
+        _check(self, "regions", (r, d), np.float32)
+        _check(self, "globals", (n, d), np.float32)
+        _check(self, "text", (None, d), np.float32)
+        _check_offsets(self, n, r)
+
+    @cached_property
+    def image_of_region(self) -> np.ndarray:
+        """(R,) int64: the image that each region belongs to."""
+        return np.repeat(np.arange(len(self.globals)), np.diff(self.offsets))
+
+    @cached_property
+    def region_text(self) -> np.ndarray:
+        """(R, C) float32: cosine of each region with each class."""
+        return self.regions @ self.text.T
+
+    @cached_property
+    def region_global(self) -> np.ndarray:
+        """(R,) float32: cosine of each region with its own image."""
+        return np.einsum("rd,rd->r", self.regions, self.globals[self.image_of_region])
+
+    @cached_property
+    def global_text(self) -> np.ndarray:
+        """(N, C) float32: cosine of each image with each class."""
+        return self.globals @ self.text.T
+
+    @cached_property
+    def _geometry(self) -> RegionBatch:
+        if self.read_regions is None:
+            raise AttributeError("these inputs were made without regions: boxes, area and predicted_iou are unknown")
+        return self.read_regions()
+
+    @property
+    def boxes_xyxy(self) -> np.ndarray:
+        """(R, 4) int32 pixels."""
+        return self._geometry.boxes_xyxy
+
+    @property
+    def area(self) -> np.ndarray:
+        """(R,) float32: fraction of the image."""
+        return self._geometry.area
+
+    @property
+    def predicted_iou(self) -> np.ndarray:
+        """(R,) float32: the generator's own estimate, NaN for crops."""
+        return self._geometry.predicted_iou
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

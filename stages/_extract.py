@@ -1,0 +1,82 @@
+"""What the commands of the GPU half share: the index, the components, the closing table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from . import _run
+
+
+def runtime(data: Path, device: str, batch_size: int, workers: int) -> Any:
+    """How the run is carried out. HF_HUB_OFFLINE=1 forbids the model hub."""
+    import os
+
+    from fgscore.store.paths import Layout
+    from fgscore.types import Runtime
+
+    offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
+    return Runtime(Layout(data).models, device, batch_size, workers, offline)
+
+
+def components(
+    dataset: str, regions: list[str] | None, encoder: list[str] | None, prompt: list[str] | None, how: Any
+) -> Any:
+    """What was asked for, the data set's own defaults in place of what was not; checked before anything runs."""
+    from fgscore.pipeline.extract import Components
+    from fgscore.pipeline.index import defaults
+
+    own = defaults(dataset)
+    return Components.check(
+        list(own.regions) if regions is None else regions,
+        [own.encoder] if encoder is None else encoder,
+        prompt or [own.prompt],
+        how,
+    )
+
+
+def finish(summaries: list[Any], as_json: bool, allow_failures: bool, next_step: str) -> None:
+    """Print what was made and what was there already; exit 3 where images were quarantined."""
+    from fgscore.report import tables
+
+    failures = {f["image_id"]: f["reason"] for s in summaries for f in s.failures}
+    computed = sum(s.computed for s in summaries)
+
+    def show() -> None:
+        rows = [
+            {
+                "artefact": s.label,
+                "computed": s.computed,
+                "reused": s.reused,
+                "images": s.images or "",
+                "regions": f"{s.regions / s.images:.1f}" if s.kind == "regions" and s.images else "",
+                "failed": len(s.failures) or "",
+                "seconds": s.seconds,
+            }
+            for s in summaries
+        ]
+        headings = {
+            "artefact": "artefact",
+            "computed": "shards made",
+            "reused": "already there",
+            "images": "images",
+            "regions": "regions an image",
+            "failed": "failed",
+            "seconds": "seconds",
+        }
+        tables.show(rows, headings)
+        print()
+        if not computed:
+            print("Everything was there already: nothing was recomputed.")
+        for image_id, reason in list(failures.items())[:10]:
+            print(f"quarantined {image_id}: {reason}")
+        if len(failures) > 10:
+            print(f"... and {len(failures) - 10} more; --json lists all")
+        print(f"Next: {next_step}")
+
+    content = {"artefacts": [s.to_json() for s in summaries], "quarantined": failures, "computed": computed}
+    _run.emit(content, as_json, show)
+    if failures and not allow_failures:
+        raise typer.Exit(_run.QUARANTINED)

@@ -1,0 +1,69 @@
+"""Options that mean the same in every command; each default has its one home here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SCORER = "soft_margin"
+TARGET = "global"
+POOL = "topk"
+K = "5"
+HEAD = "logreg"
+PROMPT = "plain"
+
+Subject = Annotated[str | None, typer.Argument(help="The data set, as for --dataset.", show_default=False)]
+Dataset = Annotated[
+    str | None,
+    typer.Option("--dataset", help="A data set: cub, cars, demo, or \"folder(name='mine')\".", show_default=False),
+]
+Regions = Annotated[
+    list[str] | None,
+    typer.Option("--regions", help='Region generator, as "random_crop(n=64)". Repeatable.', show_default=False),
+]
+Encoder = Annotated[
+    list[str] | None,
+    typer.Option("--encoder", help="Encoder, as \"clip(model='DIR')\". Repeatable.", show_default=False),
+]
+Prompt = Annotated[
+    list[str] | None,
+    typer.Option("--prompt", help="Prompt set, or a template with {}. Repeatable.", show_default=False),
+]
+Scorer = Annotated[
+    list[str],
+    typer.Option("--scorer", help='Scorer, as "entropy(tau=50)" or ./mine.py:myscore; or all. Repeatable.'),
+]
+Target = Annotated[
+    list[str],
+    typer.Option("--target", help="Class to score against: global, local, oracle (reads labels). Repeatable."),
+]
+Pool = Annotated[list[str], typer.Option("--pool", help="none, mean or topk. Repeatable.")]
+K_ = Annotated[
+    list[str] | None,
+    typer.Option("--k", help=f"Regions kept by topk, or all ({K} where left out). Repeatable.", show_default=False),
+]
+Features = Annotated[str, typer.Option("--features", help="Sum unit or raw region embeddings.")]
+Head = Annotated[list[str], typer.Option("--head", help='logreg, "logreg(C=100)" or zeroshot. Repeatable.')]
+Seed = Annotated[int, typer.Option("--seed", help="Of the validation split that chooses C.")]
+
+Data = Annotated[
+    Path,
+    typer.Option("--data", envvar="FGSCORE_DATA", help="Folder of raw/, models/, cache/ and results/."),
+]
+DATA = Path("data")
+Root = Annotated[
+    Path | None,
+    typer.Option("--root", help="Where the photos lie; <data>/raw/<dataset> where left out.", show_default=False),
+]
+Partial = Annotated[bool, typer.Option("--partial", help="Accept a copy that lacks photos.")]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", min=1, help="Take the first N photos of each class and split.", show_default=False),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Images or regions in one forward pass.")]
+Workers = Annotated[int, typer.Option("--workers", min=0, help="Threads that decode photos; 0 chooses.")]
+AllowFailures = Annotated[bool, typer.Option("--allow-failures", help="Exit 0 though images were quarantined.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]

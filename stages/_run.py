@@ -1,0 +1,181 @@
+"""What every command shares: errors as one line, exit codes, progress bars, JSON."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from fgscore.errors import FgscoreError, UsageError
+
+from . import _options as o
+
+INTERRUPTED, QUARANTINED = 130, 3
+
+
+def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` with every error turned into one line on stderr and an exit code; a traceback with --debug."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except (typer.Exit, typer.Abort):
+            raise
+        except KeyboardInterrupt:
+            _say("interrupted; the same command goes on where this one stopped")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            if os.environ.get("FGSCORE_DEBUG"):
+                raise
+            _say(f"error: {_line(error)}")
+            raise typer.Exit(getattr(error, "exit_code", 1)) from None
+
+    return run
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, FgscoreError):
+        return str(error).replace("\n", " ")
+    if isinstance(error, OSError) and error.strerror:
+        where = f" at {error.filename}" if error.filename else ""
+        return f"{error.strerror}{where}; nothing half-written is left, run the same command again once that is mended"
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}; `fgscore --debug ...` shows where"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def main(function: Callable[..., Any]) -> None:
+    """Run one command as a program of its own: ``python -m stages.score``."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command()(guarded(function))
+    app()
+
+
+def subject(positional: str | None, option: str | None, required: bool = True) -> str | None:
+    """The data set from either place; raises :class:`UsageError` where both differ or, if required, none is given."""
+    if positional and option and positional != option:
+        raise UsageError(f"expected one data set, found {positional!r} and --dataset {option!r}")
+    if required and not (positional or option):
+        raise UsageError("expected a data set, found none; for example `fgscore extract demo`")
+    return positional or option
+
+
+def store(data: Path) -> Any:
+    """The store under the data folder."""
+    from fgscore.store.match import Store
+    from fgscore.store.paths import Layout
+
+    return Store(Layout(data))
+
+
+def bundles(
+    data: Path,
+    dataset: str | None,
+    regions: list[str] | None,
+    encoder: list[str] | None,
+    prompt: list[str] | None,
+) -> list[Any]:
+    """Everything cached that agrees with the options, each combination once."""
+    from fgscore.store import match
+
+    opened = store(data)
+    found: dict[Any, Any] = {}
+    for r in regions or [None]:  # type: ignore[list-item]
+        for e in encoder or [None]:  # type: ignore[list-item]
+            for p in prompt or [None]:  # type: ignore[list-item]
+                for bundle in match.bundles(opened, dataset, r, e, p):
+                    key = (bundle.region_embeddings.path, bundle.globals.path, bundle.text.path)
+                    found.setdefault(key, bundle)
+    return list(found.values())
+
+
+def scorers(names: list[str]) -> list[Any]:
+    """The scorers named; 'all' stands for every built-in one."""
+    from fgscore import scorers as registry
+
+    texts = [t for name in names for t in (registry.SCORERS if name == "all" else [name])]
+    return [registry.bind(text) for text in dict.fromkeys(texts)]
+
+
+def targets(names: list[str]) -> list[str]:
+    """The targets named, checked; the oracle is announced for what it is."""
+    from fgscore.targets import check
+
+    checked = [check(name) for name in dict.fromkeys(names)]
+    if "oracle" in checked:
+        _say("note: target oracle reads the labels of test images; its results are upper bounds")
+    return checked
+
+
+def poolings(pools: list[str], ks: list[str] | None) -> list[Any]:
+    """Every pooling named; ``--k`` values go to topk, each giving one."""
+    from fgscore.aggregate import bind
+
+    made = []
+    for pool in dict.fromkeys(pools):
+        if pool.strip() == "topk":
+            made += [bind(f"topk(k={k if k.isdigit() else repr(k)})") for k in dict.fromkeys(ks or [o.K])]
+        elif ks and not any(p.strip() == "topk" for p in pools):
+            raise UsageError(
+                f'--k is for --pool topk, found --pool {pool}; write --pool "topk(k=...)" or leave out --k'
+            )
+        else:
+            made.append(bind(pool))
+    return made
+
+
+def emit(content: Mapping[str, Any], as_json: bool, show: Callable[[], None]) -> None:
+    """One JSON object, or what ``show`` prints."""
+    if as_json:
+        print(json.dumps(content, indent=1, allow_nan=False, default=str))
+    else:
+        show()
+
+
+class Bars(AbstractContextManager["Bars"]):
+    """Progress bars on stderr, one a label, with rate and time left. Off a terminal: one line when a label ends."""
+
+    def __enter__(self) -> Bars:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._tasks: dict[str, Any] = {}
+        self._ended: set[str] = set()
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, label: str, done: int, total: int) -> None:
+        """Show ``done`` of ``total`` for ``label``."""
+        if label not in self._tasks:
+            self._tasks[label] = self._progress.add_task(label, total=total, rate="")
+        task = self._progress.tasks[self._tasks[label]]
+        speed = f"{task.speed:.1f}/s" if task.speed else ""
+        self._progress.update(self._tasks[label], completed=done, rate=speed)
+        if done == total and not self._console.is_terminal and label not in self._ended:
+            self._ended.add(label)
+            _say(f"{label}: {done} of {total}")

@@ -1,0 +1,59 @@
+"""fgscore aggregate: pool scored regions into one feature vector an image."""
+
+from __future__ import annotations
+
+from . import _features, _run
+from . import _options as o
+
+
+def aggregate(
+    subject: o.Subject = None,
+    scorer: o.Scorer = [o.SCORER],  # noqa: B006 (Typer copies it)
+    target: o.Target = [o.TARGET],  # noqa: B006
+    pool: o.Pool = [o.POOL],  # noqa: B006
+    k: o.K_ = None,
+    features: o.Features = "unit",
+    dataset: o.Dataset = None,
+    regions: o.Regions = None,
+    encoder: o.Encoder = None,
+    prompt: o.Prompt = None,
+    data: o.Data = o.DATA,
+    json: o.Json = False,
+) -> None:
+    """Pool scored regions into [global; local] features and store them. Scores that are missing are computed.
+
+    Example: fgscore aggregate --scorer entropy --k 1 --k 5 --k all
+    """
+    from fgscore.pipeline.aggregate import aggregate_features
+
+    chosen, modes, pools = _run.scorers(scorer), _run.targets(target), _run.poolings(pool, k)
+    rows = []
+    with _run.Bars() as bars:
+        for bundle in _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt):
+            runs = _features.feature_runs(bundle, chosen, modes, pools, features)
+            made = [s for s in aggregate_features(runs, bars) if s.kind == "features"]
+            for run, summary in zip(runs, made, strict=True):
+                rows.append(
+                    {
+                        **bundle.labels,
+                        "scorer": run.scores.scorer.canonical if run.scores else "",
+                        "target": (run.scores.target if run.scores else "") or "",
+                        "pool": run.pooling.canonical,
+                        "computed": summary.computed,
+                        "reused": summary.reused,
+                        "artefact": summary.label,
+                    }
+                )
+
+    def show() -> None:
+        from fgscore.report import tables
+
+        names = {"dataset": "data set", "pool": "pooling", "computed": "shards made", "reused": "already there"}
+        tables.show(rows, {key: names.get(key, key) for key in rows[0]})
+        print("\nNext: fgscore probe")
+
+    _run.emit({"features": rows}, json, show)
+
+
+if __name__ == "__main__":
+    _run.main(aggregate)

@@ -1,0 +1,44 @@
+"""fgscore embed: global, text and region embeddings of what is indexed."""
+
+from __future__ import annotations
+
+from . import _extract, _run
+from . import _options as o
+
+
+def embed(
+    subject: o.Subject = None,
+    dataset: o.Dataset = None,
+    regions: o.Regions = None,
+    encoder: o.Encoder = None,
+    prompt: o.Prompt = None,
+    root: o.Root = None,
+    partial: o.Partial = False,
+    limit: o.Limit = None,
+    device: o.Device = "auto",
+    batch_size: o.BatchSize = 64,
+    workers: o.Workers = 0,
+    allow_failures: o.AllowFailures = False,
+    data: o.Data = o.DATA,
+    json: o.Json = False,
+) -> None:
+    """Embed whole photos, class names and regions; regions that are not there yet are generated first.
+
+    Example: fgscore embed cub --encoder "clip(model='openai/clip-vit-base-patch32', outside='keep')"
+    Example: fgscore embed cub --prompt "a photo of a {}, a type of bird."
+    """
+    from fgscore.pipeline.extract import extract
+    from fgscore.pipeline.index import make_index
+
+    name = str(_run.subject(subject, dataset))
+    how = _extract.runtime(data, device, batch_size, workers)
+    chosen = _extract.components(name, regions, encoder, prompt, how)
+    with _run.Bars() as bars:
+        store = _run.store(data)
+        indexed = make_index(store, name, root=root, partial=partial, limit=limit, progress=bars)
+        summaries = extract(store, indexed, chosen, how, bars)
+    _extract.finish(summaries, json, allow_failures, f"fgscore score --dataset {name} --scorer entropy")
+
+
+if __name__ == "__main__":
+    _run.main(embed)

@@ -1,0 +1,46 @@
+"""fgscore extract: index, regions and embeddings, the whole GPU half in one command."""
+
+from __future__ import annotations
+
+from . import _extract, _run
+from . import _options as o
+
+
+def extract(
+    subject: o.Subject = None,
+    dataset: o.Dataset = None,
+    regions: o.Regions = None,
+    encoder: o.Encoder = None,
+    prompt: o.Prompt = None,
+    root: o.Root = None,
+    partial: o.Partial = False,
+    limit: o.Limit = None,
+    device: o.Device = "auto",
+    batch_size: o.BatchSize = 64,
+    workers: o.Workers = 0,
+    allow_failures: o.AllowFailures = False,
+    data: o.Data = o.DATA,
+    json: o.Json = False,
+) -> None:
+    """Index, regions (random crops, then SAM masks) and all embeddings: everything that needs a GPU, once.
+
+    What is there already is left alone: an interrupted run goes on where it stopped, new photos cost only themselves.
+
+    Example: fgscore extract cars
+    Example: fgscore extract "folder(name='mine')" --root ~/mine --regions random_crop
+    """
+    from fgscore.pipeline.extract import extract as run_extraction
+    from fgscore.pipeline.index import make_index
+
+    name = str(_run.subject(subject, dataset))
+    how = _extract.runtime(data, device, batch_size, workers)
+    chosen = _extract.components(name, regions, encoder, prompt, how)
+    with _run.Bars() as bars:
+        store = _run.store(data)
+        indexed = make_index(store, name, root=root, partial=partial, limit=limit, progress=bars)
+        summaries = run_extraction(store, indexed, chosen, how, bars)
+    _extract.finish(summaries, json, allow_failures, f"fgscore score --dataset {name} --scorer entropy")
+
+
+if __name__ == "__main__":
+    _run.main(extract)

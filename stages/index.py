@@ -1,0 +1,32 @@
+"""fgscore index: list, check and hash the photos of a data set."""
+
+from __future__ import annotations
+
+from . import _extract, _run
+from . import _options as o
+
+
+def index(
+    subject: o.Subject = None,
+    dataset: o.Dataset = None,
+    root: o.Root = None,
+    partial: o.Partial = False,
+    limit: o.Limit = None,
+    data: o.Data = o.DATA,
+    json: o.Json = False,
+) -> None:
+    """List, check and hash the photos of a data set: the first artefact, parent of all others.
+
+    Example: fgscore index cub --root ~/photos
+    Example: fgscore index "folder(name='mine')" --root ~/mine
+    """
+    from fgscore.pipeline.index import make_index
+
+    name = str(_run.subject(subject, dataset))
+    with _run.Bars() as bars:
+        made = make_index(_run.store(data), name, root=root, partial=partial, limit=limit, progress=bars)
+    _extract.finish([made.summary], json, True, f"fgscore extract {name}")
+
+
+if __name__ == "__main__":
+    _run.main(index)

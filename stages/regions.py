@@ -1,0 +1,43 @@
+"""fgscore regions: crop boxes and masks of every photo."""
+
+from __future__ import annotations
+
+from . import _extract, _run
+from . import _options as o
+
+
+def regions(
+    subject: o.Subject = None,
+    dataset: o.Dataset = None,
+    regions: o.Regions = None,
+    root: o.Root = None,
+    partial: o.Partial = False,
+    limit: o.Limit = None,
+    device: o.Device = "auto",
+    workers: o.Workers = 0,
+    allow_failures: o.AllowFailures = False,
+    data: o.Data = o.DATA,
+    json: o.Json = False,
+) -> None:
+    """Generate regions (random crops, SAM masks) of every photo and store them.
+
+    Example: fgscore regions cub --regions "random_crop(n=64)"
+    Example: fgscore regions cars --regions "sam(checkpoint='vit_b', points_per_side=16)"
+    """
+    from fgscore.pipeline.extract import Extraction
+    from fgscore.pipeline.index import make_index
+
+    name = str(_run.subject(subject, dataset))
+    how = _extract.runtime(data, device, 64, workers)
+    chosen = _extract.components(name, regions, [], None, how)
+    with _run.Bars() as bars:
+        store = _run.store(data)
+        indexed = make_index(store, name, root=root, partial=partial, limit=limit, progress=bars)
+        run = Extraction(store, indexed, how, bars)
+        for generator in chosen.generators:
+            run.regions(generator)
+    _extract.finish(run.summaries, json, allow_failures, f"fgscore embed {name}")
+
+
+if __name__ == "__main__":
+    _run.main(regions)

@@ -1,0 +1,59 @@
+"""fgscore score: score cached regions."""
+
+from __future__ import annotations
+
+from . import _options as o
+from . import _run
+
+
+def score(
+    subject: o.Subject = None,
+    scorer: o.Scorer = [o.SCORER],  # noqa: B006 (Typer copies it)
+    target: o.Target = [o.TARGET],  # noqa: B006
+    dataset: o.Dataset = None,
+    regions: o.Regions = None,
+    encoder: o.Encoder = None,
+    prompt: o.Prompt = None,
+    data: o.Data = o.DATA,
+    json: o.Json = False,
+) -> None:
+    """Score every cached region, on the CPU and without the images. What is left out matches everything cached.
+
+    Example: fgscore score --scorer entropy
+    Example: fgscore score --scorer all --target global --target local --dataset cars
+    Example: fgscore score --scorer "./mine.py:myscore(alpha=2)"
+    """
+    from fgscore.pipeline.score import runs_for
+    from fgscore.pipeline.score import score as run_scores
+
+    chosen, modes = _run.scorers(scorer), _run.targets(target)
+    rows = []
+    with _run.Bars() as bars:
+        for bundle in _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt):
+            runs = runs_for(bundle, chosen, modes)
+            for run, summary in zip(runs, run_scores(runs, bars), strict=True):
+                rows.append(
+                    {
+                        **bundle.labels,
+                        "scorer": run.scorer.canonical,
+                        "target": run.target or "",
+                        "computed": summary.computed,
+                        "reused": summary.reused,
+                        "images": summary.images or "",
+                        "scores": summary.regions or "",
+                        "seconds": summary.seconds,
+                    }
+                )
+
+    def show() -> None:
+        from fgscore.report import tables
+
+        names = {"dataset": "data set", "computed": "shards made", "reused": "already there"}
+        tables.show(rows, {key: names.get(key, key) for key in rows[0]})
+        print("\nNext: fgscore probe --scorer", f'"{chosen[0].canonical}"' if "(" in chosen[0].canonical else scorer[0])
+
+    _run.emit({"scores": rows}, json, show)
+
+
+if __name__ == "__main__":
+    _run.main(score)
