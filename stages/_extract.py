@@ -10,6 +10,20 @@ import typer
 from . import _run
 
 
+def dataset(subject: str | None, option: str | None, protocol: str | None) -> str:
+    """The data set named, with ``--protocol`` as its parameter. Raises :class:`UsageError` where it has none."""
+    from fgscore import specs
+    from fgscore.errors import UsageError
+
+    name = str(_run.subject(subject, option))
+    if protocol is None:
+        return name
+    spec = specs.parse(name)
+    if spec.params.get("protocol", protocol) != protocol:
+        raise UsageError(f"expected one protocol, found --protocol {protocol} and {name}")
+    return specs.text(spec.name, {**spec.params, "protocol": protocol})
+
+
 def runtime(data: Path, device: str, batch_size: int, workers: int) -> Any:
     """How the run is carried out. HF_HUB_OFFLINE=1 forbids the model hub."""
     import os

@@ -58,6 +58,11 @@ Root = Annotated[
     typer.Option("--root", help="Where the photos lie; <data>/raw/<dataset> where left out.", show_default=False),
 ]
 Partial = Annotated[bool, typer.Option("--partial", help="Accept a copy that lacks photos.")]
+Force = Annotated[bool, typer.Option("--force", help="Accept photos of your own that the validation refuses.")]
+Protocol = Annotated[
+    str | None,
+    typer.Option("--protocol", help="Splits: official, or coop where there is one.", show_default=False),
+]
 Limit = Annotated[
     int | None,
     typer.Option("--limit", min=1, help="Take the first N photos of each class and split.", show_default=False),

@@ -13,7 +13,9 @@ def extract(
     encoder: o.Encoder = None,
     prompt: o.Prompt = None,
     root: o.Root = None,
+    protocol: o.Protocol = None,
     partial: o.Partial = False,
+    force: o.Force = False,
     limit: o.Limit = None,
     device: o.Device = "auto",
     batch_size: o.BatchSize = 64,
@@ -32,12 +34,12 @@ def extract(
     from fgscore.pipeline.extract import extract as run_extraction
     from fgscore.pipeline.index import make_index
 
-    name = str(_run.subject(subject, dataset))
+    name = _extract.dataset(subject, dataset, protocol)
     how = _extract.runtime(data, device, batch_size, workers)
     chosen = _extract.components(name, regions, encoder, prompt, how)
     with _run.Bars() as bars:
         store = _run.store(data)
-        indexed = make_index(store, name, root=root, partial=partial, limit=limit, progress=bars)
+        indexed = make_index(store, name, root=root, partial=partial, force=force, limit=limit, progress=bars)
         summaries = run_extraction(store, indexed, chosen, how, bars)
     _extract.finish(summaries, json, allow_failures, f"fgscore score --dataset {name} --scorer entropy")
 

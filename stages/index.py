@@ -10,7 +10,9 @@ def index(
     subject: o.Subject = None,
     dataset: o.Dataset = None,
     root: o.Root = None,
+    protocol: o.Protocol = None,
     partial: o.Partial = False,
+    force: o.Force = False,
     limit: o.Limit = None,
     data: o.Data = o.DATA,
     json: o.Json = False,
@@ -22,9 +24,9 @@ def index(
     """
     from fgscore.pipeline.index import make_index
 
-    name = str(_run.subject(subject, dataset))
+    name = _extract.dataset(subject, dataset, protocol)
     with _run.Bars() as bars:
-        made = make_index(_run.store(data), name, root=root, partial=partial, limit=limit, progress=bars)
+        made = make_index(_run.store(data), name, root=root, partial=partial, force=force, limit=limit, progress=bars)
     _extract.finish([made.summary], json, True, f"fgscore extract {name}")
 
 

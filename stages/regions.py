@@ -11,7 +11,9 @@ def regions(
     dataset: o.Dataset = None,
     regions: o.Regions = None,
     root: o.Root = None,
+    protocol: o.Protocol = None,
     partial: o.Partial = False,
+    force: o.Force = False,
     limit: o.Limit = None,
     device: o.Device = "auto",
     workers: o.Workers = 0,
@@ -27,12 +29,12 @@ def regions(
     from fgscore.pipeline.extract import Extraction
     from fgscore.pipeline.index import make_index
 
-    name = str(_run.subject(subject, dataset))
+    name = _extract.dataset(subject, dataset, protocol)
     how = _extract.runtime(data, device, 64, workers)
     chosen = _extract.components(name, regions, [], None, how)
     with _run.Bars() as bars:
         store = _run.store(data)
-        indexed = make_index(store, name, root=root, partial=partial, limit=limit, progress=bars)
+        indexed = make_index(store, name, root=root, partial=partial, force=force, limit=limit, progress=bars)
         run = Extraction(store, indexed, how, bars)
         for generator in chosen.generators:
             run.regions(generator)

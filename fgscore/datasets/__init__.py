@@ -1,8 +1,13 @@
 """Data sets: what all of them share, from a list of photos to the index.
 
 A data set is one file with ``load(root, /, *, parameters...) -> Listing``: it reads the official lists under ``root``
-(or its parent), never a glob, and looks at no pixel. It may declare ``DEFAULTS``, components to use where the command
-line names none, and ``prepare(root, progress)``, which makes the photos where they are made rather than found.
+(or its parent), never a glob, and looks at no pixel. It may declare
+
+- ``DEFAULTS``, components to use where the command line names none;
+- ``NOUN``, what its classes are kinds of, for prompts such as "..., a type of bird.";
+- ``DOWNLOADS``, the official :class:`Download` files, or ``INSTRUCTIONS``, where there is none, what to fetch instead;
+- ``OWN = True``, where the photos are the user's, so that :mod:`fgscore.datasets._validate` looks at them first;
+- ``prepare(root, progress)``, which makes the photos where they are made rather than found.
 """
 
 from __future__ import annotations
@@ -29,6 +34,18 @@ class Defaults:
     encoder: str = "clip"
     regions: tuple[str, ...] = ("random_crop", "sam")
     prompt: str = "plain"
+
+
+@dataclass(frozen=True)
+class Download:
+    """One official file: ``checksum`` is ``sha256:...`` or ``md5:...``; ``unpack`` for an archive, whose entries go to
+    the data set's folder."""
+
+    url: str
+    name: str
+    checksum: str
+    size: int
+    unpack: bool = True
 
 
 @dataclass(frozen=True)
@@ -87,8 +104,11 @@ def present(listing: Listing, partial: bool) -> tuple[Listing, dict[str, Any]]:
     """The listing reduced to the photos that are there, and notes for the index.
 
     A copy that lacks photos, by its own lists or by the published counts, is refused with both counts, or accepted
-    with ``partial`` and the counts noted.
+    with ``partial`` and the counts noted. A list that points out of the data set's folder is refused outright.
     """
+    for photo in listing.photos:
+        if photo.path.startswith("/") or "\\" in photo.path or ":" in photo.path or ".." in photo.path.split("/"):
+            raise DataError(f"expected paths below {listing.root} in the lists, found {photo.path!r}; mend the list")
     folders: dict[str, set[str]] = {}
     there = [p for p in listing.photos if _exists(listing.root, p.path, folders)]
     expected = sum(listing.expected.values()) or len(listing.photos)
@@ -149,12 +169,13 @@ def build_index(
     """Hash every photo and read its header. ``shard_order`` maps ids (N,) to their order and shard numbers."""
     order, shard = shard_order(np.array([p.image_id for p in listing.photos], np.str_))
     photos = [listing.photos[i] for i in order]
-    facts = []
+    facts: list[tuple[tuple[int, int], int, str]] = []
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for fact in pool.map(lambda p: _facts(listing.root / p.path, listing.banner), photos):
             facts.append(fact)
             if progress:
                 progress(len(facts), len(photos))
+    sizes = np.array([f[0] for f in facts], np.int32).reshape(-1, 2)
     return ImageIndex(
         dataset=dataset,
         image_ids=np.array([p.image_id for p in photos], np.str_),
@@ -162,14 +183,19 @@ def build_index(
         labels=np.array([p.label for p in photos], np.int64),
         split=np.array([p.split for p in photos], np.str_),
         class_names=listing.class_names,
-        sizes_wh=np.array([f[0] for f in facts], np.int32).reshape(-1, 2),
+        sizes_wh=sizes,
         sha256=np.array([f[2] for f in facts], np.str_),
         orientation=np.array([f[1] for f in facts], np.int8),
         shard=shard,
-        boxes_xyxy=np.array([p.box_xyxy or (np.nan,) * 4 for p in photos], np.float32).reshape(-1, 4),
+        boxes_xyxy=_inside(np.array([p.box_xyxy or (np.nan,) * 4 for p in photos], np.float32).reshape(-1, 4), sizes),
         banner=listing.banner,
         notes=notes,
     )
+
+
+def _inside(boxes: np.ndarray, sizes_wh: np.ndarray) -> np.ndarray:
+    """Boxes (N, 4) cut to the photos as they are used: without the banner. NaN stays, unreadable photos have none."""
+    return np.clip(boxes, 0, np.tile(np.where(sizes_wh > 0, sizes_wh, np.nan), 2))
 
 
 def _facts(path: Path, banner: int) -> tuple[tuple[int, int], int, str]:

@@ -7,12 +7,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fgscore.datasets import Listing, Photo, first_folder, read_lines
+from fgscore.datasets import Download, Listing, Photo, first_folder, read_lines
 from fgscore.errors import DataError
 
 VERSION = 1
+NOUN = "bird"
 EXPECTED = {"train": 5994, "test": 5794}
-WHERE = "get CUB_200_2011.tgz from https://data.caltech.edu/records/65de6-vp158"
+WHERE = "run `fgscore download cub`"
+DOWNLOADS = (
+    Download(
+        "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz?download=1",
+        "CUB_200_2011.tgz",
+        "sha256:0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081",
+        1_150_585_339,
+    ),
+)
 
 # Official name, underscores as spaces -> name for prompts. Part of version 1: a change raises VERSION.
 NAMES = {

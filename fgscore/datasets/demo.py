@@ -9,6 +9,7 @@ from fgscore.datasets import Defaults, Listing, Photo, Progress
 from fgscore.datasets import folder as folder_dataset
 
 VERSION = 1
+NOUN = "bird"
 DEFAULTS = Defaults(
     encoder="clip(model='demo')",
     regions=(

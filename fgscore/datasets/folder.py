@@ -12,6 +12,7 @@ from fgscore.errors import DataError
 from fgscore.types import SPLITS
 
 VERSION = 1
+OWN = True
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"}
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from fgscore import datasets, plugins, specs
+from fgscore.datasets._validate import check_contents, check_listing
 from fgscore.errors import DataError, StoreError
 from fgscore.pipeline.progress import Progress, Summary, silent
 from fgscore.store import index as index_store
@@ -39,14 +40,17 @@ def make_index(
     *,
     root: Path | None = None,
     partial: bool = False,
+    force: bool = False,
     limit: int | None = None,
     progress: Progress = silent,
 ) -> Indexed:
     """Index the photos under ``root``, or under the data folder's own place for this data set.
 
-    ``limit`` takes the first so many of each class and split. An index that exists already keeps its order and its
-    shards; new photos follow. Raises :class:`DataError` where photos are missing and ``partial`` does not allow it,
-    or where the cache holds an index of altogether different photos under the same name.
+    ``limit`` takes the first so many of each class and split; ``force`` accepts photos of the user's own that
+    :mod:`fgscore.datasets._validate` finds fault with, and notes what it found. An index that exists already keeps
+    its order and its shards; new photos follow. Raises :class:`DataError` where photos are missing and ``partial``
+    does not allow it, where the user's own photos are at fault and ``force`` does not allow it, or where the cache
+    holds an index of altogether different photos under the same name.
     """
     bound = plugins.bind("data set", dataset)
     key = check_name(str(dataset_key(dataset)), "the name of a data set")
@@ -54,8 +58,11 @@ def make_index(
     if hasattr(bound.module, "prepare"):
         bound.module.prepare(root, lambda done, total: progress(f"{key}: draw", done, total))
     listing, notes = datasets.present(bound.module.load(root, **bound.params), partial)
+    own = getattr(bound.module, "OWN", False)
+    listing, findings = check_listing(listing, force) if own else (listing, [])
     listing = datasets.limited(listing, limit)
-    recipe = index_store.recipe(bound.canonical, bound.params, bound.version, limit)
+    params = getattr(bound.module, "resolve", dict)(bound.params)
+    recipe = index_store.recipe(bound.canonical, params, bound.version, limit)
     artefact = store.find("index", key, recipe.digest)
     earlier = _earlier(store, artefact)
     index = datasets.build_index(
@@ -70,6 +77,9 @@ def make_index(
             f"the cache knows {key!r} as {len(earlier)} other photos, such as {earlier.image_ids[0]}; index these "
             f"under a name of their own: --dataset \"folder(name='mine')\""
         )
+    findings += check_contents(index, force) if own else []
+    if findings:
+        index = replace(index, notes={**index.notes, "forced": findings})
     unchanged = artefact is not None and earlier is not None and _same(earlier, index)
     if artefact is None or not unchanged:
         artefact = index_store.write(store.layout, index, recipe)
