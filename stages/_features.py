@@ -6,14 +6,27 @@ from typing import Any
 
 from fgscore.errors import UsageError
 
+from . import _run
+
+
+def usable(bundles: list[Any], poolings: list[Any]) -> list[Any]:
+    """The bundles that at least one of ``poolings`` can work on: without regions only 'none' can."""
+    if any(pooling.name == "none" for pooling in poolings):
+        return bundles
+    return _run.with_regions(bundles, f"--pool {poolings[0].name}")
+
 
 def feature_runs(bundle: Any, scorers: list[Any], targets: list[str], poolings: list[Any], rows: str) -> list[Any]:
-    """One run for every pooling, and for topk for every scorer and target. ``rows`` is 'unit' or 'raw'."""
+    """One run for every pooling, and for topk for every scorer and target; only 'none' where there are no regions.
+    ``rows`` is 'unit' or 'raw'."""
     from fgscore.pipeline.aggregate import FeatureRun
     from fgscore.pipeline.score import runs_for
+    from fgscore.store.match import RegionBundle
 
     if rows not in ("unit", "raw"):
         raise UsageError(f"--features: expected unit or raw, found {rows!r}")
+    if not isinstance(bundle, RegionBundle):
+        return [FeatureRun(bundle, pooling, None, rows) for pooling in poolings if pooling.name == "none"]
     scored = runs_for(bundle, scorers, targets)
     made = []
     for pooling in poolings:

@@ -96,9 +96,26 @@ def bundles(
         for e in encoder or [None]:  # type: ignore[list-item]
             for p in prompt or [None]:  # type: ignore[list-item]
                 for bundle in match.bundles(opened, dataset, r, e, p):
-                    key = (bundle.region_embeddings.path, bundle.globals.path, bundle.text.path)
-                    found.setdefault(key, bundle)
+                    found.setdefault(tuple(a.path for a in bundle.artefacts), bundle)
     return list(found.values())
+
+
+def with_regions(bundles: list[Any], needed_by: str) -> list[Any]:
+    """Those of ``bundles`` that have regions; a line about each that has none. Raises :class:`NothingCached` where
+    none is left."""
+    from fgscore.errors import NothingCached
+    from fgscore.store.match import RegionBundle
+
+    kept = [b for b in bundles if isinstance(b, RegionBundle)]
+    for bundle in bundles:
+        if bundle not in kept:
+            _say(f"skipped {bundle.dataset} by {bundle.labels['encoder']}: no regions, which {needed_by} needs")
+    if not kept:
+        raise NothingCached(
+            f"{needed_by} needs regions, found whole images alone; run `fgscore extract {bundles[0].dataset}`, import "
+            "region embeddings, or `fgscore probe --pool none`"
+        )
+    return kept
 
 
 def scorers(names: list[str]) -> list[Any]:

@@ -29,7 +29,8 @@ def aggregate(
     chosen, modes, pools = _run.scorers(scorer), _run.targets(target), _run.poolings(pool, k)
     rows = []
     with _run.Bars() as bars:
-        for bundle in _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt):
+        found = _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt)
+        for bundle in _features.usable(found, pools):
             runs = _features.feature_runs(bundle, chosen, modes, pools, features)
             made = [s for s in aggregate_features(runs, bars) if s.kind == "features"]
             for run, summary in zip(runs, made, strict=True):

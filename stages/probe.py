@@ -39,9 +39,10 @@ def probe(
     chosen, modes, pools = _run.scorers(scorer), _run.targets(target), _run.poolings(pool, k)
     heads = [bind(_seeded(text, seed)) for text in dict.fromkeys(head)]
     with _run.Bars() as bars:
+        found = _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt)
         runs = [
             ProbeRun(features_run, one)
-            for bundle in _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt)
+            for bundle in _features.usable(found, pools)
             for features_run in _features.feature_runs(bundle, chosen, modes, pools, features)
             for one in heads
         ]

@@ -29,7 +29,8 @@ def score(
     chosen, modes = _run.scorers(scorer), _run.targets(target)
     rows = []
     with _run.Bars() as bars:
-        for bundle in _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt):
+        found = _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt)
+        for bundle in _run.with_regions(found, "score"):
             runs = runs_for(bundle, chosen, modes)
             for run, summary in zip(runs, run_scores(runs, bars), strict=True):
                 rows.append(

@@ -14,7 +14,7 @@ from fgscore.aggregate import Pooling
 from fgscore.pipeline.progress import Clock, Progress, Summary, provenance, silent
 from fgscore.pipeline.score import Block, ScoreRun, check_complete, read_block, score
 from fgscore.store import manifest
-from fgscore.store.match import Bundle
+from fgscore.store.match import Bundle, RegionBundle
 from fgscore.types import FeatureShard
 
 Rows = Literal["unit", "raw"]
@@ -23,12 +23,16 @@ Rows = Literal["unit", "raw"]
 @dataclass(frozen=True)
 class FeatureRun:
     """One pooling of one bundle; ``scores`` says by what, None for poolings without scores; ``rows`` whether unit or
-    raw region embeddings are summed (the paper leaves it open)."""
+    raw region embeddings are summed (the paper leaves it open). Only pooling 'none' does without regions."""
 
     bundle: Bundle
     pooling: Pooling
     scores: ScoreRun | None = None
     rows: Rows = "unit"
+
+    def __post_init__(self) -> None:
+        if self.pooling.name != "none" and not isinstance(self.bundle, RegionBundle):
+            raise ValueError(f"pooling {self.pooling.name!r} needs regions, found {self.bundle.globals.label} alone")
 
     @cached_property
     def recipe(self) -> manifest.Recipe:
@@ -50,7 +54,7 @@ class FeatureRun:
     def compute(self, number: int, block: Block | None = None) -> FeatureShard:
         """Features of one shard, from cached scores."""
         store = self.bundle.store
-        if self.pooling.name == "none":
+        if not isinstance(self.bundle, RegionBundle) or self.pooling.name == "none":
             whole = store.read(self.bundle.globals, number)
             features, n_pooled = aggregate.pool(self.pooling, whole.globals[:0], np.zeros(1, np.int64), whole.globals)
             return FeatureShard(whole.image_ids, features, n_pooled)
@@ -84,7 +88,7 @@ def aggregate_features(runs: list[FeatureRun], progress: Progress = silent) -> l
                 summary.reused += 1
                 continue
             clock = Clock()
-            if run.pooling.name != "none":
+            if isinstance(run.bundle, RegionBundle) and run.pooling.name != "none":
                 block = block or read_block(run.bundle, number)
             record = run.compute(number, block)
             run.artefact.publish(number, record, parents, provenance=provenance(clock.seconds(), size))

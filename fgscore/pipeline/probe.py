@@ -44,6 +44,7 @@ class ProbeRun:
         return {
             **names,
             "regions": names["regions"] if pooled else "",
+            "encoder": names["encoder"] if pooled else self.bundle.globals.recipe.component,
             "scorer": scores.scorer.canonical if scores else "",
             "target": (scores.target if scores else None) or "",
             "pool": self.features.pooling.canonical,
@@ -54,7 +55,8 @@ class ProbeRun:
     def digest(self) -> str:
         """Of everything that decides the result: recipes, contents, labels, head."""
         bundle = self.bundle
-        parents = {role: _contents(getattr(bundle, role)) for role in ("globals", "text", "region_embeddings")}
+        roles = ("globals", "text", *(() if self.features.pooling.name == "none" else ("region_embeddings",)))
+        parents = {role: _contents(getattr(bundle, role)) for role in roles}
         return specs.digest(
             {
                 "version": VERSION,

@@ -13,7 +13,7 @@ from fgscore.errors import StoreError
 from fgscore.pipeline.progress import Clock, Progress, Summary, provenance, silent
 from fgscore.scorers import Scorer
 from fgscore.store import manifest
-from fgscore.store.match import Bundle
+from fgscore.store.match import Bundle, RegionBundle
 from fgscore.types import RegionBatch, ScoreInputs, ScoreShard
 
 
@@ -30,7 +30,7 @@ class Block:
     norms: np.ndarray
 
 
-def read_block(bundle: Bundle, number: int) -> Block:
+def read_block(bundle: RegionBundle, number: int) -> Block:
     """Shard ``number`` of a bundle as scorers see it."""
     store = bundle.store
     embedded = store.read(bundle.region_embeddings, number)
@@ -65,7 +65,7 @@ def read_block(bundle: Bundle, number: int) -> Block:
 class ScoreRun:
     """One scorer against one target on one bundle; ``target`` is None for a scorer that has none."""
 
-    bundle: Bundle
+    bundle: RegionBundle
     scorer: Scorer
     target: str | None
 
@@ -106,7 +106,7 @@ class ScoreRun:
         return ScoreShard(block.image_ids, block.inputs.offsets, scores, target.astype(np.int32))
 
 
-def runs_for(bundle: Bundle, scorers: Sequence[Scorer], modes: Sequence[str]) -> list[ScoreRun]:
+def runs_for(bundle: RegionBundle, scorers: Sequence[Scorer], modes: Sequence[str]) -> list[ScoreRun]:
     """One run for every scorer and target; a scorer without a target gives one."""
     return [
         ScoreRun(bundle, scorer, mode) for scorer in scorers for mode in (modes if scorer.needs_target else (None,))
@@ -149,7 +149,7 @@ def _score_shard(runs: Sequence[ScoreRun], summaries: Sequence[Summary], number:
 
 def check_complete(bundle: Bundle) -> None:
     """Raises :class:`StoreError` where an artefact of the bundle has not been finished."""
-    for artefact in (bundle.regions, bundle.region_embeddings, bundle.globals, bundle.text):
+    for artefact in bundle.artefacts:
         missing = [n for n in artefact.shard_sizes if artefact.sidecar(n) is None]
         if missing:
             raise StoreError(
@@ -158,7 +158,7 @@ def check_complete(bundle: Bundle) -> None:
             )
 
 
-def blocks(bundle: Bundle) -> Iterator[tuple[int, Block]]:
+def blocks(bundle: RegionBundle) -> Iterator[tuple[int, Block]]:
     """Every shard of a bundle."""
     for number in bundle.region_embeddings.shard_sizes:
         yield number, read_block(bundle, number)

@@ -87,14 +87,17 @@ class Store:
 
 @dataclass(frozen=True)
 class Bundle:
-    """All cached artefacts that one comparison needs: one data set, generator, encoder and prompt."""
+    """Cached artefacts that belong together: one data set, encoder and prompt; whole images, no regions."""
 
     store: Store
     index_artefact: manifest.Artefact
     globals: manifest.Artefact
     text: manifest.Artefact
-    regions: manifest.Artefact
-    region_embeddings: manifest.Artefact
+
+    @property
+    def artefacts(self) -> tuple[manifest.Artefact, ...]:
+        """Those that come in shards."""
+        return (self.globals, self.text)
 
     @cached_property
     def index(self) -> ImageIndex:
@@ -103,17 +106,19 @@ class Bundle:
 
     @property
     def dataset(self) -> str:
-        """The data set's name, with its limit where it has one."""
-        limit = self.index_artefact.recipe.extra.get("limit")
-        return self.index_artefact.dataset + (f" (limit {limit})" if limit else "")
+        """The data set's name, with what it was asked for and its limit where it has one."""
+        recipe = self.index_artefact.recipe
+        asked = {k: v for k, v in specs.parse(recipe.component).params.items() if k not in ("name", "file")}
+        limit = recipe.extra.get("limit")
+        return specs.text(self.index_artefact.dataset, asked) + (f" (limit {limit})" if limit else "")
 
     @property
     def labels(self) -> dict[str, str]:
         """How a table names this bundle."""
         return {
             "dataset": self.dataset,
-            "regions": self.regions.recipe.component,
-            "encoder": self.region_embeddings.recipe.component,
+            "regions": "",
+            "encoder": self.globals.recipe.component,
             "prompt": str(self.text.recipe.extra["prompt"]),
         }
 
@@ -121,6 +126,25 @@ class Bundle:
     def text_bank(self) -> TextBank:
         """Class embeddings."""
         return self.store.read(self.text, 0)
+
+
+@dataclass(frozen=True)
+class RegionBundle(Bundle):
+    """A bundle with the regions of one generator: all that scorers need."""
+
+    regions: manifest.Artefact
+    region_embeddings: manifest.Artefact
+
+    @property
+    def artefacts(self) -> tuple[manifest.Artefact, ...]:
+        """Those that come in shards."""
+        return (self.regions, self.region_embeddings, self.globals, self.text)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """How a table names this bundle."""
+        regions, encoder = self.regions.recipe.component, self.region_embeddings.recipe.component
+        return {**super().labels, "regions": regions, "encoder": encoder}
 
 
 def matches(recipe: manifest.Recipe, written: specs.Spec | None) -> bool:
@@ -147,22 +171,37 @@ def bundles(
     encoder: str | None = None,
     prompt: str | None = None,
 ) -> list[Bundle]:
-    """Every combination in the cache that agrees with what is written; raises :class:`NothingCached` for none."""
+    """Every combination in the cache that agrees with what is written; raises :class:`NothingCached` for none.
+
+    Where ``regions`` is left out, embeddings of whole images that have no regions count too, as a plain
+    :class:`Bundle`.
+    """
     region_spec = specs.parse(regions) if regions else None
     encoder_spec = specs.parse(encoder) if encoder else None
-    found = []
+    found: list[Bundle] = []
     for embedded in store.artefacts("region_embeddings", dataset_key(dataset)):
         generated = store.parent(embedded, "regions")
-        indexed = store.parent(embedded, "images")
-        if not (matches(generated.recipe, region_spec) and matches(embedded.recipe, encoder_spec)):
-            continue
-        for whole in _companions(store, embedded, "globals", "images"):
-            for text in _companions(store, embedded, "text", "names"):
-                if prompt in (None, text.recipe.extra["prompt"]):
-                    found.append(Bundle(store, indexed, whole, text, generated, embedded))
+        if matches(generated.recipe, region_spec) and matches(embedded.recipe, encoder_spec):
+            for whole in _companions(store, embedded, "globals", "images"):
+                wholes = _bundles_of(store, whole, dataset, prompt)
+                found += [RegionBundle(store, b.index_artefact, whole, b.text, generated, embedded) for b in wholes]
+    covered = {b.globals.path for b in found}
+    for whole in store.artefacts("globals", dataset_key(dataset)):
+        if region_spec is None and whole.path not in covered and matches(whole.recipe, encoder_spec):
+            found += _bundles_of(store, whole, dataset, prompt)
     if not found:
         raise nothing_cached(store, dataset, regions, encoder, prompt)
     return found
+
+
+def _bundles_of(store: Store, whole: manifest.Artefact, dataset: str | None, prompt: str | None) -> list[Bundle]:
+    """One bundle for every text that goes with ``whole``, embeddings of whole images."""
+    indexed = store.parent(whole, "images")
+    written = specs.parse(dataset).params if dataset else {}
+    if not all(_same(v, indexed.recipe.params.get(k)) for k, v in written.items() if k not in ("name", "file")):
+        return []
+    texts = _companions(store, whole, "text", "names")
+    return [Bundle(store, indexed, whole, t) for t in texts if prompt in (None, t.recipe.extra["prompt"])]
 
 
 def dataset_key(dataset: str | None) -> str | None:
@@ -191,12 +230,13 @@ def nothing_cached(
 ) -> NothingCached:
     """The error that says what was asked for, what the cache holds and which command makes what is missing."""
     options = {"dataset": dataset, "regions": regions, "encoder": encoder, "prompt": prompt}
-    asked = " ".join(f"--{k} {v!r}" for k, v in options.items() if v) or "any region embeddings"
+    asked = " ".join(f"--{k} {v!r}" for k, v in options.items() if v) or "any embeddings"
     held = sorted(
         {
             f"{a.dataset}: {store.parent(a, 'regions').recipe.component} by {a.recipe.component}"
             for a in store.artefacts("region_embeddings")
         }
+        | {f"{a.dataset}: whole images by {a.recipe.component}" for a in store.artefacts("globals")}
     )
     command = " ".join(
         ["fgscore extract", dataset or "demo", *(f'--{k} "{v}"' for k, v in options.items() if v and k != "dataset")]
