@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from . import aggregate, embed, extract, index, probe, regions, score, status
+from . import aggregate, demo, embed, extract, index, probe, regions, score, status, verify
 from . import list as list_stage
 from ._run import guarded
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 
 COMMANDS = {
+    "demo": demo.demo,
     "extract": extract.extract,
     "index": index.index,
     "regions": regions.regions,
@@ -29,6 +30,9 @@ COMMANDS = {
     "aggregate": aggregate.aggregate,
     "probe": probe.probe,
     "status": status.status,
+    "verify": verify.verify,
+    "repair": verify.repair,
+    "prune": verify.prune,
     "list": list_stage.list_components,
 }
 for name, function in COMMANDS.items():

@@ -116,8 +116,10 @@ class ClipEncoder:
         try:
             import torch
             from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+            from transformers.utils import logging
         except ImportError as error:
             raise missing_extra(error.name or "transformers", "the encoder 'clip'") from error
+        logging.disable_progress_bar()  # one bar a model is noise beside our own
         folder = _folder(runtime, model, revision)
         self._torch = torch
         self.device = runtime.device if runtime.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")

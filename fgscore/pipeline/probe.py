@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -131,8 +132,14 @@ def _write(run: ProbeRun, row: Row, result: ProbeResult, rows: np.ndarray) -> No
             "prediction": result.predictions,
         }
     )
-    files.publish(predictions_path, lambda path: pq.write_table(predictions, path))
-    files.publish(row_path, lambda path: pq.write_table(pa.Table.from_pylist([row]), path))
+    files.publish(predictions_path, _parquet(predictions))
+    files.publish(row_path, _parquet(pa.Table.from_pylist([row])))
+
+
+def _parquet(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return buffer.getvalue()
 
 
 def _read(run: ProbeRun) -> Row | None:

@@ -92,3 +92,42 @@ def probe_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
 def shared(rows: Sequence[Row], keys: Sequence[str]) -> dict[str, Any]:
     """Those of ``keys`` on which all rows agree: said once instead of in a column each."""
     return {k: rows[0][k] for k in keys if rows and all(row.get(k) == rows[0].get(k) for row in rows)}
+
+
+STRATEGIES = {
+    ("none", "zeroshot"): "Zero-shot",
+    ("none", "logreg"): "Global linear",
+    "mean": "Average local",
+    "region_global": "Region-global similarity",
+    "region_text": "Region-text similarity",
+    "hard_margin": "Hard negative margin",
+    "soft_margin": "Soft negative margin",
+    "entropy": "Entropy confidence",
+}
+
+
+def comparison(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Result rows in the form of the paper's Table 1, with the gain over the global probe in points."""
+    baseline = next(r["accuracy"] for r in rows if r["pool"] == "none" and r["head"] != "zeroshot")
+    shown = []
+    for row in rows:
+        name = row["scorer"] or (row["pool"] if row["regions"] else (row["pool"], row["head"].partition("(")[0]))
+        shown.append(
+            {
+                "candidate": row["regions"].partition("(")[0] or "-",
+                "target": row["target"] or "-",
+                "strategy": STRATEGIES.get(name, str(name)),
+                "accuracy": accuracy(row["accuracy"]),
+                "gain": f"{100 * (row['accuracy'] - baseline):+.1f}",
+            }
+        )
+    return shown
+
+
+COMPARISON_COLUMNS = {
+    "candidate": "candidate",
+    "target": "pseudo-label",
+    "strategy": "scoring strategy",
+    "accuracy": "top-1",
+    "gain": "against global linear",
+}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import platform
+import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,52 +17,102 @@ from fgscore.errors import StoreError
 
 TEMPORARY = ".tmp-"
 SEAL = "seal"
+MAX_JSON_BYTES = 1 << 28
 
 
-def publish(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, flush it to disk, then move it into place.
+def publish(path: Path, content: bytes) -> None:
+    """Write ``content`` to a temporary file beside ``path``, flush it to disk, then move it into place.
 
     A reader sees the old file or the new one, whole; a writer that dies leaves only a temporary file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}-{path.name}"
+    temporary = path.parent / f"{TEMPORARY}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}-{path.name}"
     try:
-        write(temporary)
-        _sync(temporary, os.O_RDWR)
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    if os.name == "posix":  # a folder cannot be opened, nor need it be, elsewhere
-        _sync(path.parent, os.O_RDONLY)
+    _sync_folder(path.parent)
 
 
-def _sync(path: Path, flags: int) -> None:
-    descriptor = os.open(path, flags)
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":  # a folder cannot be opened, nor need it be, elsewhere
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
+def _machine() -> str:
+    """Six hex digits that tell machines apart without naming them."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Temporary files in ``folder`` whose writer, on this machine, is no longer alive. Those of other machines may
+    belong to a run that goes on, and are left out."""
+    found = []
+    for path in folder.glob(f"{TEMPORARY}*"):
+        match = re.match(rf"{re.escape(TEMPORARY)}([0-9a-f]{{6}})-(\d+)-", path.name)
+        if match and match[1] == _machine() and not _alive(int(match[2])):
+            found.append(path)
+    return found
+
+
+def sweep(folder: Path) -> None:
+    """Remove what dead writers left in ``folder``."""
+    for path in leftovers(folder):
+        path.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    if pid == os.getpid():
+        return True
+    if os.name != "posix":  # there, signal 0 would end the process instead of asking after it
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
 def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
     """Publish ``content`` as JSON with the SHA-256 of its canonical form, so that any later change shows."""
+    publish(path, _render(content))
+
+
+def _render(content: Mapping[str, Any]) -> bytes:
     sealed = {**content, SEAL: specs.digest(content)}
-    text = json.dumps(sealed, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    publish(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
+    return (json.dumps(sealed, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
-    """The content of a sealed JSON file. Raises :class:`StoreError` where it is not what was written."""
+    """The content of a sealed JSON file. Raises :class:`StoreError` where it is not, byte for byte, what was
+    written."""
     try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise StoreError(f"{path}: larger than any file that fgscore writes; {_WAY_OUT}")
         raw = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror}); {_WAY_OUT}") from error
+    try:
         content = json.loads(raw)
         seal = content.pop(SEAL)
-        right = seal == specs.digest(content)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror}); run `fgscore status`") from error
+        right = seal == specs.digest(content) and raw == _render(content)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         right = False
     if not right:
-        raise StoreError(f"{path}: not the JSON that fgscore wrote; remove the file and run the same extract again")
-    return content
+        raise StoreError(f"{path}: not the JSON that fgscore wrote; {_WAY_OUT}")
+    return dict(content)
+
+
+_WAY_OUT = "run `fgscore repair`, then the same extract again"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,20 +30,19 @@ def recipe(component: str, params: Mapping[str, Any], version: int, limit: int |
 def write(layout: paths.Layout, index: ImageIndex, index_recipe: manifest.Recipe) -> manifest.Artefact:
     """Publish ``index``. The Parquet file is named by its own hash and the manifest points to it, so that a reader
     sees the old index or the new one."""
-    sizes = {n: rows.stop - rows.start for n, rows in index.shards.items()}
-    artefact = manifest.plan(layout, index.dataset, index_recipe, sizes)
-    table = _to_table(index)
-    staging = artefact.path / "index.parquet"
-    files.publish(staging, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
-    sha256 = file_sha256(staging)
+    artefact = manifest.plan(layout, index.dataset, index_recipe, {})
+    buffer = io.BytesIO()
+    pq.write_table(_to_table(index), buffer, compression="zstd")
+    content_bytes = buffer.getvalue()
+    sha256 = hashlib.sha256(content_bytes).hexdigest()
     final = artefact.path / f"index-{sha256[:8]}.parquet"
-    staging.replace(final)
+    files.publish(final, content_bytes)
     content = {
         "kind": "index",
         "recipe_digest": index_recipe.digest,
         "file": final.name,
         "file_sha256": sha256,
-        "file_bytes": final.stat().st_size,
+        "file_bytes": len(content_bytes),
         "content_digest": index.images_digest(),
         "counts": {"images": len(index), "classes": len(index.class_names)},
         "notes": dict(index.notes),

@@ -79,12 +79,16 @@ class Artefact:
         path = self.path / paths.sidecar_file(number)
         if not path.exists() or not (self.path / paths.shard_file(number)).exists():
             return None
-        return files.read_sealed(path)
+        content = files.read_sealed(path)
+        wrong = _misfits(content, number, self.recipe)
+        if wrong:
+            raise StoreError(f"{path}: {wrong}; run `fgscore repair`, then the same extract again")
+        return content
 
     def content(self, number: int) -> str | None:
         """Content digest of one shard; None while it is not there."""
         sidecar = self.sidecar(number)
-        return None if sidecar is None else sidecar["content_digest"]
+        return None if sidecar is None else str(sidecar["content_digest"])
 
     def is_current(self, number: int, parents: Mapping[str, str]) -> bool:
         """Whether the shard is there, whole, and made from exactly these parents. Damage counts as absence."""
@@ -115,6 +119,7 @@ class Artefact:
         content = {
             **facts,
             "kind": self.recipe.kind,
+            "number": number,
             "recipe_digest": self.recipe.digest,
             "counts": counts,
             "parents": dict(parents),
@@ -122,7 +127,7 @@ class Artefact:
             "provenance": dict(provenance or {}),
         }
         files.write_sealed(self.path / paths.sidecar_file(number), content)
-        return facts["content_digest"]
+        return str(facts["content_digest"])
 
     def read(self, number: int, parents: Mapping[str, str] | None = None) -> Any:
         """The record of one shard. With ``parents``, raises :class:`StaleParent` where it was made from others."""
@@ -141,25 +146,26 @@ class Artefact:
         """Write the manifest when every planned shard is there: a pure function of plan and sidecars, so that two
         writers who race agree. Returns whether the artefact is complete."""
         sidecars = {n: self.sidecar(n) for n in self.shard_sizes}
-        if not all(sidecars.values()):
+        present = {n: s for n, s in sidecars.items() if s is not None}
+        if len(present) < len(sidecars):
             return False
-        contents = {f"{n:05d}": s["content_digest"] for n, s in sidecars.items() if s}
-        totals: dict[str, int] = {}
-        for sidecar in filter(None, sidecars.values()):
+        _write_if_changed(self.path / MANIFEST, self.summary(present))
+        return True
+
+    def summary(self, sidecars: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+        """What the manifest of a complete artefact says: content digests and counts, no timing."""
+        contents = {f"{n:05d}": s["content_digest"] for n, s in sidecars.items()}
+        totals = {"failures": sum(len(s["failures"]) for s in sidecars.values())}
+        for sidecar in sidecars.values():
             for unit, count in sidecar["counts"].items():
                 totals[unit] = totals.get(unit, 0) + count
-        totals["failures"] = sum(len(s["failures"]) for s in sidecars.values() if s)
-        content = {
+        return {
             "kind": self.recipe.kind,
             "recipe_digest": self.recipe.digest,
             "shards": contents,
             "content_digest": specs.digest(contents),
             "counts": totals,
         }
-        path = self.path / MANIFEST
-        if not path.exists() or _unreadable(path) or files.read_sealed(path) != content:
-            files.write_sealed(path, content)
-        return True
 
     def manifest(self) -> dict[str, Any] | None:
         """The sealed manifest; None while the artefact is incomplete."""
@@ -167,12 +173,43 @@ class Artefact:
         return files.read_sealed(path) if path.exists() else None
 
 
-def _unreadable(path: Path) -> bool:
+SIDECAR_TYPES = {
+    "content_digest": str,
+    "file_sha256": str,
+    "file_bytes": int,
+    "kind": str,
+    "number": int,
+    "recipe_digest": str,
+    "counts": dict,
+    "parents": dict,
+    "failures": list,
+    "provenance": dict,
+}
+
+
+def _misfits(content: Mapping[str, Any], number: int, recipe: Recipe) -> str:
+    """What is wrong with a sidecar as that of shard ``number`` of ``recipe``; empty when nothing is."""
+    for key, wanted in SIDECAR_TYPES.items():
+        if not isinstance(content.get(key), wanted):
+            return f"not a sidecar: {key} is missing or no {wanted.__name__}"
+    if not all(isinstance(n, int) for n in content["counts"].values()):
+        return "not a sidecar: counts that are no whole numbers"
+    if not all(isinstance(f, dict) and {"image_id", "reason"} <= set(f) for f in content["failures"]):
+        return "not a sidecar: failures without image_id and reason"
+    if content["number"] != number:
+        return f"belongs to shard {content['number']}, expected shard {number}"
+    if content["recipe_digest"] != recipe.digest:
+        return "belongs to an artefact of another recipe"
+    return ""
+
+
+def _write_if_changed(path: Path, content: Mapping[str, Any]) -> None:
     try:
-        files.read_sealed(path)
+        if path.exists() and files.read_sealed(path) == content:
+            return
     except StoreError:
-        return True
-    return False
+        pass  # damaged: written anew
+    files.write_sealed(path, content)
 
 
 def plan(layout: paths.Layout, dataset: str, recipe: Recipe, shard_sizes: Mapping[int, int]) -> Artefact:
@@ -185,9 +222,8 @@ def plan(layout: paths.Layout, dataset: str, recipe: Recipe, shard_sizes: Mappin
         "recipe_digest": recipe.digest,
         "shards": {f"{n:05d}": size for n, size in shard_sizes.items()},
     }
-    target = path / PLAN
-    if not target.exists() or _unreadable(target) or files.read_sealed(target) != content:
-        files.write_sealed(target, content)
+    files.sweep(path)
+    _write_if_changed(path / PLAN, content)
     return Artefact(path, recipe, dict(shard_sizes))
 
 
@@ -201,9 +237,22 @@ def load(path: Path) -> Artefact:
         )
     try:
         recipe = Recipe(**content["recipe"])
+        _check_types(recipe)
         sizes = {int(n): int(size) for n, size in content["shards"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StoreError(f"{path / PLAN}: not a plan ({error}); run the same extract again") from error
+        raise StoreError(
+            f"{path / PLAN}: not a plan ({error}); run `fgscore repair`, then the same extract again"
+        ) from error
     if recipe.digest != content["recipe_digest"] or not path.name.endswith(recipe.digest[:8]):
         raise StoreError(f"{path / PLAN}: belongs to another artefact; move it back or extract again")
     return Artefact(path, recipe, sizes)
+
+
+def _check_types(recipe: Recipe) -> None:
+    """Raises TypeError where a plan's recipe has fields of other types than we write."""
+    wanted = {"kind": str, "component": str, "params": dict, "version": int, "parents": dict, "extra": dict}
+    for key, kind in wanted.items():
+        if not isinstance(getattr(recipe, key), kind):
+            raise TypeError(f"recipe: {key} is no {kind.__name__}")
+    if recipe.kind not in schema.KINDS or not all(isinstance(v, str) for v in recipe.parents.values()):
+        raise TypeError("recipe: unknown kind or parents")
