@@ -1,0 +1,97 @@
+"""fgscore verify, repair and prune: what is wrong with the store, and what to do about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import _options as o
+from . import _run
+
+
+def verify(data: o.Data = o.DATA, json: o.Json = False) -> None:
+    """Read the whole store and name everything that is damaged or stale. Exit 1 where something is.
+
+    Example: fgscore verify
+    """
+    from fgscore.pipeline.verify import verify as run_verify
+
+    store = _run.store(data)
+    with _run.Bars() as bars:
+        problems = run_verify(store, bars)
+    faults = [p for p in problems if p.severity != "unfinished"]
+
+    def show() -> None:
+        _list(problems, store.layout.cache)
+        unfinished = len(problems) - len(faults)
+        if unfinished:
+            print(f"{unfinished} unfinished: the same extract goes on where it stopped.")
+        if faults:
+            print(f"{len(faults)} faults. Next: fgscore repair")
+        else:
+            print("The store is sound.")
+
+    _run.emit({"problems": [p.to_json(store.layout.cache) for p in problems]}, json, show)
+    if faults:
+        raise typer.Exit(1)
+
+
+def repair(data: o.Data = o.DATA, json: o.Json = False) -> None:
+    """Move damaged and stale files aside, never deleting any; the next extract makes exactly those anew.
+
+    Example: fgscore repair
+    """
+    from fgscore.pipeline.verify import ASIDE
+    from fgscore.pipeline.verify import repair as run_repair
+
+    store = _run.store(data)
+    with _run.Bars() as bars:
+        mended = run_repair(store, bars)
+
+    def show() -> None:
+        _list(mended, store.layout.cache)
+        if mended:
+            print(f"Moved to {store.layout.cache / ASIDE}. Next: the same extract again")
+        else:
+            print("Nothing to repair.")
+
+    _run.emit({"repaired": [p.to_json(store.layout.cache) for p in mended]}, json, show)
+
+
+def prune(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed.")] = False,
+    data: o.Data = o.DATA,
+    json: o.Json = False,
+) -> None:
+    """List what nothing in the store refers to any more; remove it only with --yes.
+
+    Example: fgscore prune --yes
+    """
+    from fgscore.pipeline import verify as library
+
+    store = _run.store(data)
+    found = library.prune(store) if yes else library.unused(store)
+    rows: list[dict[str, Any]] = [
+        {"path": i.path.relative_to(store.layout.cache).as_posix(), "why": i.why, "bytes": i.bytes} for i in found
+    ]
+
+    def show() -> None:
+        from fgscore.report import tables
+
+        if rows:
+            sized = [{**r, "bytes": tables.size(r["bytes"])} for r in rows]
+            tables.show(sized, {"path": "path", "why": "why", "bytes": "size"})
+        print("Removed." if yes and rows else "Next: fgscore prune --yes" if rows else "Nothing to prune.")
+
+    _run.emit({"removed" if yes else "unused": rows}, json, show)
+
+
+def _list(problems: list[Any], cache: Path) -> None:
+    for problem in problems:
+        print(f"{problem.severity}: {problem.paths[0].relative_to(cache).as_posix()}: {problem.what}")
+
+
+if __name__ == "__main__":
+    _run.main(verify)
