@@ -40,7 +40,7 @@ def components(
 ) -> Any:
     """What was asked for, the data set's own defaults in place of what was not; checked before anything runs."""
     from fgscore.pipeline.extract import Components
-    from fgscore.pipeline.index import defaults
+    from fgscore.pipeline.index import defaults, noun
 
     own = defaults(dataset)
     return Components.check(
@@ -48,6 +48,7 @@ def components(
         [own.encoder] if encoder is None else encoder,
         prompt or [own.prompt],
         how,
+        noun(dataset),
     )
 
 

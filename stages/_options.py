@@ -29,7 +29,11 @@ Encoder = Annotated[
 ]
 Prompt = Annotated[
     list[str] | None,
-    typer.Option("--prompt", help="Prompt set, or a template with {}. Repeatable.", show_default=False),
+    typer.Option(
+        "--prompt",
+        help="plain, typed, clip, a template with {}, ./mine.txt or ./descriptions.json. Repeatable.",
+        show_default=False,
+    ),
 ]
 Scorer = Annotated[
     list[str],

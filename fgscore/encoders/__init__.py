@@ -7,18 +7,19 @@ globals depend on (region embeddings depend on all).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol, TypeVar
 
 import numpy as np
 
-from fgscore.errors import StoreError, UsageError, guess
+from fgscore.encoders._prompts import PROMPTS, PromptSet, prompt_set
+from fgscore.errors import StoreError
 from fgscore.types import TextBank
 
+__all__ = ["PROMPTS", "Encoder", "PromptSet", "batched", "embed_text", "prompt_set", "templates", "unit"]
+
 T = TypeVar("T")
-PROMPTS: dict[str, tuple[str, ...]] = {"plain": ("a photo of a {},",)}  # section 3.3, comma included
 
 
 class Encoder(Protocol):
@@ -38,20 +39,9 @@ class Encoder(Protocol):
         """(T, d)."""
 
 
-def templates(prompt: str) -> tuple[str, ...]:
-    """The templates of a set by name, or the one that ``prompt`` itself is, such as 'a picture of a {}.'.
-
-    ``{}``, ``{name}`` and ``{class name}`` all stand for the class name.
-    """
-    if prompt in PROMPTS:
-        return PROMPTS[prompt]
-    template, found = re.subn(r"\{(name|class|class name|c)?\}", "{}", prompt)
-    if found != 1 or re.search(r"[{}]", template.replace("{}", "")):
-        raise UsageError(
-            f"expected a prompt set or a template with one {{}} for the class name, found {prompt!r}; "
-            f"{guess(prompt, PROMPTS)}"
-        )
-    return (template,)
+def templates(prompt: str, noun: str | None = None) -> tuple[str, ...]:
+    """The templates of :func:`prompt_set`."""
+    return prompt_set(prompt, noun).templates
 
 
 def unit(raw: np.ndarray, what: Sequence[str] | str) -> tuple[np.ndarray, np.ndarray]:
@@ -71,15 +61,20 @@ def unit(raw: np.ndarray, what: Sequence[str] | str) -> tuple[np.ndarray, np.nda
     return raw / norms[:, None], norms
 
 
-def embed_text(encoder: Encoder, class_names: Sequence[str], prompt_templates: Sequence[str]) -> TextBank:
-    """Class embeddings: every template normalised, averaged, normalised again."""
-    total = np.zeros((len(class_names), encoder.dim), np.float32)
-    for template in prompt_templates:
-        texts = [template.replace("{}", name) for name in class_names]
-        raw = np.concatenate([encoder.embed_texts(block) for block in batched(texts, 64)])
-        total += unit(raw, texts)[0]
-    rows, _ = unit(total, list(class_names))
-    return TextBank(tuple(class_names), tuple(prompt_templates), rows, float(encoder.logit_scale))
+def embed_text(encoder: Encoder, class_names: Sequence[str], prompts: PromptSet | Sequence[str]) -> TextBank:
+    """Class embeddings: every text of a class normalised, averaged, normalised again. ``prompts`` may be templates
+    alone. Raises :class:`DataError` where it has nothing to say of a class."""
+    if not isinstance(prompts, PromptSet):
+        prompts = PromptSet("", tuple(prompts))
+    prompts.check(class_names)
+    said = [prompts.texts(name) for name in class_names]
+    texts = [text for of_class in said for text in of_class]
+    raw = np.concatenate([encoder.embed_texts(block) for block in batched(texts, 64)])
+    rows, _ = unit(raw, texts)
+    counts = np.array([len(of_class) for of_class in said])
+    means = np.add.reduceat(rows, np.cumsum(counts) - counts, axis=0)
+    text, _ = unit(means, list(class_names))
+    return TextBank(tuple(class_names), prompts.templates, text, float(encoder.logit_scale))
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

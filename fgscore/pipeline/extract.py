@@ -117,11 +117,11 @@ class Extraction:
 
     def text(self, encoder: Component, prompt: str) -> manifest.Artefact:
         """Embeddings of the class names in the templates of ``prompt``."""
-        templates = encoders.templates(prompt)
-        recipe = encoder.recipe("text", {"names": self._index_digest}, prompt=prompt, templates=list(templates))
+        prompts = encoders.prompt_set(prompt, self.indexed.noun)
+        recipe = encoder.recipe("text", {"names": self._index_digest}, **prompts.recipe())
 
         def make(artefact: manifest.Artefact, number: int) -> Made:
-            return Made(encoders.embed_text(encoder.loaded, self.indexed.index.class_names, templates), [])
+            return Made(encoders.embed_text(encoder.loaded, self.indexed.index.class_names, prompts), [])
 
         return self._fill(recipe, make, {0: 1})
 
@@ -241,15 +241,22 @@ class Components:
     prompts: list[str]
 
     @classmethod
-    def check(cls, regions: list[str], encoders_: list[str], prompts: list[str], runtime: Runtime) -> Components:
-        """Parse, bind and check every component; nothing is loaded."""
+    def check(
+        cls,
+        regions: list[str],
+        encoders_: list[str],
+        prompts: list[str],
+        runtime: Runtime,
+        noun: str | None = None,
+    ) -> Components:
+        """Parse, bind and check every component; nothing is loaded. ``noun`` is what the classes are kinds of."""
         made = cls(
             [Component("region generator", text, runtime) for text in dict.fromkeys(regions)],
             [Component("encoder", text, runtime) for text in dict.fromkeys(encoders_)],
             list(dict.fromkeys(prompts)),
         )
         for prompt in made.prompts:
-            encoders.templates(prompt)
+            encoders.prompt_set(prompt, noun)
         for component in (*made.encoders, *made.generators):
             component.check()
         return made
@@ -260,6 +267,8 @@ def extract(
 ) -> list[Summary]:
     """Everything for one data set: globals and text, then crops, masks last."""
     run = Extraction(store, indexed, runtime, progress)
+    for prompt in components.prompts:  # said before the long passes, not after
+        encoders.prompt_set(prompt, indexed.noun).check(indexed.index.class_names)
     for encoder in components.encoders:
         run.globals(encoder)
         for prompt in components.prompts:

@@ -27,11 +27,21 @@ class Indexed:
     root: Path
     summary: Summary
 
+    @property
+    def noun(self) -> str | None:
+        """What the classes are kinds of, such as 'bird'; None where the data set does not say."""
+        return noun(self.artefact.recipe.component)
+
 
 def defaults(dataset: str) -> datasets.Defaults:
     """The components that a data set asks for where nothing else is named."""
     module = plugins.module("data set", specs.parse(dataset).name)
     return getattr(module, "DEFAULTS", datasets.Defaults())
+
+
+def noun(dataset: str) -> str | None:
+    """What a data set declares its classes to be kinds of; None where it does not."""
+    return getattr(plugins.module("data set", specs.parse(dataset).name), "NOUN", None)
 
 
 def make_index(

@@ -16,7 +16,7 @@ from fgscore import specs
 from fgscore.errors import NothingCached, StoreError
 from fgscore.store import index as index_store
 from fgscore.store import manifest, paths
-from fgscore.types import ImageIndex, TextBank
+from fgscore.types import ImageIndex, TextBank, file_sha256
 
 INDEX_ROLES = ("images", "names", "labels")
 
@@ -201,7 +201,16 @@ def _bundles_of(store: Store, whole: manifest.Artefact, dataset: str | None, pro
     if not all(_same(v, indexed.recipe.params.get(k)) for k, v in written.items() if k not in ("name", "file")):
         return []
     texts = _companions(store, whole, "text", "names")
-    return [Bundle(store, indexed, whole, t) for t in texts if prompt in (None, t.recipe.extra["prompt"])]
+    return [Bundle(store, indexed, whole, t) for t in texts if _same_prompt(prompt, str(t.recipe.extra["prompt"]))]
+
+
+def _same_prompt(written: str | None, stored: str) -> bool:
+    """A file is stored as ``mine.txt@1a2b3c4d``: by its name, and by its content where it can be read here."""
+    if written is None or written == stored:
+        return True
+    name, _, sha256 = stored.rpartition("@")
+    path = Path(written)
+    return bool(name) and path.name == name and (not path.is_file() or file_sha256(path)[:8] == sha256)
 
 
 def dataset_key(dataset: str | None) -> str | None:
