@@ -54,7 +54,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "class_names": Column("S", ("C",)),
         "templates": Column("S", ("T",)),
         "text": Column("<f4", ("C", "d")),
-        "logit_scale": Column("<f8", ()),
+        "logit_scale": Column("<f8", ("1",)),  # a scalar dataset could not carry a checksum
     },
     "scores": {
         "image_ids": IDS,
@@ -80,7 +80,7 @@ def pack(record: Any) -> Arrays:
             "class_names": np.array(record.class_names, np.str_),
             "templates": np.array(record.templates, np.str_),
             "text": record.text,
-            "logit_scale": np.array(record.logit_scale),
+            "logit_scale": np.array([record.logit_scale]),
         }
     else:
         arrays = _fields(record, " ".join(COLUMNS[kind_of(record)]))
@@ -96,7 +96,7 @@ def unpack(kind: str, arrays: Arrays) -> Any:
             class_names=tuple(values["class_names"].tolist()),
             templates=tuple(values["templates"].tolist()),
             text=values["text"],
-            logit_scale=float(values["logit_scale"]),
+            logit_scale=float(values["logit_scale"][0]),
         )
     if kind == "regions":
         masks = None

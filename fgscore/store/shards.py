@@ -48,7 +48,7 @@ def _image(kind: str, arrays: schema.Arrays) -> bytes:
 
 
 def _write_dataset(file: h5py.File, name: str, array: np.ndarray) -> None:
-    if array.size == 0 or array.ndim == 0:
+    if array.size == 0:
         file.create_dataset(name, data=array, track_times=False)
         return
     row_bytes = max(1, array.nbytes // len(array))
@@ -94,7 +94,7 @@ def read_arrays(path: Path, kind: str, names: Iterable[str] | None = None) -> sc
             return {name: _read_dataset(file, name, path) for name in names or shapes}
     except FileNotFoundError:
         raise _fault(path, "the file is missing") from None
-    except (OSError, RuntimeError, ValueError, KeyError, OverflowError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, OverflowError, TypeError) as error:
         raise _fault(
             path, f"cannot be read ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
         ) from error
