@@ -172,4 +172,7 @@ def bind(text: str) -> Head:
     c = params.get("C", 1.0)
     if c != "auto" and (not isinstance(c, float) or c <= 0):
         raise BadParameter(f"head {spec.name!r}: C must be a number above 0 or 'auto', found {c!r}")
+    for key, least in (("max_iter", 1), ("seed", 0)):
+        if int(params.get(key, least)) < least:  # type: ignore[arg-type]
+            raise BadParameter(f"head {spec.name!r}: {key} must be at least {least}, found {params[key]}")
     return Head(spec.name, params, specs.canonical(spec.name, params, specs.tunables(function)), function)

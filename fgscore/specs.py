@@ -46,22 +46,26 @@ def parse(string: str) -> Spec:
     if not parenthesis:
         return Spec(name)
     if not rest.endswith(")"):
-        raise UsageError(f"expected {name}(key=value, ...), found {string!r}: the closing parenthesis is missing")
+        raise UsageError(f"expected name(key=value, ...), found {_short(string)}: the closing parenthesis is missing")
     return Spec(name, _keywords(f"f({rest}", string))
 
 
 def _keywords(call: str, string: str) -> dict[str, Value]:
-    hint = f"expected name(key=value, ...) with numbers, 'strings', True, False or None, found {string!r}"
+    hint = f"expected name(key=value, ...) with numbers, 'strings', True, False or None, found {_short(string)}"
     try:
         node = ast.parse(call, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise UsageError(hint) from None
-    if not isinstance(node, ast.Call) or node.args or any(k.arg is None for k in node.keywords):
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.args:
         raise UsageError(hint)
     params: dict[str, Value] = {}
     for keyword in node.keywords:
+        if keyword.arg is None:
+            raise UsageError(hint)
+        if keyword.arg in params:
+            raise UsageError(f"expected {keyword.arg}=... once, found it twice in {_short(string)}")
         try:
-            params[str(keyword.arg)] = _plain(ast.literal_eval(keyword.value))
+            params[keyword.arg] = _plain(ast.literal_eval(keyword.value))
         except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             raise UsageError(hint) from None
     return params
@@ -70,9 +74,13 @@ def _keywords(call: str, string: str) -> dict[str, Value]:
 def _plain(value: Any) -> Value:
     if isinstance(value, list | tuple):
         return tuple(_plain(v) for v in value)
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
         return value
     raise ValueError(f"not a plain value: {value!r}")
+
+
+def _short(string: str) -> str:
+    return repr(string if len(string) <= 100 else string[:97] + "...")
 
 
 def text(name: str, params: Mapping[str, Value]) -> str:
@@ -99,8 +107,8 @@ def tunables(function: Callable[..., Any]) -> dict[str, Any]:
 def bind(spec: Spec, function: Callable[..., Any], what: str = "component") -> dict[str, Value]:
     """All parameters of ``function`` with those of ``spec`` in place of the defaults, in signature order.
 
-    Integers become floats where the signature says float. Raises :class:`BadParameter` for an unknown parameter, a
-    missing one or a value of the wrong type.
+    Integers become floats where the signature says float, defaults included. Raises :class:`BadParameter` for an
+    unknown parameter, a missing one, a value of the wrong type or a default that cannot be written down.
     """
     known = tunables(function)
     for key in spec.params:
@@ -110,12 +118,13 @@ def bind(spec: Spec, function: Callable[..., Any], what: str = "component") -> d
     hints = _annotations(function)
     bound: dict[str, Value] = {}
     for key, default in known.items():
+        options = _options(default, hints.get(key))
         if key in spec.params:
-            bound[key] = _coerce(spec.params[key], default, hints.get(key), f"{what} {spec.name!r}: {key}")
+            bound[key] = _coerce(spec.params[key], options, f"{what} {spec.name!r}: {key}")
         elif default is inspect.Parameter.empty:
             raise BadParameter(f"{what} {spec.name!r} needs {key}=..., found {spec}")
         else:
-            bound[key] = _plain(default)
+            bound[key] = _default(default, options, f"{what} {spec.name!r}: the default of {key}")
     return bound
 
 
@@ -126,12 +135,15 @@ def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
         return {}
 
 
-def _coerce(value: Value, default: Any, hint: Any, where: str) -> Value:
+def _options(default: Any, hint: Any) -> tuple[Any, ...]:
+    """The types a parameter may have; where nothing is annotated, that of a plain default."""
     if hint is None:
         hint = type(default) if isinstance(default, bool | int | float | str) else Any
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if typing.get_origin(hint) is typing.Union:
-        options = typing.get_args(hint)
+    is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    return typing.get_args(hint) if is_union else (hint,)
+
+
+def _coerce(value: Value, options: tuple[Any, ...], where: str) -> Value:
     for option in options:
         fits, result = _fit(value, option)
         if fits:
@@ -139,9 +151,19 @@ def _coerce(value: Value, default: Any, hint: Any, where: str) -> Value:
     raise BadParameter(f"{where} must be {' or '.join(_describe(o) for o in options)}, found {value!r}")
 
 
+def _default(default: Any, options: tuple[Any, ...], where: str) -> Value:
+    try:
+        value = _plain(default)
+    except ValueError:
+        raise BadParameter(f"{where} must be numbers, strings, True, False, None or lists, found {default!r}") from None
+    return next((result for fits, result in (_fit(value, o) for o in options) if fits), value)
+
+
 def _fit(value: Value, option: Any) -> tuple[bool, Value]:
-    if option is Any or typing.get_origin(option) in (tuple, list):
+    if option is Any:
         return True, value
+    if (typing.get_origin(option) or option) in (tuple, list):
+        return isinstance(value, tuple), value
     if typing.get_origin(option) is Literal:
         return value in typing.get_args(option), value
     if option is type(None):
@@ -168,7 +190,7 @@ def canonical(name: str, params: Mapping[str, Value], defaults: Mapping[str, Any
 def _differs(value: Value, default: Any) -> bool:
     if isinstance(default, list):
         default = tuple(default)
-    return type(value) is not type(default) or value != default
+    return isinstance(value, bool) is not isinstance(default, bool) or value != default
 
 
 def canonical_json(value: Any) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fgscore.encoders import _render
+from fgscore.errors import BadParameter
 from fgscore.types import Runtime
 
 VERSION = 1
@@ -32,6 +33,10 @@ def load(
     margin: float = 0.0,
 ) -> FakeEncoder:
     """An encoder of width ``dim``; ``fit``, ``outside`` and ``margin`` are as for 'clip'."""
+    if dim < 1 or min(seed, margin) < 0:
+        raise BadParameter(
+            f"expected dim of at least 1, seed and margin of at least 0, found dim={dim}, seed={seed}, margin={margin}"
+        )
     return FakeEncoder(dim, seed, fit, outside, margin)
 
 
