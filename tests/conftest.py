@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fgscore_stages.cli import app
 from hypothesis import HealthCheck, settings
 from PIL import Image
 from typer.testing import CliRunner
@@ -20,7 +21,6 @@ from fgscore.store import index as index_store
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
 from fgscore.types import ScoreInputs
-from fgscore_stages.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
 CLASSES = ("blue_jay", "crow")

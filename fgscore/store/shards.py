@@ -87,7 +87,7 @@ def read_arrays(path: Path, kind: str, names: Iterable[str] | None = None) -> sc
             if file.attrs.get("fgscore_kind") != kind:
                 raise _fault(path, f"expected a shard of kind {kind!r}, found {file.attrs.get('fgscore_kind')!r}")
             if file.attrs.get("fgscore_schema") != schema.SCHEMA:
-                raise _fault(path, f"expected schema {schema.SCHEMA}, found {file.attrs.get('fgscore_schema')!r}")
+                raise _fault(path, f"expected schema {schema.SCHEMA}, found {file.attrs.get('fgscore_schema')}")
             wrong = schema.problems(kind, shapes)
             if wrong:
                 raise _fault(path, "; ".join(wrong))

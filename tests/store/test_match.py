@@ -1,0 +1,116 @@
+"""CPU stages match what is cached: partial components match, and what is missing is said with its command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fgscore import specs
+from fgscore.errors import NothingCached, StoreError
+from fgscore.store import manifest, match
+from fgscore.store.match import RegionBundle, Store
+
+CLIP = manifest.Recipe(
+    "region_embeddings",
+    "clip(dtype='bf16', margin=0.1)",
+    {"model": "openai/clip-vit-base-patch32", "dtype": "bf16", "margin": 0.1, "sizes": [1, 2]},
+)
+
+
+@pytest.mark.parametrize(
+    ("written", "matched"),
+    [
+        ("clip", True),
+        ("clip(dtype='bf16')", True),
+        ("clip(margin=0.1, dtype='bf16')", True),
+        ("clip(model='openai/clip-vit-base-patch32')", True),
+        ("clip(sizes=(1, 2))", True),
+        ("clip(dtype='fp32')", False),
+        ("clip(dtype='bf16', margin=0.2)", False),
+        ("clip(nosuch=1)", False),
+        ("fake", False),
+        ("cli", False),
+    ],
+)
+def test_a_component_matches_what_agrees_with_all_that_is_written(written: str, matched: bool) -> None:
+    assert match.matches(CLIP, specs.parse(written)) is matched
+
+
+def test_nothing_written_matches_everything() -> None:
+    assert match.matches(CLIP, None)
+
+
+def test_a_model_folder_matches_by_its_name_wherever_it_lay() -> None:
+    recipe = manifest.Recipe("globals", "clip(model='mine')", {"model": "mine"})
+    assert match.matches(recipe, specs.parse("clip(model='/some/where/mine')"))
+    assert not match.matches(recipe, specs.parse("clip(model='/some/where/other')"))
+
+
+def components(bundles: list[Any]) -> list[tuple[str, str]]:
+    assert all(isinstance(b, RegionBundle) for b in bundles)
+    return sorted((b.regions.recipe.component, b.region_embeddings.recipe.component) for b in bundles)
+
+
+def test_every_combination_in_the_cache_is_found(store: Store, extract: Any) -> None:
+    extract("--regions", "random_crop(n=2)", "--encoder", "fake(margin=0.5)")
+    crops, encoders = ("random_crop(n=2)", "random_crop(n=4)"), ("fake", "fake(margin=0.5)")
+    assert components(match.bundles(store)) == [(c, e) for c in crops for e in encoders]
+    assert components(match.bundles(store, regions="random_crop(n=2)")) == [(crops[0], e) for e in encoders]
+    assert components(match.bundles(store, encoder="fake(margin=0.0)")) == [(c, "fake") for c in crops]
+    assert components(match.bundles(store, "folder", "random_crop", "fake(margin=0.5)")) == [
+        (c, "fake(margin=0.5)") for c in crops
+    ]
+
+
+def test_embeddings_go_with_the_globals_and_text_of_their_own_encoder(store: Store, extract: Any) -> None:
+    extract("--encoder", "fake(dim=8)")
+    widths = {}
+    for bundle in match.bundles(store):
+        assert isinstance(bundle, RegionBundle)
+        rows = store.read(bundle.region_embeddings, 0).regions
+        whole = store.read(bundle.globals, 0).globals
+        assert rows.shape[1] == whole.shape[1] == bundle.text_bank.text.shape[1]
+        widths[bundle.labels["encoder"]] = rows.shape[1]
+    assert widths == {"fake": 32, "fake(dim=8)": 8}
+
+
+def test_each_prompt_is_a_bundle_of_its_own(store: Store, extract: Any) -> None:
+    extract("--prompt", "a drawing of a {}.", "--prompt", "plain")
+    assert sorted(b.labels["prompt"] for b in match.bundles(store)) == ["a drawing of a {}.", "plain"]
+    (only,) = match.bundles(store, prompt="a drawing of a {}.")
+    assert only.text_bank.templates == ("a drawing of a {}.",)
+
+
+@pytest.mark.parametrize(
+    ("asked", "command"),
+    [
+        ({"dataset": "cub"}, "`fgscore extract cub`"),
+        ({"dataset": "folder", "encoder": "clip"}, '`fgscore extract folder --encoder "clip"`'),
+        ({"dataset": "folder", "regions": "random_crop(n=5)"}, '--regions "random_crop(n=5)"`'),
+        ({"dataset": "folder", "prompt": "a {}"}, '--prompt "a {}"`'),
+    ],
+)
+def test_nothing_cached_says_what_is_there_and_how_to_get_the_rest(
+    asked: dict[str, str], command: str, store: Store
+) -> None:
+    with pytest.raises(NothingCached) as caught:
+        match.bundles(store, **asked)
+    assert "cached: folder: random_crop(n=4) by fake" in str(caught.value)
+    assert command in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_cache_says_so(data: Any) -> None:
+    from fgscore.store.paths import Layout
+
+    with pytest.raises(NothingCached, match=r"cached: nothing; run `fgscore extract demo`"):
+        match.bundles(Store(Layout(data)))
+
+
+def test_a_parent_that_was_not_copied_is_named(store: Store) -> None:
+    import shutil
+
+    shutil.rmtree(store.layout.cache / "folder" / "regions")
+    with pytest.raises(StoreError, match=r"folder/region_embeddings/fake-\w+: its parent regions is not in this cache"):
+        match.bundles(store)
