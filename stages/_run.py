@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -25,6 +26,7 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
+        warnings.showwarning = lambda message, *_: _say(f"warning: {message}")
         try:
             return function(*args, **kwargs)
         except (typer.Exit, typer.Abort):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from . import aggregate, demo, embed, extract, index, probe, regions, score, status, verify
+from . import aggregate, check, demo, download, embed, extract, index, probe, regions, score, status, verify
 from . import list as list_stage
 from ._run import guarded
 
@@ -22,6 +22,8 @@ app = typer.Typer(
 
 COMMANDS = {
     "demo": demo.demo,
+    "download": download.download,
+    "check": check.check,
     "extract": extract.extract,
     "index": index.index,
     "regions": regions.regions,

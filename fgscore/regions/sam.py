@@ -6,6 +6,7 @@ never enlarged. Masks are kept at that size, boxes in the frame of the original 
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,13 @@ CHECKPOINTS = {
     "vit_l": "sam_vit_l_0b3195.pth",
     "vit_h": "sam_vit_h_4b8939.pth",
 }
+URL = "https://dl.fbaipublicfiles.com/segment_anything/"
+SHA256 = {
+    "vit_b": "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+    "vit_l": "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
+    "vit_h": "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+}
+BYTES = {"vit_b": 375_042_383, "vit_l": 1_249_524_607, "vit_h": 2_564_550_879}  # about, to see whether they fit
 ENCODER_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
 
@@ -88,8 +96,16 @@ def resolve(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def weights(runtime: Runtime, params: dict[str, Any]) -> str:
-    """SHA-256 of the checkpoint file; raises :class:`MissingWeights` where there is none."""
-    return file_sha256(checkpoint_path(runtime, str(params["checkpoint"])))
+    """SHA-256 of the checkpoint file, with a warning where it is not a published one; raises :class:`MissingWeights`
+    where there is none."""
+    checkpoint = str(params["checkpoint"])
+    path = checkpoint_path(runtime, checkpoint)
+    sha256 = file_sha256(path)
+    known = [SHA256[checkpoint]] if checkpoint in SHA256 else list(SHA256.values())
+    if checkpoint != "demo" and sha256 not in known:
+        wanted = f"of the published {checkpoint}" if checkpoint in SHA256 else "of any published checkpoint"
+        warnings.warn(f"{path.name}: its SHA-256 {sha256} is not that {wanted}; go on if it is yours", stacklevel=2)
+    return sha256
 
 
 def checkpoint_path(runtime: Runtime, checkpoint: str) -> Path:
@@ -100,7 +116,7 @@ def checkpoint_path(runtime: Runtime, checkpoint: str) -> Path:
         return demo.sam_folder() / "model.safetensors"
     if checkpoint in CHECKPOINTS:
         path = runtime.models / CHECKPOINTS[checkpoint]
-        way_out = f"put {path.name} there, from https://dl.fbaipublicfiles.com/segment_anything/{path.name}"
+        way_out = f"run `fgscore download \"sam(checkpoint='{checkpoint}')\"`, or put {URL}{path.name} there"
     else:
         path = Path(checkpoint)
         way_out = f"give an existing .pth file, or one of {', '.join(CHECKPOINTS)}"

@@ -1,0 +1,58 @@
+"""fgscore check: look at the photos of a data set before anything is made of them."""
+
+from __future__ import annotations
+
+import typer
+
+from . import _options as o
+from . import _run
+
+SHOWN = 5
+
+
+def check(
+    subject: o.Subject = None,
+    dataset: o.Dataset = None,
+    root: o.Root = None,
+    data: o.Data = o.DATA,
+    json: o.Json = False,
+) -> None:
+    """Look at what is there: layout, counts by split, files that cannot be read, what is missing, the next command.
+
+    Nothing is written. Exit code 0 when all is there and sound, 1 otherwise.
+
+    Example: fgscore check cars --root ~/photos
+    """
+    from fgscore.pipeline.check import check as run_check
+    from fgscore.store.paths import Layout
+
+    name = str(_run.subject(subject, dataset))
+    with _run.Bars() as bars:
+        report = run_check(name, Layout(data), root=root, progress=bars)
+
+    def show() -> None:
+        print(f"{name}: layout found in {report.layout}" if report.layout else f"{name}: not found in {report.root}")
+        if report.layout:
+            counts = ", ".join(f"{report.found.get(s, 0)} of {n} {s}" for s, n in report.expected.items())
+            found, expected = sum(report.found.values()), sum(report.expected.values())
+            print(f"photos: {found} of {expected} ({counts}), {report.classes} classes")
+        _list("missing", report.missing)
+        _list("unreadable", [f"{path}: {reason}" for path, reason in report.unreadable.items()])
+        _list("at fault", report.findings)
+        print("sound" if report.sound else "not sound")
+        print(f"Next: {report.next}")
+
+    _run.emit(report.to_json(), json, show)
+    if not report.sound:
+        raise typer.Exit(1)
+
+
+def _list(title: str, lines: list[str]) -> None:
+    for line in lines[:SHOWN]:
+        print(f"{title}: {line}")
+    if len(lines) > SHOWN:
+        print(f"{title}: ... and {len(lines) - SHOWN} more; --json lists all")
+
+
+if __name__ == "__main__":
+    _run.main(check)

@@ -1,0 +1,48 @@
+"""fgscore download: get the official files of a data set, or SAM's weights."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from . import _options as o
+from . import _run
+
+
+def download(
+    what: Annotated[str, typer.Argument(help="cub, flowers, pets, aircraft, sam, or \"sam(checkpoint='vit_l')\".")],
+    root: o.Root = None,
+    data: o.Data = o.DATA,
+    json: o.Json = False,
+) -> None:
+    """Download and unpack the official files; checksums are checked, a download that broke off goes on.
+
+    Stanford Cars has no host any more: `fgscore download cars` prints what to fetch and where to put it.
+
+    Example: fgscore download cub
+    Example: fgscore download "sam(checkpoint='vit_b')"
+    """
+    from fgscore.pipeline.download import download as run_download
+    from fgscore.pipeline.download import instructions
+    from fgscore.store.paths import Layout
+
+    layout = Layout(data)
+    text = instructions(layout, what, root)
+    if text is not None:
+        _run.emit({"instructions": text}, json, lambda: print(f"{text}\nNext: fgscore check {what}"))
+        return
+    with _run.Bars() as bars:
+        rows = run_download(layout, what, root=root, progress=bars)
+
+    def show() -> None:
+        from fgscore.report import tables
+
+        tables.show(rows, {"file": "file", "state": "", "folder": "folder", "sha256": "sha256"})
+        print(f"\nNext: {'fgscore extract' if what.startswith('sam') else f'fgscore check {what}'}")
+
+    _run.emit({"files": rows}, json, show)
+
+
+if __name__ == "__main__":
+    _run.main(download)
