@@ -115,6 +115,7 @@ def logreg(
         C = _choose(data, train, max_iter, seed, details)
     model, converged = _fit(data.features[train], data.labels[train], float(C), max_iter)
     details |= {"C": float(C), "n_iter": int(model.n_iter_.max())}
+    converged &= details.pop("all_converged", True)
     return model.predict(data.features[test]), len(train), converged, details
 
 
@@ -130,7 +131,8 @@ def _choose(data: ProbeData, train: np.ndarray, max_iter: int, seed: int, detail
         return 10.0
     accuracies, start = [], None
     for c in C_GRID:  # one path: each solution starts the next, weaker-regularised one
-        model, _ = _fit(data.features[fit], data.labels[fit], c, max_iter, start)
+        model, converged = _fit(data.features[fit], data.labels[fit], c, max_iter, start)
+        details["all_converged"] = details.get("all_converged", True) and converged
         start = model
         accuracies.append(top1(data.labels[val], model.predict(data.features[val])))
     details["validation_accuracy"] = max(accuracies)
@@ -163,7 +165,6 @@ HEADS = {f.__name__: f for f in (logreg, zeroshot)}
 
 def bind(text: str) -> Head:
     """The head that ``text`` names: ``logreg(C=auto)``, ``logreg(C=100)``, ``zeroshot``."""
-    text = text.replace("C=auto", "C='auto'")  # 'auto' reads better without quotes in a shell
     spec = specs.parse(text)
     if spec.name not in HEADS:
         raise unknown("head", spec.name, HEADS)

@@ -1,7 +1,7 @@
 """Component strings such as ``entropy(tau=100, lam=0.1)``: parse, bind to a signature, canonical text, digest.
 
 A component is the same string on the command line, in the store, in results and in tables. Parsing goes through
-``ast`` and accepts literals only, so no text from a user or a file is ever evaluated.
+``ast`` and accepts literals and single words only, so no text from a user or a file is ever evaluated.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Spec:
 
 
 def parse(string: str) -> Spec:
-    """Parse ``name`` or ``name(key=value, ...)``; values are Python literals.
+    """Parse ``name`` or ``name(key=value, ...)``; values are Python literals, or single words, which are strings.
 
     A name may also be ``path/to/file.py:function``. Raises :class:`UsageError` with the offending text.
     """
@@ -65,10 +65,16 @@ def _keywords(call: str, string: str) -> dict[str, Value]:
         if keyword.arg in params:
             raise UsageError(f"expected {keyword.arg}=... once, found it twice in {_short(string)}")
         try:
-            params[keyword.arg] = _plain(ast.literal_eval(keyword.value))
+            params[keyword.arg] = _literal_value(keyword.value)
         except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             raise UsageError(hint) from None
     return params
+
+
+def _literal_value(node: ast.expr) -> Value:
+    if isinstance(node, ast.Name):  # k=all needs no quotes, which a shell would want quoted again
+        return node.id
+    return _plain(ast.literal_eval(node))
 
 
 def _plain(value: Any) -> Value:
@@ -138,7 +144,9 @@ def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
 def _options(default: Any, hint: Any) -> tuple[Any, ...]:
     """The types a parameter may have; where nothing is annotated, that of a plain default."""
     if hint is None:
-        hint = type(default) if isinstance(default, bool | int | float | str) else Any
+        if isinstance(default, int) and not isinstance(default, bool):
+            return (int, float)  # without an annotation, 1 may stand for 1.0
+        hint = type(default) if isinstance(default, bool | float | str) else Any
     is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
     return typing.get_args(hint) if is_union else (hint,)
 

@@ -145,7 +145,7 @@ def poolings(pools: list[str], ks: list[str] | None) -> list[Any]:
     made = []
     for pool in dict.fromkeys(pools):
         if pool.strip() == "topk":
-            made += [bind(f"topk(k={k if k.isdigit() else repr(k)})") for k in dict.fromkeys(ks or [o.K])]
+            made += [bind(f"topk(k={k})") for k in dict.fromkeys(ks or [o.K])]
         elif ks and not any(p.strip() == "topk" for p in pools):
             raise UsageError(
                 f'--k is for --pool topk, found --pool {pool}; write --pool "topk(k=...)" or leave out --k'

@@ -60,7 +60,6 @@ def test_literals_are_read(string, name, wanted):
 REFUSED = {
     "positional": "x(1)",
     "a call": "x(a=f())",
-    "a name": "x(a=b)",
     "double star": "x(**{'a': 1})",
     "star": "x(*[1])",
     "a lambda": "x(a=lambda: 1)",
@@ -306,3 +305,8 @@ def test_the_digest_is_sha256_of_sorted_compact_json():
 def test_a_number_that_json_lacks_has_no_digest(value):
     with pytest.raises(ValueError):
         specs.digest({"a": value})
+
+
+def test_single_words_are_strings_so_that_a_shell_needs_no_inner_quotes():
+    assert specs.parse("topk(k=all)") == specs.parse("topk(k='all')")
+    assert specs.parse("clip(dtype=bf16, model=demo)").params == {"dtype": "bf16", "model": "demo"}
