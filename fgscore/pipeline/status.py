@@ -15,7 +15,7 @@ def status(store: Store, dataset: str | None = None) -> list[dict[str, Any]]:
     for kind in schema.KINDS:
         for path in sorted(store.layout.cache.glob(f"{dataset or '*'}/{kind}/*/{manifest.PLAN}")):
             try:
-                rows.append(_row(manifest.load(path.parent)))
+                rows.append(_row(store, manifest.load(path.parent)))
             except StoreError as error:
                 rows.append(
                     {"dataset": path.parts[-4], "kind": kind, "artefact": path.parent.name, "next": f"damaged: {error}"}
@@ -23,7 +23,7 @@ def status(store: Store, dataset: str | None = None) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["dataset"])
 
 
-def _row(artefact: manifest.Artefact) -> dict[str, Any]:
+def _row(store: Store, artefact: manifest.Artefact) -> dict[str, Any]:
     row: dict[str, Any] = {
         "dataset": artefact.dataset,
         "kind": artefact.recipe.kind,
@@ -38,7 +38,7 @@ def _row(artefact: manifest.Artefact) -> dict[str, Any]:
             **row,
             "images": counts.get("images"),
             "bytes": size,
-            "next": f"fgscore extract {artefact.dataset}" if content else f"fgscore index {artefact.dataset}",
+            "next": f"fgscore {'extract' if content else 'index'} {_as_typed(artefact)}",
         }
     sidecars = [s for n in artefact.shard_sizes if (s := artefact.sidecar(n))]
     done, total = len(sidecars), len(artefact.shard_sizes)
@@ -50,10 +50,17 @@ def _row(artefact: manifest.Artefact) -> dict[str, Any]:
         "bytes": sum(s["file_bytes"] for s in sidecars),
         "seconds": round(sum(s["provenance"].get("seconds", 0) for s in sidecars), 2),
     }
-    return {**row, "next": _next(artefact, done < total)}
+    return {**row, "next": _next(store, artefact, done < total)}
 
 
-def _next(artefact: manifest.Artefact, unfinished: bool) -> str:
+def _as_typed(index: manifest.Artefact) -> str:
+    """The data set as `extract` takes it, with its limit: ``"folder(name='mine')" --limit 5``."""
+    component, limit = index.recipe.component, index.recipe.extra.get("limit")
+    text = f'"{component}"' if "(" in component else component
+    return text + (f" --limit {limit}" if limit else "")
+
+
+def _next(store: Store, artefact: manifest.Artefact, unfinished: bool) -> str:
     kind, component = artefact.recipe.kind, artefact.recipe.component
     if kind == "scores":
         return f'fgscore {"score" if unfinished else "probe"} {artefact.dataset} --scorer "{component}"'
@@ -61,5 +68,6 @@ def _next(artefact: manifest.Artefact, unfinished: bool) -> str:
         return f'fgscore aggregate {artefact.dataset} --pool "{component}"' if unfinished else "fgscore probe"
     if unfinished:
         option = {"regions": "regions"}.get(kind, "encoder")
-        return f'fgscore extract {artefact.dataset} --{option} "{component}"'
+        index = store.parent(artefact, "names" if kind == "text" else "images")
+        return f'fgscore extract {_as_typed(index)} --{option} "{component}"'
     return f"fgscore score {artefact.dataset}"

@@ -1,0 +1,109 @@
+"""What `status` says of the cache, and that the commands it names exist."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fgscore.pipeline.status import status
+from fgscore.store.match import Store
+
+Run = Callable[..., Any]
+
+
+def by_kind(store: Store) -> dict[str, dict[str, Any]]:
+    return {row["kind"]: row for row in status(store)}
+
+
+def test_a_complete_cache(store: Store) -> None:
+    rows = by_kind(store)
+    assert list(rows) == ["index", "regions", "region_embeddings", "globals", "text"]
+    assert {k: r["images"] for k, r in rows.items()} == {
+        "index": 10,
+        "regions": 10,
+        "region_embeddings": 10,
+        "globals": 10,
+        "text": 0,
+    }
+    assert rows["regions"]["regions"] == rows["region_embeddings"]["regions"] == 40
+    assert {r["shards"] for k, r in rows.items() if k not in ("index", "text")} == {"3 of 3"}
+    assert rows["regions"]["component"] == "random_crop(n=4)"
+
+
+def test_sizes_are_those_on_disk(store: Store) -> None:
+    row = by_kind(store)["globals"]
+    folder = store.layout.cache / "folder" / "globals" / row["artefact"]
+    assert row["bytes"] == sum(p.stat().st_size for p in folder.glob("*.h5"))
+
+
+def test_an_unfinished_artefact_counts_what_is_done_and_says_how_to_go_on(store: Store) -> None:
+    (path,) = store.layout.cache.glob("folder/regions/*/shard-00001.json")
+    path.unlink()
+    row = by_kind(store)["regions"]
+    assert (row["shards"], row["images"]) == ("2 of 3", 6)
+    assert row["next"] == 'fgscore extract folder --regions "random_crop(n=4)"'
+
+
+def test_failures_are_counted(photos: Path, extract: Callable[..., Any], data: Path) -> None:
+    from fgscore.store.paths import Layout
+
+    (photos / "train" / "crow" / "1.png").write_bytes(b"no")
+    extract(code=3)
+    assert by_kind(Store(Layout(data)))["globals"]["failed"] == 1
+
+
+@pytest.mark.parametrize("name", ["plan.json", "shard-00000.json"])
+def test_damage_is_named_and_the_rest_still_shown(name: str, store: Store, run: Run) -> None:
+    (path,) = store.layout.cache.glob(f"folder/globals/*/{name}")
+    path.write_text("{}")
+    result = run("status")
+    assert result.code == 0
+    assert "damaged" in result.out and path.name in result.out
+    assert "region_embeddings" in result.out
+
+
+def test_an_empty_cache_names_the_first_command(run: Run) -> None:
+    result = run("status")
+    assert result.code == 0
+    assert "Nothing is cached" in result.out and "fgscore extract demo" in result.out
+
+
+def test_one_data_set_alone(store: Store, run: Run) -> None:
+    assert run("status", "folder", "--json").json["artefacts"]
+    assert run("status", "cub", "--json").json["artefacts"] == []
+
+
+def test_next_commands_are_commands_that_run(store: Store, run: Run, photos: Path) -> None:
+    run("score", "--scorer", "entropy(tau=50)")
+    run("aggregate")
+    commands = {row["next"] for row in status(store)}
+    assert commands
+    for command in commands:
+        program, *args = shlex.split(command)
+        assert program == "fgscore"
+        more = ["--root", photos, "--encoder", "fake", "--regions", "random_crop(n=4)"] if args[0] == "extract" else []
+        assert run(*args, *more).code == 0, command
+
+
+def test_the_next_command_of_a_named_and_limited_folder_runs(run: Run, photos: Path, data: Path) -> None:
+    rest = ("--root", photos, "--encoder", "fake", "--regions", "random_crop(n=2)")
+    assert run("extract", "folder(name='mine')", "--limit", 1, *rest).code == 0
+    for path in data.rglob("*/regions/*/shard-00000.json"):
+        path.unlink()  # unfinished, so that its own next command is shown too
+    rows = run("status", "--json").json["artefacts"]
+    for row in sorted(rows, key=lambda row: row["next"]):  # extract before score
+        program, *args = shlex.split(row["next"])
+        more = rest if args[0] == "extract" else ()
+        assert run(*args, *more).code == 0, row["next"]
+    assert len(list(data.glob("cache/*/index/*"))) == 1, "the commands named the same index"
+
+
+def test_status_reads_json_alone(store: Store, run: Run) -> None:
+    before = status(store)
+    for path in store.layout.cache.rglob("*.h5"):
+        path.write_bytes(b"x" * path.stat().st_size)
+    assert status(store) == before
