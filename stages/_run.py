@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -42,6 +43,8 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
             _say(f"error: {_line(error)}")
             raise typer.Exit(getattr(error, "exit_code", 1)) from None
 
+    # \b keeps Typer from running the examples together as one paragraph
+    run.__doc__ = (function.__doc__ or "").replace("\n\n    Example:", "\n\n    \b\n    Example:")
     return run
 
 
@@ -72,6 +75,11 @@ def subject(positional: str | None, option: str | None, required: bool = True) -
     if required and not (positional or option):
         raise UsageError("expected a data set, found none; for example `fgscore extract demo`")
     return positional or option
+
+
+def shell(text: str) -> str:
+    """``text`` as it can be pasted after a command: in double quotes where a shell would trip over it."""
+    return text if re.fullmatch(r"[A-Za-z0-9._/:=+-]+", text) else f'"{text}"'
 
 
 def store(data: Path) -> Any:

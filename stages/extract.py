@@ -41,7 +41,7 @@ def extract(
         store = _run.store(data)
         indexed = make_index(store, name, root=root, partial=partial, force=force, limit=limit, progress=bars)
         summaries = run_extraction(store, indexed, chosen, how, bars)
-    _extract.finish(summaries, json, allow_failures, f"fgscore score --dataset {name} --scorer entropy")
+    _extract.finish(summaries, json, allow_failures, f"fgscore score --dataset {_run.shell(name)} --scorer entropy")
 
 
 if __name__ == "__main__":

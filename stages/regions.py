@@ -38,7 +38,7 @@ def regions(
         run = Extraction(store, indexed, how, bars)
         for generator in chosen.generators:
             run.regions(generator)
-    _extract.finish(run.summaries, json, allow_failures, f"fgscore embed {name}")
+    _extract.finish(run.summaries, json, allow_failures, f"fgscore embed {_run.shell(name)}")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def score(
 
         names = {"dataset": "data set", "computed": "shards made", "reused": "already there"}
         tables.show(rows, {key: names.get(key, key) for key in rows[0]})
-        print("\nNext: fgscore probe --scorer", f'"{chosen[0].canonical}"' if "(" in chosen[0].canonical else scorer[0])
+        print(f"\nNext: fgscore probe --scorer {_run.shell(scorer[0])}")
 
     _run.emit({"scores": rows}, json, show)
 

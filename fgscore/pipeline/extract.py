@@ -52,9 +52,12 @@ class Component:
         return self.bound.module.load(self.runtime, **self.params)
 
     def check(self) -> None:
-        """What would stop a run, before it starts: packages, then weights."""
+        """What would stop a run, before it starts: packages, weights, values that exclude each other."""
         plugins.check_installed(self.bound)
-        _ = self.weights
+        if getattr(self.bound.module, "MASKS", None) is not None:
+            regions.check_area(*(self.params[k] for k in ("area_min", "area_max", "n")))  # type: ignore[arg-type]
+        if self.weights is None:  # nothing heavy to load, and loading looks at the parameters
+            _ = self.loaded
 
     def recipe(self, kind: str, parents: Mapping[str, str], **extra: Any) -> manifest.Recipe:
         """The recipe of an artefact of ``kind``, which may depend on some of the parameters only."""
