@@ -7,7 +7,22 @@ from typing import Annotated
 
 import typer
 
-from . import aggregate, check, demo, download, embed, extract, index, probe, regions, score, status, verify
+from . import (
+    aggregate,
+    check,
+    demo,
+    download,
+    embed,
+    export,
+    extract,
+    import_,
+    index,
+    probe,
+    regions,
+    score,
+    status,
+    verify,
+)
 from . import list as list_stage
 from ._run import guarded
 
@@ -31,6 +46,8 @@ COMMANDS = {
     "score": score.score,
     "aggregate": aggregate.aggregate,
     "probe": probe.probe,
+    "import": import_.import_embeddings,
+    "export": export.export,
     "status": status.status,
     "verify": verify.verify,
     "repair": verify.repair,

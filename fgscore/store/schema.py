@@ -88,6 +88,11 @@ def pack(record: Any) -> Arrays:
     return {name: _to_disk(array, columns[name]) for name, array in arrays.items()}
 
 
+def fields(record: Any) -> Arrays:
+    """The arrays of a record as they are in memory: strings as numpy strings."""
+    return {name: _to_memory(array) for name, array in pack(record).items()}
+
+
 def unpack(kind: str, arrays: Arrays) -> Any:
     """The record that arrays read from disk make; the inverse of :func:`pack`."""
     values = {name: _to_memory(array) for name, array in arrays.items()}

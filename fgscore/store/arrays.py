@@ -1,0 +1,167 @@
+"""Named arrays in files that others read and write: ``.npz``, Parquet, safetensors. No pickle in any of them.
+
+One set of arrays, the same names in every format. What a format cannot hold as such is kept in its metadata, as JSON
+under the key ``fgscore``: strings in safetensors, and in Parquet all that is not one value a row.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fgscore.errors import DataError, UsageError, missing_extra
+from fgscore.store import files
+
+Arrays = dict[str, np.ndarray]
+FORMATS = {"npz": ".npz", "parquet": ".parquet", "safetensors": ".safetensors"}
+META = "fgscore"
+
+
+def write(path: Path, arrays: Mapping[str, np.ndarray], columns: Collection[str]) -> None:
+    """Publish ``arrays`` at ``path`` in the format of its suffix. ``columns`` names those with one entry a row of the
+    table that Parquet makes of them; ``x_counts`` and ``x_offsets`` make one column of lists."""
+    writers = {".npz": _to_npz, ".parquet": _to_parquet, ".safetensors": _to_safetensors}
+    files.publish(path, writers[path.suffix](arrays, columns))
+
+
+def read(path: Path) -> Arrays:
+    """All arrays of a file, by name; strings as numpy strings. Raises :class:`DataError` for a file that is no such
+    thing, :class:`UsageError` for another suffix."""
+    readers = {".npz": _from_npz, ".parquet": _from_parquet, ".safetensors": _from_safetensors}
+    if path.suffix.lower() not in readers:
+        raise UsageError(f"expected a file of {', '.join(readers)}, found {path.name!r}; convert it to one of these")
+    try:
+        arrays = readers[path.suffix.lower()](path)
+    except FileNotFoundError:
+        raise DataError(f"expected a file at {path}, found none; check the path") from None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, pa.ArrowException) as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise DataError(f"expected arrays in {path}, found something else ({reason}); write it again") from error
+    if wrong := [name for name, array in arrays.items() if array.dtype.kind not in "biufU"]:
+        raise DataError(f"expected numbers or strings in {path}, found {arrays[wrong[0]].dtype} at {wrong[0]!r}")
+    return arrays
+
+
+def _to_npz(arrays: Mapping[str, np.ndarray], columns: Collection[str]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **dict(arrays))  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _from_npz(path: Path) -> Arrays:
+    with np.load(path, allow_pickle=False) as content:
+        if not isinstance(content, np.lib.npyio.NpzFile):
+            raise ValueError("a single array")
+        return {name: _decoded(content[name]) for name in content.files}
+
+
+def _decoded(array: np.ndarray) -> np.ndarray:
+    return np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
+
+
+def _to_safetensors(arrays: Mapping[str, np.ndarray], columns: Collection[str]) -> bytes:
+    try:
+        from safetensors.numpy import save
+    except ImportError as error:
+        raise missing_extra("safetensors", "the format safetensors") from error
+    tensors = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in arrays.items() if a.dtype.kind != "U"}
+    texts = {name: a.tolist() for name, a in arrays.items() if a.dtype.kind == "U"}
+    return bytes(save(tensors, metadata={META: json.dumps(texts)}))
+
+
+def _from_safetensors(path: Path) -> Arrays:
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError as error:
+        raise missing_extra("safetensors", "the format safetensors") from error
+    try:
+        with safe_open(path, framework="numpy") as content:
+            arrays = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 (not a mapping)
+            metadata = content.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(error) from error
+    # others write each list of strings under its own key; ours are together under one
+    texts = {k: _json_strings(v) for k, v in metadata.items() if k != META}
+    texts |= json.loads(metadata.get(META, "{}"))
+    return arrays | {name: np.array(v, np.str_) for name, v in texts.items() if v is not None}
+
+
+def _json_strings(text: str) -> list[str] | None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, list) and all(isinstance(v, str) for v in value) else None
+
+
+def _to_parquet(arrays: Mapping[str, np.ndarray], columns: Collection[str]) -> bytes:
+    table = {}
+    rest: dict[str, Any] = {}
+    for name, array in arrays.items():
+        if name in columns:
+            table[name] = _column(array, arrays.get(_offsets(name)))
+        elif name not in (_offsets(column) for column in columns):
+            rest[name] = {"dtype": array.dtype.str, "shape": array.shape, "values": array.ravel().tolist()}
+    if "image_ids" in rest and "offsets" in arrays:  # so that a row says by itself which image it belongs to
+        owners = np.repeat(arrays["image_ids"], np.diff(arrays["offsets"]))
+        table = {"image_id": pa.array(owners.tolist(), pa.string()), **table}
+    made = pa.table(table).replace_schema_metadata({META: json.dumps(rest)})
+    buffer = io.BytesIO()
+    pq.write_table(made, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _offsets(name: str) -> str:
+    """The array that cuts ``x_counts`` into lists: ``x_offsets``."""
+    return name.removesuffix("_counts") + "_offsets" if name.endswith("_counts") else ""
+
+
+def _column(array: np.ndarray, offsets: np.ndarray | None) -> pa.Array:
+    if offsets is not None:
+        return pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(array))
+    if array.dtype.kind == "U":
+        return pa.array(array.tolist(), pa.string())
+    if array.ndim == 1:
+        return pa.array(array)
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(array).ravel()), array.shape[1])
+
+
+def _from_parquet(path: Path) -> Arrays:
+    table = pq.read_table(path)
+    rest = json.loads((table.schema.metadata or {}).get(META.encode(), b"{}"))
+    arrays: Arrays = {}
+    for name in table.column_names:
+        arrays |= _from_column(name, table[name].combine_chunks())
+    for name, kept in rest.items():
+        if isinstance(kept, dict) and {"dtype", "shape", "values"} <= set(kept):
+            arrays[name] = np.array(kept["values"], np.dtype(kept["dtype"])).reshape(kept["shape"])
+    return arrays
+
+
+def _from_column(name: str, column: Any) -> Arrays:
+    if isinstance(column, pa.ChunkedArray):  # an empty table
+        column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    if column.null_count:
+        raise ValueError(f"empty cells in column {name!r}")
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_fixed_size_list(column.type):
+        return {name: column.flatten().to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)}
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        lengths = np.diff(column.offsets.to_numpy())
+        flat = column.flatten().to_numpy(zero_copy_only=False)
+        if _offsets(name):
+            return {name: flat, _offsets(name): np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])}
+        if len(lengths) and (lengths != lengths[0]).any():
+            raise ValueError(f"lists of different lengths in column {name!r}")
+        return {name: flat.reshape(len(lengths), -1) if len(lengths) else flat.reshape(0, 0)}
+    values = column.to_numpy(zero_copy_only=False)
+    return {name: values.astype(np.str_) if values.dtype.kind == "O" else values}
