@@ -63,12 +63,17 @@ def bind(kind: str, text: str) -> Bound:
 def check_installed(bound: Bound) -> None:
     """Raises :class:`MissingExtra` for the first package that a plugin needs (``NEEDS``) and that is not installed."""
     for package in getattr(bound.module, "NEEDS", ()):
-        try:
-            found = importlib.util.find_spec(package) is not None
-        except ValueError:  # imported, or blocked, without a spec
-            found = sys.modules.get(package) is not None
-        if not found:
-            raise missing_extra(package, f"the component {bound.name!r}")
+        check_package(package, f"the component {bound.name!r}")
+
+
+def check_package(package: str, feature: str) -> None:
+    """Raises :class:`MissingExtra` where ``package``, which ``feature`` needs, is not installed; imports nothing."""
+    try:
+        found = importlib.util.find_spec(package) is not None
+    except ValueError:  # imported, or blocked, without a spec
+        found = sys.modules.get(package) is not None
+    if not found:
+        raise missing_extra(package, feature)
 
 
 def describe(kind: str) -> list[dict[str, Any]]:

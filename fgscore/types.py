@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from fgscore import specs
+from fgscore.errors import UsageError
 
 SPLITS = ("train", "val", "test")
 
@@ -51,6 +52,20 @@ class Runtime:
     batch_size: int = 64
     workers: int = 0
     offline: bool = False
+
+    def torch_device(self) -> str:
+        """The device by torch's name: 'auto' is a GPU where there is one. Raises :class:`UsageError` for one that is
+        not there."""
+        import torch
+
+        if self.device == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).partition("\n")[0]
+            raise UsageError(f"--device {self.device}: not usable here ({reason}); try --device auto") from error
+        return self.device
 
 
 @dataclass(frozen=True, eq=False)

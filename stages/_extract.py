@@ -39,7 +39,7 @@ def components(
     dataset: str, regions: list[str] | None, encoder: list[str] | None, prompt: list[str] | None, how: Any
 ) -> Any:
     """What was asked for, the data set's own defaults in place of what was not; checked before anything runs."""
-    from fgscore.pipeline.extract import Components
+    from fgscore.pipeline.components import Components
     from fgscore.pipeline.index import defaults, noun
 
     own = defaults(dataset)

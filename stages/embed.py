@@ -21,6 +21,7 @@ def embed(
     batch_size: o.BatchSize = 64,
     workers: o.Workers = 0,
     allow_failures: o.AllowFailures = False,
+    retry_failed: o.RetryFailed = False,
     data: o.Data = o.DATA,
     json: o.Json = False,
 ) -> None:
@@ -38,7 +39,7 @@ def embed(
     with _run.Bars() as bars:
         store = _run.store(data)
         indexed = make_index(store, name, root=root, partial=partial, force=force, limit=limit, progress=bars)
-        summaries = extract(store, indexed, chosen, how, bars)
+        summaries = extract(store, indexed, chosen, how, bars, retry_failed)
     _extract.finish(summaries, json, allow_failures, f"fgscore score --dataset {_run.shell(name)} --scorer entropy")
 
 

@@ -21,6 +21,7 @@ def extract(
     batch_size: o.BatchSize = 64,
     workers: o.Workers = 0,
     allow_failures: o.AllowFailures = False,
+    retry_failed: o.RetryFailed = False,
     data: o.Data = o.DATA,
     json: o.Json = False,
 ) -> None:
@@ -40,7 +41,7 @@ def extract(
     with _run.Bars() as bars:
         store = _run.store(data)
         indexed = make_index(store, name, root=root, partial=partial, force=force, limit=limit, progress=bars)
-        summaries = run_extraction(store, indexed, chosen, how, bars)
+        summaries = run_extraction(store, indexed, chosen, how, bars, retry_failed)
     _extract.finish(summaries, json, allow_failures, f"fgscore score --dataset {_run.shell(name)} --scorer entropy")
 
 

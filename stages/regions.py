@@ -18,6 +18,7 @@ def regions(
     device: o.Device = "auto",
     workers: o.Workers = 0,
     allow_failures: o.AllowFailures = False,
+    retry_failed: o.RetryFailed = False,
     data: o.Data = o.DATA,
     json: o.Json = False,
 ) -> None:
@@ -35,7 +36,7 @@ def regions(
     with _run.Bars() as bars:
         store = _run.store(data)
         indexed = make_index(store, name, root=root, partial=partial, force=force, limit=limit, progress=bars)
-        run = Extraction(store, indexed, how, bars)
+        run = Extraction(store, indexed, how, bars, retry_failed)
         for generator in chosen.generators:
             run.regions(generator)
     _extract.finish(run.summaries, json, allow_failures, f"fgscore embed {_run.shell(name)}")

@@ -9,6 +9,7 @@ import numpy as np
 
 Fit = Literal["crop", "pad", "squash"]
 Outside = Literal["black", "mean", "blur", "keep"]
+MAX_ASPECT = 16
 BLUR_SHARE = 0.1  # of the longer side of the cut
 
 
@@ -64,10 +65,19 @@ def shape_to(region: np.ndarray, fit: Fit, size: int, mean_rgb: Sequence[int]) -
         picture = Image.fromarray(np.ascontiguousarray(region))
         return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC))
     if fit == "crop" or height == width:
-        return region
+        return _middle(region)
     side = max(height, width)
     square = np.empty((side, side, 3), np.uint8)
     square[:] = mean_rgb
     y, x = (side - height) // 2, (side - width) // 2
     square[y : y + height, x : x + width] = region
     return square
+
+
+def _middle(region: np.ndarray) -> np.ndarray:
+    """Of a region longer than 16 times its width, the middle: resizing all of a one-pixel column to the model's width
+    would take gigabytes, for pixels that the centre crop drops."""
+    height, width = region.shape[:2]
+    long = MAX_ASPECT * min(height, width)
+    y, x = max(0, (height - long) // 2), max(0, (width - long) // 2)
+    return region[y : y + min(height, long), x : x + min(width, long)]

@@ -122,7 +122,7 @@ class ClipEncoder:
         logging.disable_progress_bar()  # one bar a model is noise beside our own
         folder = _folder(runtime, model, revision)
         self._torch = torch
-        self.device = runtime.device if runtime.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = runtime.torch_device()
         self._dtype = getattr(torch, DTYPES[dtype])
         try:
             self._model = AutoModel.from_pretrained(

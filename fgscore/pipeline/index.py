@@ -65,6 +65,7 @@ def make_index(
     bound = plugins.bind("data set", dataset)
     key = check_name(str(dataset_key(dataset)), "the name of a data set")
     root = root or store.layout.raw(key)
+    plugins.check_package("PIL", "reading photos")
     if hasattr(bound.module, "prepare"):
         bound.module.prepare(root, lambda done, total: progress(f"{key}: draw", done, total))
     listing, notes = datasets.present(bound.module.load(root, **bound.params), partial)

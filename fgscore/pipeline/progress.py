@@ -30,6 +30,15 @@ class Summary:
     failures: list[dict[str, str]] = field(default_factory=list)
     seconds: float = 0.0
 
+    def add(self, computed: bool, sidecar: Mapping[str, Any] | None) -> None:
+        """Count one shard, with what its sidecar says."""
+        self.computed += computed
+        self.reused += not computed
+        if sidecar:
+            self.images += sidecar["counts"].get("images", 0)
+            self.regions += sidecar["counts"].get("regions", 0)
+            self.failures += sidecar["failures"]
+
     def to_json(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
         return {**vars(self), "seconds": round(self.seconds, 3)}

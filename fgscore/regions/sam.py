@@ -6,6 +6,8 @@ never enlarged. Masks are kept at that size, boxes in the frame of the original 
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fgscore.errors import BadParameter, MissingWeights, missing_extra
-from fgscore.regions import Generator, Proposals, check_area
+from fgscore.regions import Proposals, check_area
 from fgscore.types import Runtime, file_sha256
 
 VERSION = 1
@@ -53,7 +55,7 @@ def load(
     crop_overlap_ratio: float = 512 / 1500,
     crop_n_points_downscale_factor: int = 1,
     min_mask_region_area: int = 0,
-) -> Generator:
+) -> SamGenerator:
     """A generator of masks by ``segment_anything.SamAutomaticMaskGenerator``, whose parameters keep their names.
 
     ``checkpoint`` is vit_b, vit_l, vit_h, 'demo', or the path of a ``.pth`` state dict.
@@ -81,11 +83,36 @@ def load(
         output_mode="uncompressed_rle",
     )
 
-    def generate(image: np.ndarray, image_id: str) -> Proposals:
-        reduced = reduce(image, max_side)
-        return proposals(generator.generate(reduced), reduced.shape[:2], image.shape[:2])
+    return SamGenerator(generator, max_side)
 
-    return generate
+
+class SamGenerator:
+    """``(image, image_id) -> Proposals`` by upstream's generator."""
+
+    def __init__(self, generator: Any, max_side: int | None) -> None:
+        self._generator, self._max_side = generator, max_side
+        self.device = str(generator.predictor.device)
+        if self.device == "cpu":
+            _keep_memory()
+
+    def __call__(self, image: np.ndarray, image_id: str) -> Proposals:
+        """Masks of ``image`` (H, W, 3) uint8, before the area filter and the cap."""
+        reduced = reduce(image, self._max_side)
+        return proposals(self._generator.generate(reduced), reduced.shape[:2], image.shape[:2])
+
+
+def _keep_memory() -> None:
+    """Have glibc keep freed memory: a batch of prompts is gigabytes of temporaries, and getting each page anew from
+    the system costs more than the arithmetic on it."""
+    if sys.platform != "linux":
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library
+        return
+    never_map, never_trim, room_on_top = (-4, 0), (-1, 2**31 - 1), (-2, 1 << 26)
+    for parameter, value in (never_map, never_trim, room_on_top):
+        mallopt(parameter, value)
 
 
 def resolve(params: dict[str, Any]) -> dict[str, Any]:
@@ -129,7 +156,7 @@ def _load_model(runtime: Runtime, checkpoint: str) -> Any:
     import torch
     from segment_anything import sam_model_registry
 
-    device = runtime.device if runtime.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    device = runtime.torch_device()
     if checkpoint == "demo":
         from fgscore.demo.models import load_sam
 

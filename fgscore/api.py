@@ -1,0 +1,140 @@
+"""The store from Python: open it, walk through images and their regions, get arrays, score, probe.
+
+Example::
+
+    from fgscore import api
+
+    store = api.open_store("data")
+    bundle = api.bundles(store, regions="random_crop")[0]
+
+    for image in api.images(bundle):
+        best = image.regions[(image.regions @ image.globals).argmax()]
+        print(image.image_id, image.class_name, image.boxes_xyxy.shape, best.shape)
+
+    scores = api.scores(bundle, "entropy(tau=50)", target="global")
+    print(scores.scores.max(), scores.offsets[-1])
+
+    row = api.probe(bundle, pool="topk(k=3)", scorer="entropy(tau=50)", head="zeroshot")
+    print(row["accuracy"], row["n_test"])
+
+Nothing here loads torch. What is computed is cached, as by the commands of the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fgscore import aggregate as _aggregate
+from fgscore import probe as _probe
+from fgscore import scorers as _scorers
+from fgscore.errors import UsageError
+from fgscore.pipeline.aggregate import FeatureRun
+from fgscore.pipeline.export import collect as arrays
+from fgscore.pipeline.probe import ProbeRun
+from fgscore.pipeline.probe import probe as _run_probes
+from fgscore.pipeline.score import ScoreRun, runs_for
+from fgscore.pipeline.score import score as _run_scores
+from fgscore.store.match import Bundle, RegionBundle, Store, bundles
+from fgscore.store.paths import Layout
+from fgscore.types import ScoreShard
+
+__all__ = ["Image", "arrays", "bundles", "images", "open_store", "probe", "scores"]
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """One image of a bundle. ``globals`` (d,) and ``regions`` (M, d) are float16 unit rows, ``boxes_xyxy`` (M, 4)
+    int32 pixels, ``area`` (M,) float32; ``masks`` M bool arrays (H, W), empty where the regions have none."""
+
+    image_id: str
+    path: str
+    label: int
+    class_name: str
+    split: str
+    globals: np.ndarray
+    regions: np.ndarray
+    boxes_xyxy: np.ndarray
+    area: np.ndarray
+    masks: tuple[np.ndarray, ...]
+
+
+def open_store(data: str | Path = "data") -> Store:
+    """The store under a data folder, the one that holds ``cache/``. Nothing is read yet."""
+    return Store(Layout(Path(data)))
+
+
+def images(bundle: Bundle) -> Iterator[Image]:
+    """Every image that has all its embeddings, in the order of the index, one shard in memory at a time.
+
+    A bundle without regions gives M = 0. Raises :class:`StoreError` for a shard that is damaged or stale.
+    """
+    store, index = bundle.store, bundle.index
+    for number, rows in index.shards.items():
+        whole = store.read(bundle.globals, number)
+        cut = store.read(bundle.region_embeddings, number) if isinstance(bundle, RegionBundle) else None
+        batch = store.read(bundle.regions, number) if isinstance(bundle, RegionBundle) else None
+        at = [_places(record) for record in (whole, cut, batch) if record is not None]
+        for row in range(rows.start, rows.stop):
+            image_id = str(index.image_ids[row])
+            if all(image_id in places for places in at):
+                regions = _regions(cut, batch, [places[image_id] for places in at], len(whole.globals[0]))
+                label = int(index.labels[row])
+                yield Image(
+                    image_id,
+                    str(index.paths[row]),
+                    label,
+                    index.class_names[label],
+                    str(index.split[row]),
+                    whole.globals[at[0][image_id]],
+                    *regions,
+                )
+
+
+def _places(record: Any) -> dict[str, int]:
+    return {image_id: i for i, image_id in enumerate(record.image_ids.tolist())}
+
+
+def _regions(cut: Any, batch: Any, at: list[int], d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple]:
+    """Embeddings, boxes, areas and masks of one image; ``at`` is its place in the records."""
+    if cut is None:
+        return np.zeros((0, d), np.float16), np.zeros((0, 4), np.int32), np.zeros(0, np.float32), ()
+    embedded = slice(*cut.offsets[at[1] : at[1] + 2])
+    own = slice(*batch.offsets[at[2] : at[2] + 2])
+    masks = () if batch.masks is None else tuple(batch.masks.decode(r, at[2]) for r in range(own.start, own.stop))
+    return cut.regions[embedded], batch.boxes_xyxy[own], batch.area[own], masks
+
+
+def scores(bundle: Bundle, scorer: str = "soft_margin", target: str = "global") -> ScoreShard:
+    """Scores of every region of a bundle, computed where the cache lacks them: ``scores`` (R,) float32, ``target``
+    (R,) int32, ``offsets`` (N+1,) and ``image_ids`` (N,), all shards joined."""
+    run = _score_run(bundle, scorer, target)
+    _run_scores([run])
+    joined = arrays(bundle.store, run.artefact)
+    return ScoreShard(joined["image_ids"], joined["offsets"], joined["scores"], joined["target"])
+
+
+def probe(
+    bundle: Bundle,
+    *,
+    pool: str = "topk",
+    scorer: str = "soft_margin",
+    target: str = "global",
+    head: str = "logreg",
+) -> dict[str, Any]:
+    """One result, as `fgscore probe --json` gives it: ``accuracy``, ``per_class``, ``n_test`` and what was compared."""
+    pooling = _aggregate.bind(pool)
+    scored = _score_run(bundle, scorer, target) if pooling.needs_scores else None
+    (row,) = _run_probes([ProbeRun(FeatureRun(bundle, pooling, scored), _probe.bind(head))])
+    return row
+
+
+def _score_run(bundle: Bundle, scorer: str, target: str) -> ScoreRun:
+    if not isinstance(bundle, RegionBundle):
+        raise UsageError(f"scores need regions, found whole images alone of {bundle.dataset}; pool='none' does without")
+    (run,) = runs_for(bundle, [_scorers.bind(scorer)], [target])
+    return run

@@ -1,0 +1,170 @@
+"""The README and CONTRIBUTING say only what is there."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from fgscore import aggregate, plugins, probe, scorers, specs
+from fgscore.store.match import Store
+from fgscore_stages.cli import COMMANDS, app
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")]
+GROUP: Any = typer.main.get_command(app)
+
+
+def pieces(text: str) -> Iterator[str]:
+    """Lines of fenced blocks and inline code, comments off."""
+    blocks = re.findall(r"^```(?:sh|bash|console|text)?\n(.*?)^```", text, re.M | re.S)
+    rest = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    for line in "\n".join(blocks).replace("\\\n", " ").splitlines():
+        yield re.sub(r"\s#\s.*", "", line).strip().removeprefix("$ ")
+    yield from (re.sub(r"\s+", " ", code) for code in re.findall(r"`([^`]+)`", rest))
+
+
+def calls(program: str, shell_only: bool = False) -> list[tuple[str, str]]:
+    """(document, call) for every call of ``program``; with ``shell_only`` those in fenced blocks."""
+    found = []
+    for path in DOCS:
+        text = path.read_text(encoding="utf-8")
+        if shell_only:
+            text = "\n".join(re.findall(r"^```(?:sh|bash|console)\n.*?^```", text, re.M | re.S))
+        for piece in pieces(text):
+            found += [(path.name, part.strip()) for part in piece.split(";") if part.strip().startswith(program + " ")]
+    return found
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(calls("fgscore")) > 10
+    assert len(calls("make")) >= 2
+    assert len(calls("fgscore", shell_only=True)) >= 4
+
+
+def test_every_fgscore_command_in_the_documents_exists() -> None:
+    for path, call in calls("fgscore"):
+        word = call.split()[1]
+        assert word in COMMANDS or word.startswith("-") or word == "...", f"{path}: {call}"
+
+
+def test_every_make_target_in_the_documents_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    for path, call in calls("make"):
+        words = [w for w in shlex.split(call)[1:] if "=" not in w and not w.startswith("-")]
+        assert words and set(words) <= targets, f"{path}: {call}"
+
+
+def test_every_command_is_in_the_readme() -> None:
+    text = DOCS[0].read_text(encoding="utf-8")
+    missing = [name for name in COMMANDS if f"`fgscore {name}" not in text and f"\nfgscore {name}" not in text]
+    assert not missing
+
+
+def test_every_make_target_is_in_the_help_and_is_real() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^([a-z-]+):", text, re.M)
+    documented = re.findall(r"^([a-z-]+):.*## ", text, re.M)
+    assert targets == documented
+    phony = re.search(r"^\.PHONY: (.*)", text, re.M)
+    assert phony and set(targets) == set(phony[1].split())
+
+
+def option_values(args: list[str]) -> Iterator[tuple[str, str]]:
+    for i, arg in enumerate(args[:-1]):
+        if arg.startswith("--"):
+            yield arg, args[i + 1]
+
+
+def components(args: list[str]) -> Iterator[tuple[str, str]]:
+    """(kind, text) of each component in a call."""
+    kinds = {"--scorer": "scorer", "--pool": "pooling", "--head": "head", "--encoder": "encoder"}
+    kinds |= {"--regions": "region generator", "--dataset": "data set"}
+    if args[0] == "import":  # any name for what someone else made
+        return
+    for option, value in option_values(args):
+        if option in kinds and ".py:" not in value and value != "all":
+            yield kinds[option], value
+    if args[0] in ("extract", "index", "regions", "embed", "score", "probe") and len(args) > 1 and args[1][0] != "-":
+        yield "data set", args[1]
+
+
+def bind(kind: str, text: str) -> None:
+    own: dict[str, Callable[[str], Any]] = {"scorer": scorers.bind, "pooling": aggregate.bind, "head": probe.bind}
+    own[kind](text) if kind in own else plugins.bind(kind, text)
+
+
+@pytest.mark.parametrize("path", [path.name for path in DOCS])
+def test_calls_in_shell_blocks_would_be_accepted(path: str) -> None:
+    for where, call in calls("fgscore", shell_only=True):
+        if where == path:
+            _, command, *args = shlex.split(call)
+            GROUP.commands[command].make_context(command, list(args))
+            for kind, text in components([command, *args]):
+                bind(kind, text)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_calls_in_the_help_of_a_command_name_components_that_exist(name: str) -> None:
+    for call in re.findall(r"Example: fgscore (.*)", inspect.getdoc(COMMANDS[name]) or ""):
+        for kind, text in components(shlex.split(call)):
+            bind(kind, text)
+
+
+def test_components_in_inline_code_exist() -> None:
+    """`entropy(tau=50)`: a name of ours, with parameters it has."""
+    known: dict[str, dict[str, Any]] = {n: specs.tunables(f) for n, f in scorers.SCORERS.items()}
+    known |= {n: specs.tunables(f) for n, f in {**aggregate.POOLINGS, **probe.HEADS}.items()}
+    for kind in plugins.KINDS:
+        known |= {n: specs.tunables(plugins.module(kind, n).load) for n in plugins.available(kind)}
+    checked = 0
+    for path in DOCS:
+        for piece in pieces(path.read_text(encoding="utf-8")):
+            for name, inside in re.findall(r"^([a-z_]+)\(([a-zA-Z_]+=[^()]*)\)$", piece):
+                keys = re.findall(r"([A-Za-z_]+)=", inside)
+                assert name in known and set(keys) <= set(known[name]), f"{path.name}: {piece}"
+                checked += 1
+    assert checked >= 5
+
+
+def test_the_scorer_in_the_readme_scores_and_probes(store: Store, run: Callable[..., Any], tmp_path: Path) -> None:
+    block = re.search(r"```python\n# mine\.py\n(.*?)```", DOCS[0].read_text(encoding="utf-8"), re.S)
+    assert block, "the README shows a scorer of one's own, beginning with # mine.py"
+    (tmp_path / "mine.py").write_text(block[1])
+    name = re.search(r"def (\w+)", block[1])
+    assert name
+    result = run("probe", "--scorer", f"{tmp_path / 'mine.py'}:{name[1]}", "--k", "1", "--head", "zeroshot", "--json")
+    assert result.code == 0, result.err
+    assert result.json["results"][0]["scorer"] == f"mine.py:{name[1]}"
+
+
+def test_files_named_in_the_documents_exist() -> None:
+    for path in DOCS:
+        text = path.read_text(encoding="utf-8")
+        links = re.findall(r"\]\(([^)#:]+)\)", text)
+        code = [c for c in re.findall(r"`([\w/]+\.(?:py|md)|[a-z]+/(?:[a-z_]+/)*)`", text) if c != "mine.py"]
+        for name in [*links, *code]:
+            here = [ROOT / name, ROOT / "fgscore" / name]
+            if not name.startswith("data/"):
+                assert any(p.exists() for p in here), f"{path.name}: {name}"
+
+
+def test_every_public_function_and_class_is_described() -> None:
+    """First lines only: the library's own reference is its docstrings."""
+    bare = []
+    for path in [*(ROOT / "fgscore").rglob("*.py"), *(ROOT / "stages").glob("*.py")]:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if not ast.get_docstring(tree) and path.stat().st_size:
+            bare.append(str(path.relative_to(ROOT)))
+        for node in tree.body:
+            public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+            if public and not ast.get_docstring(node):
+                bare.append(f"{path.relative_to(ROOT)}: {node.name}")
+    assert not bare
