@@ -287,7 +287,7 @@ def test_a_parameter_without_default_must_be_given():
     assert canonical("x(alpha=1)", mine) == "x(alpha=1)"
 
 
-@pytest.mark.parametrize("default", [{}, object(), float("inf"), b""], ids=repr)
+@pytest.mark.parametrize("default", [{}, object(), float("inf"), b""], ids=["dict", "object", "infinity", "bytes"])
 def test_a_default_that_cannot_be_written_down_is_refused(default):
     def mine(*, alpha=default):
         pass

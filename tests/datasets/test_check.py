@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from fgscore_stages.cli import app
 from typer.testing import CliRunner
 
 from fgscore.datasets import cars, pets
 from fgscore.pipeline.check import check
 from fgscore.store.paths import Layout
+from fgscore_stages.cli import app
 
 TINY = {"train": 6, "test": 4}
 

@@ -8,7 +8,6 @@ import threading
 import warnings
 
 import pytest
-from fgscore_stages.cli import app
 from typer.testing import CliRunner
 
 from fgscore import plugins
@@ -19,6 +18,7 @@ from fgscore.pipeline.download import download, fetch, fetch_all
 from fgscore.regions import sam
 from fgscore.store.paths import Layout
 from fgscore.types import Runtime
+from fgscore_stages.cli import app
 
 CONTENT = bytes(range(256)) * 2000
 

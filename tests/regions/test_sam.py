@@ -60,7 +60,12 @@ def test_a_reduced_image_keeps_boxes_in_the_original_frame(bird):
 
 @pytest.mark.parametrize(
     ("shape", "max_side", "reduced"),
-    [((200, 400), 100, (50, 100)), ((30, 40), 100, (30, 40)), ((300, 2), 100, (100, 1)), ((300, 200), None, (300, 200))],
+    [
+        ((200, 400), 100, (50, 100)),
+        ((30, 40), 100, (30, 40)),
+        ((300, 2), 100, (100, 1)),
+        ((300, 200), None, (300, 200)),
+    ],
 )
 def test_images_are_reduced_never_enlarged(shape, max_side, reduced):
     assert sam.reduce(np.zeros((*shape, 3), np.uint8), max_side).shape == (*reduced, 3)
