@@ -171,13 +171,19 @@ class ClipEncoder:
         """(T, d); texts beyond the model's context are cut."""
         config = self._model.config
         length = config.text_config.max_position_embeddings
-        # SigLIP was trained on padded text without an attention mask; CLIP masks its padding
-        padding: Any = "max_length" if config.model_type.startswith("siglip") else True
+        siglip = config.model_type.startswith("siglip")  # trained on text padded to the full length, without a mask
         tokens = self._tokenizer(
-            list(texts), padding=padding, truncation=True, max_length=length, return_tensors="pt"
+            list(texts),
+            padding="max_length" if siglip else True,
+            truncation=True,
+            max_length=length,
+            return_tensors="pt",
         ).to(self.device)
+        inputs = {"input_ids": tokens["input_ids"]}
+        if not siglip:
+            inputs["attention_mask"] = tokens["attention_mask"]
         with self._torch.inference_mode():
-            return _to_numpy(self._model.get_text_features(**tokens))
+            return _to_numpy(self._model.get_text_features(**inputs))
 
 
 def _input_size(processor: Any) -> int:

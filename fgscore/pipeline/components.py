@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from fgscore import encoders, plugins, specs
+from fgscore import encoders, plugins, regions, specs
 from fgscore.store import manifest
 from fgscore.types import Runtime
 
@@ -31,9 +31,12 @@ class Component:
         return self.bound.module.load(self.runtime, **self.params)
 
     def check(self) -> None:
-        """What would stop a run, before it starts: packages, then weights."""
+        """What would stop a run, before it starts: packages, weights, values that exclude each other."""
         plugins.check_installed(self.bound)
-        _ = self.weights
+        if "area_min" in self.params:
+            regions.check_area(*(self.params[k] for k in ("area_min", "area_max", "n")))  # type: ignore[arg-type]
+        if self.weights is None:  # nothing heavy to load, and loading looks at the parameters
+            _ = self.loaded
 
     def recipe(self, kind: str, parents: Mapping[str, str], **extra: Any) -> manifest.Recipe:
         """The recipe of an artefact of ``kind``, which may depend on some of the parameters only."""
@@ -61,7 +64,7 @@ class Components:
     @classmethod
     def check(
         cls,
-        regions: list[str],
+        generators: list[str],
         encoders_: list[str],
         prompts: list[str],
         runtime: Runtime,
@@ -69,7 +72,7 @@ class Components:
     ) -> Components:
         """Parse, bind and check every component; nothing is loaded. ``noun`` is what the classes are kinds of."""
         made = cls(
-            [Component("region generator", text, runtime) for text in dict.fromkeys(regions)],
+            [Component("region generator", text, runtime) for text in dict.fromkeys(generators)],
             [Component("encoder", text, runtime) for text in dict.fromkeys(encoders_)],
             list(dict.fromkeys(prompts)),
         )

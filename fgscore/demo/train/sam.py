@@ -24,7 +24,7 @@ from fgscore.demo.parts import PART_NAMES
 from fgscore.demo.train.progress import Progress
 
 IMAGES, BATCH, CLICKS = 3000, 6, 8
-PART_STEPS, CLICK_STEPS = 500, 1300
+PART_STEPS, CLICK_STEPS = 500, 3000
 _WARM_UP, _RATE, _LAST_RATE = 100, 1e-3, 1e-5
 
 #: 1.1 million parameters; images of 192 px in patches of 8, masks of 96 px.
