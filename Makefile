@@ -12,7 +12,7 @@ endif
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint extract score probe clean
+.PHONY: help setup demo test lint faults extract score probe clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ lint: $(READY) ## ruff, mypy, the arrows between modules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+faults: $(READY) ## Kill, fill, flip, cut, swap and race, many times over; print what was lost
+	$(BIN)/python tests/faults $(ARGS)
 
 extract: $(READY) ## Regions and embeddings of DATASET into the store
 	$(BIN)/fgscore extract $(DATASET) $(ARGS)

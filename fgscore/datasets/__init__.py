@@ -109,6 +109,7 @@ def present(listing: Listing, partial: bool) -> tuple[Listing, dict[str, Any]]:
     for photo in listing.photos:
         if photo.path.startswith("/") or "\\" in photo.path or ":" in photo.path or ".." in photo.path.split("/"):
             raise DataError(f"expected paths below {listing.root} in the lists, found {photo.path!r}; mend the list")
+    _check_names(listing)
     folders: dict[str, set[str]] = {}
     there = [p for p in listing.photos if _exists(listing.root, p.path, folders)]
     expected = sum(listing.expected.values()) or len(listing.photos)
@@ -129,6 +130,16 @@ def present(listing: Listing, partial: bool) -> tuple[Listing, dict[str, Any]]:
             "--partial"
         )
     return replace(listing, photos=there), {"partial": {"expected": expected, "found": len(there)}}
+
+
+def _check_names(listing: Listing) -> None:
+    """Raises :class:`DataError` for a file whose name cannot be written down."""
+    for photo in listing.photos:
+        try:
+            photo.path.encode("utf-8")
+        except UnicodeEncodeError:
+            name = os.fsencode(photo.path).decode("utf-8", "backslashreplace")
+            raise DataError(f"expected file names in UTF-8 under {listing.root}, found {name}; rename it") from None
 
 
 def _split_counts(photos: Sequence[Photo], listing: Listing) -> dict[str, int]:

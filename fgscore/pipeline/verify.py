@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from fgscore.errors import StoreError
 from fgscore.pipeline.progress import Progress, silent
 from fgscore.store import files, manifest, paths, schema, shards
@@ -18,6 +20,7 @@ from fgscore.store.match import INDEX_ROLES, Store
 from fgscore.types import file_sha256
 
 ASIDE = "damaged"
+MAY_BE_NAN = ("predicted_iou", "stability")  # crops have neither
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,16 @@ def _verify_shard(store: Store, artefact: manifest.Artefact, number: int) -> Pro
         schema.unpack(artefact.recipe.kind, arrays)
     except (StoreError, ValueError) as error:
         return Problem(both, _without_path(error, shard))
+    strange = [name for name in arrays if name not in MAY_BE_NAN and not _finite(arrays[name])]
+    if strange:
+        return Problem(both, f"numbers that are not finite in {', '.join(strange)}")
     if shards.content_digest(arrays) != sidecar["content_digest"]:
         return Problem(both, "the content is not what the sidecar says")
     return _verify_parents(store, artefact, number, sidecar, both)
+
+
+def _finite(array: np.ndarray) -> bool:
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 def _verify_parents(

@@ -140,7 +140,10 @@ class Artefact:
                     f"{self.label}: shard {number} was made from other {role} than the cache holds now; "
                     "run the same extract again"
                 )
-        return shards.read(self.path / paths.shard_file(number), self.recipe.kind)
+        path = self.path / paths.shard_file(number)
+        if path.stat().st_size != sidecar["file_bytes"]:
+            raise StoreError(f"{path}: not the file that its sidecar describes; run `fgscore verify`")
+        return shards.read(path, self.recipe.kind)
 
     def finish(self) -> bool:
         """Write the manifest when every planned shard is there: a pure function of plan and sidecars, so that two

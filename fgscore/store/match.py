@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fgscore import specs
+from fgscore import plugins, specs
 from fgscore.errors import NothingCached, StoreError
 from fgscore.store import index as index_store
 from fgscore.store import manifest, paths
@@ -247,9 +247,16 @@ def nothing_cached(
         }
         | {f"{a.dataset}: whole images by {a.recipe.component}" for a in store.artefacts("globals")}
     )
-    command = " ".join(
-        ["fgscore extract", dataset or "demo", *(f'--{k} "{v}"' for k, v in options.items() if v and k != "dataset")]
-    )
     return NothingCached(
-        f"nothing in {store.layout.cache} matches {asked}; cached: {'; '.join(held) or 'nothing'}; run `{command}`"
+        f"nothing in {store.layout.cache} matches {asked}; cached: {'; '.join(held) or 'nothing'}; "
+        f"{_way_out(options, sorted({text.partition(':')[0] for text in held}))}"
     )
+
+
+def _way_out(options: Mapping[str, str | None], cached: list[str]) -> str:
+    """The command that makes what is missing, or lists what could have been meant."""
+    name = options["dataset"] or (cached[0] if len(cached) == 1 else "demo")
+    if specs.parse(name).name not in (*plugins.available("data set"), *cached):
+        return "see `fgscore list datasets`"
+    parts = (f'--{k} "{v}"' for k, v in options.items() if v and k != "dataset")
+    return f"run `{' '.join(['fgscore extract', name, *parts])}`"

@@ -31,6 +31,7 @@ def train_one(part: str, folder: Path, seed: int, scale: float) -> None:
     import torch
 
     torch.set_num_threads(THREADS[part])
+    torch.set_flush_denormal(True)  # gradients of masks that are right are denormal, and those take ten times as long
     torch.use_deterministic_algorithms(True)
     if part == "clip":
         from fgscore.demo.train.clip import train_clip
