@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import _extract, _run
 from . import _options as o
+from . import _run, extract
 
 
 def embed(
@@ -30,17 +30,7 @@ def embed(
     Example: fgscore embed cub --encoder "clip(model='openai/clip-vit-base-patch32', outside='keep')"
     Example: fgscore embed cub --prompt "a photo of a {}, a type of bird."
     """
-    from fgscore.pipeline.extract import extract
-    from fgscore.pipeline.index import make_index
-
-    name = _extract.dataset(subject, dataset, protocol)
-    how = _extract.runtime(data, device, batch_size, workers)
-    chosen = _extract.components(name, regions, encoder, prompt, how)
-    with _run.Bars() as bars:
-        store = _run.store(data)
-        indexed = make_index(store, name, root=root, partial=partial, force=force, limit=limit, progress=bars)
-        summaries = extract(store, indexed, chosen, how, bars, retry_failed)
-    _extract.finish(summaries, json, allow_failures, f"fgscore score --dataset {_run.shell(name)} --scorer entropy")
+    extract.extract(**locals())  # the same work: embeddings need their regions
 
 
 if __name__ == "__main__":
