@@ -31,7 +31,8 @@ def train_one(part: str, folder: Path, seed: int, scale: float) -> None:
     import torch
 
     torch.set_num_threads(THREADS[part])
-    torch.set_flush_denormal(True)  # gradients of masks that are right are denormal, and those take ten times as long
+    # gradients of masks that are right are denormal numbers, and those take ten times as long
+    torch.set_flush_denormal(part == "sam")
     torch.use_deterministic_algorithms(True)
     if part == "clip":
         from fgscore.demo.train.clip import train_clip
