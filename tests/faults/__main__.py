@@ -23,13 +23,14 @@ def run(folder: Path, scale: float) -> list[b.Count]:
 
     bench = b.Bench.make(folder)
     clean = folder / "clean"
+    sizes = [path.stat().st_size for path in damage.store_files(clean)]
     counts = [
         b.killed(bench, times(100)),
         b.interrupted(bench, times(10)),
         b.racing(bench, 2, times(5)),
         b.racing(bench, 4, times(5)),
-        b.full_disk(bench, [2_000, 9_000, 12_000, 20_000][: times(4)]),
-        b.small_disk(bench, [200, 500, 800][: times(3)]),
+        b.full_disk(bench, b.shares(max(sizes), [0.9, 0.6, 0.3, 0.1][: times(4)])),
+        b.small_disk(bench, b.shares(sum(sizes) // 1024, [0.5, 0.7, 0.3][: times(3)])),
         damage.flips(clean, times(2000)),
         damage.cuts(clean, times(200)),
         damage.swaps(clean),

@@ -136,6 +136,11 @@ def racing(bench: Bench, workers: int, trials: int) -> Count:
     return count
 
 
+def shares(whole: int, parts: Sequence[float]) -> list[int]:
+    """Those parts of ``whole``."""
+    return [int(part * whole) for part in parts]
+
+
 def full_disk(bench: Bench, limits: Sequence[int]) -> Count:
     """Every file above a limit fails to be written: one clear line, exit 1, nothing half-written; then resumed."""
     count = Count("disk full (file-size limit) and resumed")
