@@ -18,18 +18,18 @@ def small_drawing(monkeypatch):
 
 def test_the_demo_prints_the_table_and_does_its_work_once(small_drawing, run):
     first = run("demo")
-    assert first.code == 0, first.stderr
+    assert first.code == 0, first.err
     for row in ("Zero-shot", "Global linear", "Average local", "Soft negative margin", "Entropy confidence"):
-        assert row in first.stdout
+        assert row in first.out
     for said in ("say nothing about real birds", "random_crop", "sam: embeddings", "Next: fgscore probe"):
-        assert said in first.stdout
-    assert "nothing was recomputed" not in first.stdout
+        assert said in first.out
+    assert "nothing was recomputed" not in first.out
 
     again = run("demo")
     assert again.code == 0
-    assert "Everything was there already: nothing was recomputed." in again.stdout
+    assert "Everything was there already: nothing was recomputed." in again.out
     table = "candidate"
-    assert again.stdout.partition("stage")[0].split(table)[1] == first.stdout.partition("stage")[0].split(table)[1]
+    assert again.out.partition("stage")[0].split(table)[1] == first.out.partition("stage")[0].split(table)[1]
 
 
 def test_the_demo_as_json_holds_every_row_of_the_table(small_drawing, run):
