@@ -66,8 +66,12 @@ def _next(store: Store, artefact: manifest.Artefact, unfinished: bool) -> str:
         return f'fgscore {"score" if unfinished else "probe"} {artefact.dataset} --scorer "{component}"'
     if kind == "features":
         return f'fgscore aggregate {artefact.dataset} --pool "{component}"' if unfinished else "fgscore probe"
-    if unfinished:
-        option = {"regions": "regions"}.get(kind, "encoder")
-        index = store.parent(artefact, "names" if kind == "text" else "images")
-        return f'fgscore extract {_as_typed(index)} --{option} "{component}"'
-    return f"fgscore score {artefact.dataset}"
+    if not unfinished:
+        return f"fgscore score {artefact.dataset}"
+    dataset = _as_typed(store.parent(artefact, "names" if kind == "text" else "images"))
+    if kind == "regions":
+        return f'fgscore regions {dataset} --regions "{component}"'
+    command = f'fgscore extract {dataset} --encoder "{component}"'
+    if kind == "region_embeddings":
+        command += f' --regions "{store.parent(artefact, "regions").recipe.component}"'
+    return command

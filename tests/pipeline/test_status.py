@@ -45,7 +45,14 @@ def test_an_unfinished_artefact_counts_what_is_done_and_says_how_to_go_on(store:
     path.unlink()
     row = by_kind(store)["regions"]
     assert (row["shards"], row["images"]) == ("2 of 3", 6)
-    assert row["next"] == 'fgscore extract folder --regions "random_crop(n=4)"'
+    assert row["next"] == 'fgscore regions folder --regions "random_crop(n=4)"'
+
+
+def test_unfinished_embeddings_name_their_regions_too(store: Store) -> None:
+    (path,) = store.layout.cache.glob("folder/region_embeddings/*/shard-00001.json")
+    path.unlink()
+    row = by_kind(store)["region_embeddings"]
+    assert row["next"] == 'fgscore extract folder --encoder "fake" --regions "random_crop(n=4)"'
 
 
 def test_failures_are_counted(photos: Path, extract: Callable[..., Any], data: Path) -> None:
@@ -95,9 +102,9 @@ def test_the_next_command_of_a_named_and_limited_folder_runs(run: Run, photos: P
     for path in data.rglob("*/regions/*/shard-00000.json"):
         path.unlink()  # unfinished, so that its own next command is shown too
     rows = run("status", "--json").json["artefacts"]
-    for row in sorted(rows, key=lambda row: row["next"]):  # extract before score
+    for row in sorted(rows, key=lambda row: row["next"]):  # extract and regions before score
         program, *args = shlex.split(row["next"])
-        more = rest if args[0] == "extract" else ()
+        more = {"extract": rest, "regions": rest[:2]}.get(args[0], ())
         assert run(*args, *more).code == 0, row["next"]
     assert len(list(data.glob("cache/*/index/*"))) == 1, "the commands named the same index"
 
