@@ -13,13 +13,15 @@ def status(subject: o.Subject = None, dataset: o.Dataset = None, data: o.Data = 
     """
     from fgscore.pipeline.status import status as read_status
 
-    rows = read_status(_run.store(data), _run.subject(subject, dataset, False))
+    name = _run.subject(subject, dataset, False)
+    rows = read_status(_run.store(data), name)
 
     def show() -> None:
         from fgscore.report import tables
 
         if not rows:
-            print(f"Nothing is cached under {data / 'cache'}. Next: fgscore extract demo")
+            of = f" of {name}" if name else ""
+            print(f"Nothing{of} is cached under {data / 'cache'}. Next: fgscore extract {name or 'demo'}")
             return
         shown = [
             {

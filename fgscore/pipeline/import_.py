@@ -16,20 +16,19 @@ from fgscore.pipeline.progress import Clock, Progress, Summary, provenance, sile
 from fgscore.store import index as index_store
 from fgscore.store import manifest, schema, shards
 from fgscore.store.arrays import Arrays
+from fgscore.store.index import IMPORTED
 from fgscore.store.match import Store
 from fgscore.store.paths import check_name
 from fgscore.types import EmbeddingShard, GlobalShard, ImageIndex, MaskRLE, RegionBatch, file_sha256
-
-NAME = "imported"
 
 
 @dataclass(frozen=True)
 class Names:
     """Under what names an import is kept: components as in --encoder and --regions, any text for the prompt."""
 
-    encoder: str = NAME
-    regions: str = NAME
-    prompt: str = NAME
+    encoder: str = IMPORTED
+    regions: str = IMPORTED
+    prompt: str = IMPORTED
 
 
 def import_files(
@@ -107,7 +106,7 @@ class _Import:
         return records.to_index(self.dataset, self.records["index"], self.records.get("text", {}).get("class_names"))
 
     def _write_index(self) -> manifest.Artefact:
-        recipe = manifest.Recipe("index", NAME)
+        recipe = manifest.Recipe("index", IMPORTED)
         known = self.store.find("index", self.dataset, recipe.digest)
         try:
             same = known is not None and records.same_index(index_store.read(known), self.index)

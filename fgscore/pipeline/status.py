@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fgscore.errors import StoreError
+from fgscore.store import index as index_store
 from fgscore.store import manifest, schema
 from fgscore.store.match import Store
 
@@ -38,7 +39,7 @@ def _row(store: Store, artefact: manifest.Artefact) -> dict[str, Any]:
             **row,
             "images": counts.get("images"),
             "bytes": size,
-            "next": f"fgscore {'extract' if content else 'index'} {_as_typed(artefact)}",
+            "next": _after_index(store, artefact, content is not None),
         }
     sidecars = [s for n in artefact.shard_sizes if (s := artefact.sidecar(n))]
     done, total = len(sidecars), len(artefact.shard_sizes)
@@ -51,6 +52,18 @@ def _row(store: Store, artefact: manifest.Artefact) -> dict[str, Any]:
         "seconds": round(sum(s["provenance"].get("seconds", 0) for s in sidecars), 2),
     }
     return {**row, "next": _next(store, artefact, done < total)}
+
+
+def _after_index(store: Store, index: manifest.Artefact, complete: bool) -> str:
+    if complete and index.recipe.component == index_store.IMPORTED:
+        return _laptop(store, index.dataset)
+    return f"fgscore {'extract' if complete else 'index'} {_as_typed(index)}"
+
+
+def _laptop(store: Store, dataset: str) -> str:
+    """What follows embeddings: scores, or where no region was embedded a probe of whole images."""
+    scorable = any(store.layout.cache.glob(f"{dataset}/region_embeddings/*/{manifest.PLAN}"))
+    return f"fgscore score {dataset}" if scorable else f"fgscore probe {dataset} --pool none"
 
 
 def _as_typed(index: manifest.Artefact) -> str:
@@ -67,7 +80,7 @@ def _next(store: Store, artefact: manifest.Artefact, unfinished: bool) -> str:
     if kind == "features":
         return f'fgscore aggregate {artefact.dataset} --pool "{component}"' if unfinished else "fgscore probe"
     if not unfinished:
-        return f"fgscore score {artefact.dataset}"
+        return _laptop(store, artefact.dataset)
     dataset = _as_typed(store.parent(artefact, "names" if kind == "text" else "images"))
     if kind == "regions":
         return f'fgscore regions {dataset} --regions "{component}"'

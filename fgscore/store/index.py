@@ -18,6 +18,7 @@ from fgscore.store import files, manifest, paths
 from fgscore.types import ImageIndex, file_sha256
 
 IMAGES_PER_SHARD = 128
+IMPORTED = "imported"  # the component of an index that came with embeddings, not from a data set's own lists
 BOX = ("x0", "y0", "x1", "y1")
 
 

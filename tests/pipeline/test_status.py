@@ -114,3 +114,25 @@ def test_status_reads_json_alone(store: Store, run: Run) -> None:
     for path in store.layout.cache.rglob("*.h5"):
         path.write_bytes(b"x" * path.stat().st_size)
     assert status(store) == before
+
+
+def test_imported_images_without_regions_are_to_be_probed(tmp_path: Path, run: Run) -> None:
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    arrays = {
+        "image_ids": np.array([f"{i}.jpg" for i in range(8)]),
+        "labels": np.arange(8) % 2,
+        "split": np.array(["train"] * 4 + ["test"] * 4),
+        "globals": rng.normal(size=(8, 5)).astype(np.float32),
+        "text": rng.normal(size=(2, 5)).astype(np.float32),
+    }
+    np.savez(tmp_path / "mine.npz", **arrays)
+    assert run("import", "mine", tmp_path / "mine.npz").code == 0
+    commands = {row["next"] for row in run("status", "mine", "--json").json["artefacts"]}
+    assert commands == {"fgscore probe mine --pool none"}
+    assert run(*shlex.split(commands.pop())[1:]).code == 0
+
+
+def test_a_data_set_that_is_not_cached_is_named(store: Store, run: Run) -> None:
+    assert "Nothing of cub is cached" in run("status", "cub").out
