@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+import time
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -20,6 +21,7 @@ from fgscore.errors import FgscoreError, UsageError
 from . import _options as o
 
 INTERRUPTED, QUARANTINED = 130, 3
+EVERY = 60.0  # seconds between two lines of progress in a log
 
 
 def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -80,6 +82,17 @@ def subject(positional: str | None, option: str | None, required: bool = True) -
 def shell(text: str) -> str:
     """``text`` as it can be pasted after a command: in double quotes where a shell would trip over it."""
     return text if re.fullmatch(r"[A-Za-z0-9._/:=+-]+", text) else f'"{text}"'
+
+
+def photos(name: str, root: Path | None, partial: bool = False, force: bool = False, limit: int | None = None) -> str:
+    """The data set and the options that say which photos are meant, as the next command needs them."""
+    options = [
+        f" --root {shell(str(root))}" if root else "",
+        " --partial" if partial else "",
+        " --force" if force else "",
+        f" --limit {limit}" if limit else "",
+    ]
+    return shell(name) + "".join(options)
 
 
 def store(data: Path) -> Any:
@@ -172,7 +185,8 @@ def emit(content: Mapping[str, Any], as_json: bool, show: Callable[[], None]) ->
 
 
 class Bars(AbstractContextManager["Bars"]):
-    """Progress bars on stderr, one a label, with rate and time left. Off a terminal: one line when a label ends."""
+    """Progress bars on stderr, one a label, with rate and time left. Off a terminal, as in a job's log: a line a
+    minute, and one when a label ends."""
 
     def __enter__(self) -> Bars:
         from rich.console import Console
@@ -180,6 +194,7 @@ class Bars(AbstractContextManager["Bars"]):
 
         self._tasks: dict[str, Any] = {}
         self._ended: set[str] = set()
+        self._said = time.monotonic()
         self._console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -203,6 +218,14 @@ class Bars(AbstractContextManager["Bars"]):
         task = self._progress.tasks[self._tasks[label]]
         speed = f"{task.speed:.1f}/s" if task.speed else ""
         self._progress.update(self._tasks[label], completed=done, rate=speed)
-        if done == total and not self._console.is_terminal and label not in self._ended:
+        if not self._console.is_terminal:
+            self._log(label, done, total, task)
+
+    def _log(self, label: str, done: int, total: int, task: Any) -> None:
+        if done == total and label not in self._ended:
             self._ended.add(label)
             _say(f"{label}: {done} of {total}")
+        elif done < total and time.monotonic() - self._said > EVERY:
+            self._said = time.monotonic()
+            left = f", {task.time_remaining / 60:.0f} min left" if task.time_remaining else ""
+            _say(f"{label}: {done} of {total}, {task.speed or 0:.2g}/s{left}")

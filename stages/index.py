@@ -27,7 +27,7 @@ def index(
     name = _extract.dataset(subject, dataset, protocol)
     with _run.Bars() as bars:
         made = make_index(_run.store(data), name, root=root, partial=partial, force=force, limit=limit, progress=bars)
-    _extract.finish([made.summary], json, True, f"fgscore extract {_run.shell(name)}")
+    _extract.finish([made.summary], json, True, f"fgscore extract {_run.photos(name, root, partial, force, limit)}")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,9 @@ def regions(
         run = Extraction(store, indexed, how, bars, retry_failed)
         for generator in chosen.generators:
             run.regions(generator)
-    _extract.finish(run.summaries, json, allow_failures, f"fgscore embed {_run.shell(name)}")
+    _extract.finish(
+        run.summaries, json, allow_failures, f"fgscore embed {_run.photos(name, root, partial, force, limit)}"
+    )
 
 
 if __name__ == "__main__":

@@ -53,6 +53,7 @@ def check(dataset: str, layout: Layout, *, root: Path | None = None, progress: P
     """Read the lists, look for every listed photo and decode each that is there. Raises :class:`UsageError` for an
     unknown data set only: what is wrong with the photos is in the report."""
     bound = plugins.bind("data set", dataset)
+    given = f' --root "{root}"' if root else ""
     root = root or layout.raw(str(dataset_key(dataset)))
     try:
         listing = bound.module.load(root, **bound.params)
@@ -72,7 +73,7 @@ def check(dataset: str, layout: Layout, *, root: Path | None = None, progress: P
     report = Report(
         dataset, root, listing.root, found, expected, len(listing.class_names), missing, unreadable, findings
     )
-    return _with_next(report, bound.module)
+    return _with_next(report, bound.module, given)
 
 
 def _count(photos: Sequence[Photo], splits: dict[str, int] | None = None) -> dict[str, int]:
@@ -114,8 +115,8 @@ def _in_both(photos: Sequence[Photo], hashes: dict[str, str]) -> list[str]:
     return [f"the same file in train and elsewhere: {both[0]}{more}"] if both else []
 
 
-def _with_next(report: Report, module: Any) -> Report:
-    name = f'"{report.dataset}"' if "(" in report.dataset else report.dataset
+def _with_next(report: Report, module: Any, given: str) -> Report:
+    name = (f'"{report.dataset}"' if "(" in report.dataset else report.dataset) + given
     if report.sound:
         command = f"fgscore extract {name}"
     elif report.unreadable and not (report.missing or report.findings):

@@ -75,7 +75,7 @@ class TestCommandLine:
         result = self.run("cars", "--root", str(tmp_path), "--json")
         report = json.loads(result.stdout)
         assert result.exit_code == 1 and report["expected"] == cars.EXPECTED["official"] and not report["sound"]
-        assert report["next"] == "fgscore download cars, or fgscore index cars --partial"
+        assert report["next"] == f'fgscore download cars, or fgscore index cars --root "{tmp_path}" --partial'
 
     def test_nothing(self, tmp_path):
         result = self.run("cub", "--data", str(tmp_path))
