@@ -29,7 +29,8 @@ def verify(data: o.Data = o.DATA, json: o.Json = False) -> None:
         if unfinished:
             print(f"{unfinished} unfinished: the same extract goes on where it stopped.")
         if faults:
-            print(f"{len(faults)} faults. Next: fgscore repair")
+            stale = all(p.severity == "stale" for p in faults)
+            print(f"{len(faults)} faults. Next: {'the same extract again' if stale else 'fgscore repair'}")
         else:
             print("The store is sound.")
 
