@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fgscore import specs
 from fgscore.errors import StoreError
 
 TEMPORARY = ".tmp-"
@@ -86,13 +85,19 @@ def _alive(pid: int) -> bool:
 
 
 def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
-    """Publish ``content`` as JSON with the SHA-256 of its canonical form, so that any later change shows."""
-    publish(path, _render(content))
+    """Publish ``content`` as JSON that carries the SHA-256 of its own text, so that any later change shows."""
+    publish(path, seal(content))
 
 
-def _render(content: Mapping[str, Any]) -> bytes:
-    sealed = {**content, SEAL: specs.digest(content)}
-    return (json.dumps(sealed, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+def seal(content: Mapping[str, Any]) -> bytes:
+    """``content`` as sealed JSON: the digest is of the whole text with an empty seal."""
+    text = (json.dumps({**content, SEAL: ""}, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+    return text.replace(_line(""), _line(hashlib.sha256(text).hexdigest()))
+
+
+def _line(digest: str) -> bytes:
+    """The one line that holds the seal: a member of the outermost object, which alone is indented by one."""
+    return f'\n "{SEAL}": "{digest}"'.encode()
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
@@ -106,8 +111,8 @@ def read_sealed(path: Path) -> dict[str, Any]:
         raise StoreError(f"{path}: cannot be read ({error.strerror}); {_WAY_OUT}") from error
     try:
         content = json.loads(raw)
-        seal = content.pop(SEAL)
-        right = seal == specs.digest(content) and raw == _render(content)
+        found = content.pop(SEAL)
+        right = hashlib.sha256(raw.replace(_line(found), _line(""))).hexdigest() == found
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         right = False
     if not right:

@@ -15,7 +15,6 @@ from PIL import Image
 from fgscore.datasets import _images
 from fgscore.errors import BadImage, FgscoreError
 from fgscore.pipeline.verify import verify
-from fgscore.specs import digest
 from fgscore.store import files, manifest, shards
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
@@ -91,7 +90,7 @@ def jsons(data: Path, trials: int, seed: int = 6) -> Count:
         content = json.loads(whole)
         content.pop(files.SEAL)
         _spoil(content, rng)
-        path.write_text(json.dumps({**content, files.SEAL: digest(content)}, indent=1, sort_keys=True) + "\n")
+        path.write_bytes(files.seal(content))
         where = f"{path.name}, trial {trial}: {content}"[:300]
         count.note(*_ours(lambda: _read_everything(data), where))
         path.write_bytes(whole)
