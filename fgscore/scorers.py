@@ -23,6 +23,7 @@ from fgscore.errors import BadParameter, UsageError, unknown
 from fgscore.types import ScoreInputs
 
 ScoreFunction = Callable[..., np.ndarray]
+SMALL_REST = 0.05  # of the softmax's sum: where the other classes have less, soft_margin sums them by themselves
 
 
 def region_global(inputs: ScoreInputs, target: np.ndarray, /) -> np.ndarray:
@@ -37,40 +38,59 @@ def region_text(inputs: ScoreInputs, target: np.ndarray, /) -> np.ndarray:
 
 def hard_margin(inputs: ScoreInputs, target: np.ndarray, /) -> np.ndarray:
     """Cosine with the target less the largest cosine with any other class (V); needs two classes."""
-    return region_text(inputs, target) - _without_target(inputs, target).max(axis=1)
+    _check_classes(inputs)
+    largest = inputs.top_text.copy()
+    hit = np.flatnonzero(inputs.top_class == target)  # elsewhere the largest of all is the largest of the others
+    largest[hit] = _without_target(inputs.region_text[hit], target[hit]).max(axis=1)
+    return region_text(inputs, target) - largest
 
 
 def soft_margin(inputs: ScoreInputs, target: np.ndarray, /, *, tau: float | None = None) -> np.ndarray:
     """Cosine with the target less the softmax(tau)-weighted mean of the cosines with all others (VI)."""
-    others = _without_target(inputs, target)
-    z = _tau(inputs, tau) * (others - others.max(axis=1, keepdims=True))
-    weights = np.exp(z)
-    # the target's own cosine is -inf in `others` and its weight 0: take the sum over the cosines themselves
-    negative = np.einsum("rc,rc->r", weights, inputs.region_text) / weights.sum(axis=1)
-    return region_text(inputs, target) - negative
+    _check_classes(inputs)
+    scale = _tau(inputs, tau)
+    weights, total, gap = inputs.softmax(scale)
+    cosine = region_text(inputs, target)
+    own = np.take_along_axis(weights, target[:, None], axis=1)[:, 0]
+    rest = total - own
+    small = np.flatnonzero(rest < SMALL_REST * total)  # there, the difference would be noise
+    rest[small] = 1
+    negative = inputs.top_text + (total * gap - own * (cosine - inputs.top_text)) / rest
+    negative[small] = _mean_of_others(inputs.region_text[small], target[small], scale)
+    return cosine - negative
 
 
 def entropy(inputs: ScoreInputs, target: np.ndarray, /, *, tau: float | None = None, lam: float = 0.1) -> np.ndarray:
     """Probability of the target less lam times the entropy, in nats, of the class distribution (VII)."""
-    z = _tau(inputs, tau) * inputs.region_text
-    z = z - z.max(axis=1, keepdims=True)
-    e = np.exp(z)
-    total = e.sum(axis=1)
+    scale = _tau(inputs, tau)
+    weights, total, gap = inputs.softmax(scale)
     # H = log(sum e) - sum(p z): no logarithm of a probability that underflowed
-    information = np.log(total) - np.einsum("rc,rc->r", e, z) / total
-    return np.take_along_axis(e, target[:, None], axis=1)[:, 0] / total - np.float32(lam) * information
+    information = np.log(total) - np.float32(scale) * gap
+    return np.take_along_axis(weights, target[:, None], axis=1)[:, 0] / total - np.float32(lam) * information
 
 
-def _tau(inputs: ScoreInputs, tau: float | None) -> np.float32:
-    return np.float32(inputs.logit_scale if tau is None else tau)
+def _tau(inputs: ScoreInputs, tau: float | None) -> float:
+    return float(inputs.logit_scale if tau is None else tau)
 
 
-def _without_target(inputs: ScoreInputs, target: np.ndarray) -> np.ndarray:
+def _check_classes(inputs: ScoreInputs) -> None:
     if inputs.region_text.shape[1] < 2:
         raise BadParameter("a margin needs at least 2 classes, found 1; use `--scorer region_text` or entropy")
-    others = inputs.region_text.copy()
+
+
+def _without_target(cosines: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """A copy of ``cosines`` (R, C) with -inf at the target."""
+    others = cosines.copy()
     np.put_along_axis(others, target[:, None], -np.inf, axis=1)
     return others
+
+
+def _mean_of_others(cosines: np.ndarray, target: np.ndarray, tau: float) -> np.ndarray:
+    """(R,): softmax(tau)-weighted mean of the cosines with all classes but the target."""
+    others = _without_target(cosines, target)
+    weights = np.exp(np.float32(tau) * (others - others.max(axis=1, keepdims=True)))
+    # the target's own cosine is -inf in `others` and its weight 0: take the sum over the cosines themselves
+    return np.asarray(np.einsum("rc,rc->r", weights, cosines) / weights.sum(axis=1))
 
 
 SCORERS: Mapping[str, ScoreFunction] = {

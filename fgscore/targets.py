@@ -30,7 +30,7 @@ def resolve(inputs: ScoreInputs, mode: str, *, labels: np.ndarray | None = None)
     if (labels is not None) != (check(mode) == "oracle"):
         raise ValueError(f"labels: expected for target 'oracle' only, found target {mode!r}")
     if mode == "local":
-        return inputs.region_text.argmax(axis=1).astype(np.int64)
+        return inputs.top_class.copy()
     per_image = inputs.global_text.argmax(axis=1) if labels is None else np.asarray(labels)
     if len(per_image) != len(inputs.globals):
         raise ValueError(f"labels: expected ({len(inputs.globals)},), found {per_image.shape}")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -275,6 +275,23 @@ class FeatureShard:
         _check(self, "n_pooled", (n,), np.int32)
 
 
+class Softmax(NamedTuple):
+    """Softmax over classes of tau times the cosines, before the division: ``weights`` (R, C) are exp(tau (cosine -
+    largest)), ``total`` (R,) their sums and ``gap`` (R,) the mean of (cosine - largest) under it; all float32."""
+
+    weights: np.ndarray
+    total: np.ndarray
+    gap: np.ndarray
+
+    @staticmethod
+    def of(cosines: np.ndarray, largest: np.ndarray, tau: float) -> Softmax:
+        """For ``cosines`` (R, C) and their row maxima ``largest`` (R,)."""
+        gaps = cosines - largest[:, None]
+        weights = np.exp(np.float32(tau) * gaps)
+        total = weights.sum(axis=1)
+        return Softmax(weights, total, np.einsum("rc,rc->r", weights, gaps) / total)
+
+
 @dataclass(frozen=True, eq=False)
 class ScoreInputs:
     """All that scorers and targets see of a block of whole images: no labels, so label-free holds by construction.
@@ -306,6 +323,26 @@ class ScoreInputs:
     def region_text(self) -> np.ndarray:
         """(R, C) float32: cosine of each region with each class."""
         return self.regions @ self.text.T
+
+    @cached_property
+    def top_class(self) -> np.ndarray:
+        """(R,) int64: the class of the largest cosine, the first of equals."""
+        return self.region_text.argmax(axis=1)
+
+    @cached_property
+    def top_text(self) -> np.ndarray:
+        """(R,) float32: the largest cosine with any class."""
+        return np.take_along_axis(self.region_text, self.top_class[:, None], axis=1)[:, 0]
+
+    def softmax(self, tau: float) -> Softmax:
+        """The distribution over classes at ``tau``, computed once for all scorers that ask for it."""
+        if tau not in self._softmaxes:
+            self._softmaxes[tau] = Softmax.of(self.region_text, self.top_text, tau)
+        return self._softmaxes[tau]
+
+    @cached_property
+    def _softmaxes(self) -> dict[float, Softmax]:
+        return {}
 
     @cached_property
     def region_global(self) -> np.ndarray:

@@ -5,8 +5,10 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fgscore import scorers
+from fgscore import scorers, targets
 from fgscore.errors import BadParameter, UnknownName, UsageError
 from fgscore.types import ScoreInputs
 
@@ -77,6 +79,26 @@ def test_scores_without_temperature(name, inputs, target):
 def test_scores_at_a_temperature(name, tau, inputs, target):
     used = inputs.logit_scale if tau is None else tau  # None is the encoder's own
     assert_close(scorers.bind(f"{name}(tau={tau})")(inputs, target), reference(name, inputs, target, used), used)
+
+
+@pytest.mark.parametrize("tau", [1, 10, 30, 100, 300, 1000])
+def test_soft_margin_holds_however_little_the_target_leaves(tau, inputs):
+    """From a target of a few per cent to one that takes all of the softmax."""
+    target = inputs.region_text.argmax(axis=1)
+    found = scorers.bind(f"soft_margin(tau={tau})")(inputs, target)
+    assert_close(found, reference("soft_margin", inputs, target, tau), tau)
+
+
+SHARERS = ("region_text", "hard_margin", "soft_margin", "soft_margin(tau=7)", "entropy", "entropy(tau=7)")
+
+
+@given(order=st.permutations(SHARERS), mode=st.sampled_from(["local", "global"]), classes=st.integers(2, 7))
+def test_scorers_that_share_their_inputs_change_nothing_for_each_other(make_inputs, order, mode, classes):
+    shared = make_inputs(classes=classes)
+    for name in order:
+        alone = make_inputs(classes=classes)
+        found = scorers.bind(name)(shared, targets.resolve(shared, mode))
+        np.testing.assert_array_equal(found, scorers.bind(name)(alone, targets.resolve(alone, mode)))
 
 
 @pytest.mark.parametrize("lam", [0, 0.1, 2.5])

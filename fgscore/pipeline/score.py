@@ -1,10 +1,19 @@
-"""Score cached regions: each shard is read once, and every scorer and target gets its scores from it."""
+"""Score cached regions: each shard is read once, and every scorer and target gets its scores from it.
+
+A shard is scored in parts of whole images small enough that the cosines with all classes stay in the processor's cache;
+no (R, C) matrix of a whole shard is ever made. Several shards are scored at a time, each by one thread.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 
@@ -14,20 +23,62 @@ from fgscore.pipeline.progress import Clock, Progress, Summary, provenance, sile
 from fgscore.scorers import Scorer
 from fgscore.store import manifest
 from fgscore.store.match import Bundle, RegionBundle
-from fgscore.types import RegionBatch, ScoreInputs, ScoreShard
+from fgscore.types import RegionBatch, ScoreInputs, ScoreShard, TextBank
+
+PART = 1 << 17  # cosines in one part: half a megabyte
+THREADS = 8  # at most: reading is what bounds more
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
     """One shard's images that have both a global and region embeddings, in the order of the index.
 
-    ``image_ids`` (N,), ``rows`` (N,) their rows in the index, ``norms`` (R,) of the region embeddings.
+    ``image_ids`` (N,), ``rows`` (N,) their rows in the index; ``offsets`` (N+1,), ``regions`` (R, d) float16 unit rows
+    and ``norms`` (R,) of the region embeddings; ``globals`` (N, d) float16; ``read_regions`` gives their geometry.
     """
 
     image_ids: np.ndarray
     rows: np.ndarray
-    inputs: ScoreInputs
+    offsets: np.ndarray
+    regions: np.ndarray
     norms: np.ndarray
+    globals: np.ndarray
+    bank: TextBank
+    read_regions: Callable[[], RegionBatch]
+
+    @cached_property
+    def inputs(self) -> ScoreInputs:
+        """The whole block as scorers see it."""
+        return self._inputs(0, len(self.image_ids))
+
+    def parts(self) -> Iterator[tuple[slice, ScoreInputs]]:
+        """The block in parts of whole images: (images, inputs). Where they are cut depends on the block alone, so that
+        scores are the same to the last bit on any number of threads."""
+        most = max(1, PART // len(self.bank.text))
+        start = 0
+        while start < len(self.image_ids):
+            stop = int(np.searchsorted(self.offsets, self.offsets[start] + most, "right")) - 1
+            stop = min(max(stop, start + 1), len(self.image_ids))
+            yield slice(start, stop), self._inputs(start, stop)
+            start = stop
+
+    def _inputs(self, start: int, stop: int) -> ScoreInputs:
+        first, last = int(self.offsets[start]), int(self.offsets[stop])
+        return ScoreInputs(
+            offsets=self.offsets[start : stop + 1] - first,
+            regions=self.regions[first:last],
+            globals=self.globals[start:stop],
+            text=self.bank.text,
+            logit_scale=self.bank.logit_scale,
+            read_regions=lambda: _window(self.read_regions(), start, stop),
+        )
+
+
+def _window(batch: RegionBatch, start: int, stop: int) -> RegionBatch:
+    """Images ``start:stop`` of ``batch``, without masks."""
+    first, last = int(batch.offsets[start]), int(batch.offsets[stop])
+    cut = (c[first:last] for c in (batch.boxes_xyxy, batch.area, batch.predicted_iou, batch.stability))
+    return RegionBatch(batch.image_ids[start:stop], batch.offsets[start : stop + 1] - first, *cut)  # type: ignore[arg-type]
 
 
 def read_block(bundle: RegionBundle, number: int) -> Block:
@@ -35,13 +86,17 @@ def read_block(bundle: RegionBundle, number: int) -> Block:
     store = bundle.store
     embedded = store.read(bundle.region_embeddings, number)
     whole = store.read(bundle.globals, number)
-    place = {image_id: i for i, image_id in enumerate(whole.image_ids.tolist())}
-    keep = np.array([i for i, image_id in enumerate(embedded.image_ids.tolist()) if image_id in place], np.int64)
-    ids = embedded.image_ids[keep]
-    elements, offsets = ragged.take(embedded.offsets, keep)
-    shard_rows = bundle.index.shards[number]
-    row_of = {image_id: shard_rows.start + i for i, image_id in enumerate(bundle.index.image_ids[shard_rows].tolist())}
+    ids, offsets, regions, norms = embedded.image_ids, embedded.offsets, embedded.regions, embedded.norms
+    globals_ = whole.globals
+    if not np.array_equal(ids, whole.image_ids):  # some image failed in one of them
+        place = {image_id: i for i, image_id in enumerate(whole.image_ids.tolist())}
+        keep = np.array([i for i, image_id in enumerate(ids.tolist()) if image_id in place], np.int64)
+        ids = ids[keep]
+        elements, offsets = ragged.take(offsets, keep)
+        regions, norms = regions[elements], norms[elements]
+        globals_ = globals_[[place[i] for i in ids.tolist()]]
 
+    @cache
     def read_regions() -> RegionBatch:
         batch = store.read(bundle.regions, number)
         at = {image_id: i for i, image_id in enumerate(batch.image_ids.tolist())}
@@ -49,16 +104,17 @@ def read_block(bundle: RegionBundle, number: int) -> Block:
         columns = (batch.boxes_xyxy, batch.area, batch.predicted_iou, batch.stability)
         return RegionBatch(ids, new, *(c[kept] for c in columns))
 
-    inputs = ScoreInputs(
-        offsets=offsets,
-        regions=embedded.regions[elements],
-        globals=whole.globals[[place[i] for i in ids.tolist()]],
-        text=bundle.text_bank.text,
-        logit_scale=bundle.text_bank.logit_scale,
-        read_regions=read_regions,
-    )
-    rows = np.array([row_of[i] for i in ids.tolist()], np.int64)
-    return Block(ids, rows, inputs, embedded.norms[elements])
+    return Block(ids, _rows(bundle, number, ids), offsets, regions, norms, globals_, bundle.text_bank, read_regions)
+
+
+def _rows(bundle: RegionBundle, number: int, ids: np.ndarray) -> np.ndarray:
+    """(N,) int64: the rows of the index that ``ids``, images of shard ``number``, stand in."""
+    rows = bundle.index.shards[number]
+    known = bundle.index.image_ids[rows]
+    if np.array_equal(ids, known):
+        return np.arange(rows.start, rows.stop)
+    row_of = {image_id: rows.start + i for i, image_id in enumerate(known.tolist())}
+    return np.array([row_of[i] for i in ids.tolist()], np.int64)
 
 
 @dataclass(frozen=True)
@@ -96,14 +152,28 @@ class ScoreRun:
         sizes = self.bundle.region_embeddings.shard_sizes
         return manifest.plan(self.bundle.store.layout, self.bundle.index_artefact.dataset, self.recipe, sizes)
 
-    def compute(self, block: Block) -> ScoreShard:
-        """Scores of one block."""
-        target = np.full(len(block.inputs.regions), -1)
-        if self.target:
-            labels = self.bundle.index.labels[block.rows] if self.target == "oracle" else None
-            target = targets.resolve(block.inputs, self.target, labels=labels)
-        scores = self.scorer(block.inputs, target)
-        return ScoreShard(block.image_ids, block.inputs.offsets, scores, target.astype(np.int32))
+    def resolve(self, inputs: ScoreInputs, rows: np.ndarray) -> np.ndarray:
+        """(R,) the class that each region is scored against, -1 for a scorer that has none; ``rows`` (N,) of the
+        index."""
+        if self.target is None:
+            return np.full(len(inputs.regions), -1)
+        labels = self.bundle.index.labels[rows] if self.target == "oracle" else None
+        return targets.resolve(inputs, self.target, labels=labels)
+
+
+def compute(runs: Sequence[ScoreRun], block: Block) -> list[ScoreShard]:
+    """Scores of one block for each of ``runs``, which share what the scorers have in common."""
+    r = len(block.regions)
+    scores, classes = np.zeros((len(runs), r), np.float32), np.full((len(runs), r), -1, np.int32)
+    for images, inputs in block.parts():
+        part = slice(int(block.offsets[images.start]), int(block.offsets[images.stop]))
+        resolved: dict[str | None, np.ndarray] = {}
+        for i, run in enumerate(runs):
+            if run.target not in resolved:
+                resolved[run.target] = run.resolve(inputs, block.rows[images])
+            classes[i, part] = resolved[run.target]
+            scores[i, part] = run.scorer(inputs, resolved[run.target])
+    return [ScoreShard(block.image_ids, block.offsets, *of) for of in zip(scores, classes, strict=True)]
 
 
 def runs_for(bundle: RegionBundle, scorers: Sequence[Scorer], modes: Sequence[str]) -> list[ScoreRun]:
@@ -113,38 +183,89 @@ def runs_for(bundle: RegionBundle, scorers: Sequence[Scorer], modes: Sequence[st
     ]
 
 
-def score(runs: Sequence[ScoreRun], progress: Progress = silent) -> list[Summary]:
-    """Bring all ``runs``, which share a bundle, up to date. A user's own scorer is always computed anew."""
+def score(runs: Sequence[ScoreRun], progress: Progress = silent, threads: int | None = None) -> list[Summary]:
+    """Bring all ``runs``, which share a bundle, up to date. A user's own scorer is always computed anew, by one thread,
+    as it need not be safe for more; otherwise ``threads`` is the number of processors where left out."""
     bundle = runs[0].bundle
     check_complete(bundle)
     summaries = [Summary(run.artefact.label, "scores") for run in runs]
     sizes = bundle.region_embeddings.shard_sizes
     label, total, done = f"{bundle.dataset}: score", sum(sizes.values()), 0
-    for number, size in sizes.items():
-        _score_shard(runs, summaries, number)
-        done += size
+    if any(run.scorer.sha256 for run in runs):
+        threads = 1
+    threads = threads or min(THREADS, os.cpu_count() or 1)
+    bundle.text_bank, bundle.index.shards  # noqa: B018 (read once, before the threads)
+    for number, facts in _ahead(lambda number: _score_shard(runs, number), sizes, threads):
+        for summary, counts in zip(summaries, facts, strict=True):
+            _count(summary, counts)
+        done += sizes[number]
         progress(label, done, total)
     for run in runs:
         run.artefact.finish()
     return summaries
 
 
-def _score_shard(runs: Sequence[ScoreRun], summaries: Sequence[Summary], number: int) -> None:
-    block: Block | None = None
-    for run, summary in zip(runs, summaries, strict=True):
-        parents = run.bundle.store.parents_now(run.artefact, number)
-        if run.scorer.sha256 is None and run.artefact.is_current(number, parents):
-            summary.reused += 1
-            continue
+def _ahead(work: Callable[[int], Any], numbers: Sequence[int] | Any, threads: int) -> Iterator[tuple[int, Any]]:
+    """``work`` of every number, in order, at most twice as many begun as there are threads, so that memory stays
+    flat. Each thread does its own matrix products: those of BLAS on top would fight for the same processors."""
+    with _one_blas_thread(), ThreadPoolExecutor(threads) as pool:
+        begun: deque[tuple[int, Future[Any]]] = deque()
+        try:
+            for number in numbers:
+                begun.append((number, pool.submit(work, number)))
+                if len(begun) >= 2 * threads:
+                    first, future = begun.popleft()
+                    yield first, future.result()
+            while begun:
+                first, future = begun.popleft()
+                yield first, future.result()
+        finally:
+            for _, future in begun:
+                future.cancel()
+
+
+def _one_blas_thread() -> AbstractContextManager[Any]:
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return nullcontext()
+    return threadpool_limits(1, "blas")
+
+
+Counts = tuple[int, int, float]  # images, scores, seconds
+
+
+def _score_shard(runs: Sequence[ScoreRun], number: int) -> list[Counts | None]:
+    """What was computed for each run; None where its scores were there already."""
+    clock = Clock()
+    parents = [run.bundle.store.parents_now(run.artefact, number) for run in runs]
+    due = [
+        i
+        for i, run in enumerate(runs)
+        if run.scorer.sha256 is not None or not run.artefact.is_current(number, parents[i])
+    ]
+    counts: list[Counts | None] = [None] * len(runs)
+    if not due:
+        return counts
+    block = read_block(runs[0].bundle, number)
+    records = compute([runs[i] for i in due], block)
+    seconds = clock.seconds() / len(due)
+    for i, record in zip(due, records, strict=True):
         clock = Clock()
-        block = block or read_block(run.bundle, number)
-        record = run.compute(block)
-        facts = provenance(clock.seconds(), len(block.rows))
-        run.artefact.publish(number, record, parents, provenance=facts)
-        summary.computed += 1
-        summary.images += len(block.rows)
-        summary.regions += len(record.scores)
-        summary.seconds += clock.seconds()
+        runs[i].artefact.publish(number, record, parents[i], provenance=provenance(seconds, len(block.rows)))
+        counts[i] = (len(block.rows), len(record.scores), seconds + clock.seconds())
+    return counts
+
+
+def _count(summary: Summary, counts: Counts | None) -> None:
+    if counts is None:
+        summary.reused += 1
+        return
+    images, scores, seconds = counts
+    summary.computed += 1
+    summary.images += images
+    summary.regions += scores
+    summary.seconds += seconds
 
 
 def check_complete(bundle: Bundle) -> None:

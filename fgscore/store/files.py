@@ -19,23 +19,26 @@ SEAL = "seal"
 MAX_JSON_BYTES = 1 << 28
 
 
-def publish(path: Path, content: bytes) -> None:
+def publish(path: Path, content: bytes, durable: bool = True) -> None:
     """Write ``content`` to a temporary file beside ``path``, flush it to disk, then move it into place.
 
-    A reader sees the old file or the new one, whole; a writer that dies leaves only a temporary file.
+    A reader sees the old file or the new one, whole; a writer that dies leaves only a temporary file. Without
+    ``durable`` the disk may lag behind: a file may then be lost to a power cut, for what takes seconds to make anew.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f"{TEMPORARY}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}-{path.name}"
     try:
         with open(temporary, "xb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    if durable:
+        _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -84,9 +87,9 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
+def write_sealed(path: Path, content: Mapping[str, Any], durable: bool = True) -> None:
     """Publish ``content`` as JSON that carries the SHA-256 of its own text, so that any later change shows."""
-    publish(path, seal(content))
+    publish(path, seal(content), durable)
 
 
 def seal(content: Mapping[str, Any]) -> bytes:

@@ -8,7 +8,8 @@ first, then shard after shard with a sidecar each, and ``manifest.json`` once al
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,10 @@ class Recipe:
     parents: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of everything but ``params``, which the canonical component already says."""
-        content = {k: v for k, v in asdict(self).items() if k != "params"}
+        content = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "params"}
         return specs.digest({**content, "schema": schema.SCHEMA})
 
     @property
@@ -112,7 +113,8 @@ class Artefact:
 
         ``failures`` are ``{"image_id": ..., "reason": ...}`` of images that are not in the record.
         """
-        facts = shards.write(self.path / paths.shard_file(number), record)
+        durable = self.recipe.kind not in schema.LAPTOP_KINDS
+        facts = shards.write(self.path / paths.shard_file(number), record, durable)
         counts = {"images": len(record.image_ids)} if hasattr(record, "image_ids") else {}
         if hasattr(record, "offsets"):
             counts["regions"] = int(record.offsets[-1])
@@ -126,7 +128,7 @@ class Artefact:
             "failures": [dict(f) for f in failures],
             "provenance": dict(provenance or {}),
         }
-        files.write_sealed(self.path / paths.sidecar_file(number), content)
+        files.write_sealed(self.path / paths.sidecar_file(number), content, durable)
         return str(facts["content_digest"])
 
     def read(self, number: int, parents: Mapping[str, str] | None = None) -> Any:

@@ -27,6 +27,7 @@ class Store:
     def __init__(self, layout: paths.Layout) -> None:
         self.layout = layout
         self._indexes: dict[Path, ImageIndex] = {}
+        self._parents: dict[tuple[Path, str], manifest.Artefact] = {}
 
     def artefacts(self, kind: str, dataset: str | None = None) -> Iterator[manifest.Artefact]:
         """Every artefact of ``kind``, of one data set or of all, in the order of their names."""
@@ -62,7 +63,8 @@ class Store:
         """
         now = {}
         for role in artefact.recipe.parents:
-            parent = self.parent(artefact, role)
+            parent = self._parents.get((artefact.path, role)) or self.parent(artefact, role)
+            self._parents[artefact.path, role] = parent  # recipes never change: looked up once, not once a shard
             digest = self._index_content(parent, role, number) if role in INDEX_ROLES else None
             if role not in INDEX_ROLES:
                 digest = parent.content(0 if role == "text" else number)

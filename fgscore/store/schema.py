@@ -18,6 +18,7 @@ from fgscore import types
 SCHEMA = 1
 SHARD_KINDS = ("regions", "region_embeddings", "globals", "text", "scores", "features")
 KINDS = ("index", *SHARD_KINDS)
+LAPTOP_KINDS = frozenset({"scores", "features"})  # seconds to make anew: no shard waits for the disk
 
 
 @dataclass(frozen=True)

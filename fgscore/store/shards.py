@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ CHUNK_BYTES = 1 << 20
 MAX_DATASET_BYTES = 1 << 36  # a header that claims more is refused before anything is allocated
 
 
-def write(path: Path, record: Any) -> dict[str, Any]:
-    """Publish ``record`` at ``path``. Returns content digest, SHA-256 and size of the file, rows by letter.
+def write(path: Path, record: Any, durable: bool = True) -> dict[str, Any]:
+    """Publish ``record`` at ``path``, see :func:`files.publish`. Returns content digest, SHA-256 and size of the file.
 
     Every dataset carries fletcher32, so that a flipped bit never becomes a number.
     """
@@ -28,7 +29,7 @@ def write(path: Path, record: Any) -> dict[str, Any]:
         raise ValueError(f"{kind} record: {'; '.join(wrong)}")
 
     image = _image(kind, arrays)
-    files.publish(path, image)
+    files.publish(path, image, durable)
     return {
         "content_digest": content_digest(arrays),
         "file_sha256": hashlib.sha256(image).hexdigest(),
@@ -38,11 +39,12 @@ def write(path: Path, record: Any) -> dict[str, Any]:
 
 def _image(kind: str, arrays: schema.Arrays) -> bytes:
     """The bytes of the HDF5 file, built in memory: a full disk is then an ordinary error of one plain write."""
-    with h5py.File("shard", "w", driver="core", backing_store=False, libver=("v110", "v110")) as file:
+    name = f"shard-{threading.get_ident()}"  # HDF5 tells open files apart by name, even in memory
+    with h5py.File(name, "w", driver="core", backing_store=False, libver=("v110", "v110")) as file:
         file.attrs["fgscore_kind"] = kind
         file.attrs["fgscore_schema"] = schema.SCHEMA
-        for name, array in arrays.items():
-            _write_dataset(file, name, array)
+        for key, array in arrays.items():
+            _write_dataset(file, key, array)
         file.flush()
         return bytes(file.id.get_file_image())
 

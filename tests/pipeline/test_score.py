@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,59 @@ def test_scorers_see_geometry_and_no_labels(bundle: RegionBundle) -> None:
     np.testing.assert_array_equal(block.inputs.boxes_xyxy, batch.boxes_xyxy)
     np.testing.assert_array_equal(block.inputs.area, batch.area)
     assert not any("label" in name for name in dir(block.inputs))
+
+
+@pytest.mark.parametrize("part", [1, 9, 10**6])
+def test_parts_are_whole_images_and_make_up_the_block(
+    part: int, bundle: RegionBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "PART", part)
+    block = pipeline.read_block(bundle, 0)
+    parts = list(block.parts())
+    assert len(parts) == {1: 4, 9: 4, 10**6: 1}[part]  # four images of four regions, two classes
+    assert [i for images, _ in parts for i in range(images.start, images.stop)] == [0, 1, 2, 3]
+    for name in ("regions", "region_text", "area", "boxes_xyxy", "globals"):
+        joined = np.concatenate([getattr(inputs, name) for _, inputs in parts])
+        np.testing.assert_allclose(joined, getattr(block.inputs, name), rtol=0, atol=1e-6)
+
+
+def test_scores_are_the_same_on_any_number_of_threads_and_however_many_scorers_share_a_pass(
+    bundle: RegionBundle,
+) -> None:
+    runs = pipeline.runs_for(bundle, [bind(name) for name in SCORERS], ["global", "local", "oracle"])
+
+    def digests() -> list[str | None]:
+        found = [run.artefact.content(n) for run in runs for n in bundle.region_embeddings.shard_sizes]
+        for run in runs:
+            shutil.rmtree(run.artefact.path)
+        return found
+
+    pipeline.score(runs, threads=1)
+    together = digests()
+    pipeline.score(runs, threads=3)
+    assert digests() == together
+    for run in runs:
+        pipeline.score([run])
+    assert digests() == together
+
+
+def test_an_error_in_one_shard_ends_the_run_and_keeps_what_is_done(
+    bundle: RegionBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = pipeline.read_block
+
+    def fail(bundle: RegionBundle, number: int) -> pipeline.Block:
+        if number == 2:
+            raise OSError(5, "Input/output error")
+        return real(bundle, number)
+
+    (run,) = pipeline.runs_for(bundle, [bind("entropy")], ["global"])
+    monkeypatch.setattr(pipeline, "read_block", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        pipeline.score([run], threads=2)
+    monkeypatch.setattr(pipeline, "read_block", real)
+    (summary,) = pipeline.score([run])
+    assert (summary.computed, summary.reused) == (1, 2)
 
 
 def test_a_photo_that_one_parent_lacks_is_left_out(bundle: RegionBundle) -> None:
