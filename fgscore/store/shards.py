@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -85,15 +86,15 @@ def read_arrays(path: Path, kind: str, names: Iterable[str] | None = None) -> sc
     try:
         # a published file never changes, so it needs no lock; some network file systems refuse them
         with h5py.File(path, "r", locking=False) as file:
-            shapes = _shapes(file, path)
+            found = {name: _dataset(file, name, path) for name in file}
             if file.attrs.get("fgscore_kind") != kind:
                 raise _fault(path, f"expected a shard of kind {kind!r}, found {file.attrs.get('fgscore_kind')!r}")
             if file.attrs.get("fgscore_schema") != schema.SCHEMA:
                 raise _fault(path, f"expected schema {schema.SCHEMA}, found {file.attrs.get('fgscore_schema')}")
-            wrong = schema.problems(kind, shapes)
+            wrong = schema.problems(kind, {name: (dtype.str, data.shape) for name, (data, dtype) in found.items()})
             if wrong:
                 raise _fault(path, "; ".join(wrong))
-            return {name: _read_dataset(file, name, path) for name in names or shapes}
+            return {name: _read(*found[name], path) for name in names or found}
     except FileNotFoundError:
         raise _fault(path, "the file is missing") from None
     except (OSError, RuntimeError, ValueError, KeyError, OverflowError, TypeError) as error:
@@ -102,31 +103,35 @@ def read_arrays(path: Path, kind: str, names: Iterable[str] | None = None) -> sc
         ) from error
 
 
-def _shapes(file: h5py.File, path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """dtype and shape of every dataset, from the headers alone; links out of the file are refused."""
-    shapes = {}
-    for name in file:
-        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-            raise _fault(path, f"{name!r} is a link, not a dataset")
-        item = file[name]
-        if not isinstance(item, h5py.Dataset):
-            raise _fault(path, f"{name!r} is a {type(item).__name__}, not a dataset")
-        if item.is_virtual or item.external:
-            raise _fault(path, f"dataset {name!r} keeps its data in another file")
-        if item.dtype.hasobject or item.nbytes > MAX_DATASET_BYTES:
-            raise _fault(path, f"dataset {name!r}: {item.dtype} of shape {item.shape} is refused")
-        shapes[name] = (item.dtype.str, item.shape)
-    return shapes
+def _dataset(file: h5py.File, name: str, path: Path) -> tuple[h5py.Dataset, np.dtype]:
+    """A dataset and its dtype, from the headers alone; links out of the file are refused, and sizes that no shard
+    has."""
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise _fault(path, f"{name!r} is a link, not a dataset")
+    item = file[name]
+    if not isinstance(item, h5py.Dataset):
+        raise _fault(path, f"{name!r} is a {type(item).__name__}, not a dataset")
+    if item.is_virtual or item.external:
+        raise _fault(path, f"dataset {name!r} keeps its data in another file")
+    dtype = item.dtype
+    if dtype.hasobject or _bytes(item.shape, dtype) > MAX_DATASET_BYTES:
+        raise _fault(path, f"dataset {name!r}: {dtype} of shape {item.shape} is refused")
+    return item, dtype
 
 
-def _read_dataset(file: h5py.File, name: str, path: Path) -> np.ndarray:
-    dataset = file[name]
+def _bytes(shape: tuple[int, ...] | None, dtype: np.dtype) -> int:
+    return math.prod(shape or ()) * dtype.itemsize
+
+
+def _read(dataset: h5py.Dataset, dtype: np.dtype, path: Path) -> np.ndarray:
     # A few bytes of header can promise any shape: what is allocated must be covered by bytes that are really there,
     # which only holds without compression.
+    name = dataset.name.lstrip("/")
     if not set(dataset.filter_names) <= {"fletcher32"}:
         raise _fault(path, f"dataset {name!r} is stored through filters {tuple(dataset.filter_names)}")
-    if dataset.id.get_storage_size() < dataset.nbytes:
-        raise _fault(path, f"dataset {name!r} holds {dataset.id.get_storage_size()} of {dataset.nbytes} bytes")
+    stored, promised = dataset.id.get_storage_size(), _bytes(dataset.shape, dtype)
+    if stored < promised:
+        raise _fault(path, f"dataset {name!r} holds {stored} of {promised} bytes")
     return np.asarray(dataset[()])
 
 
