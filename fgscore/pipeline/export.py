@@ -12,12 +12,13 @@ import numpy as np
 
 from fgscore import specs
 from fgscore.errors import NothingCached, UsageError
+from fgscore.pipeline import coco, flows
 from fgscore.pipeline.progress import Progress, silent
 from fgscore.store import arrays as array_files
-from fgscore.store import files, manifest, schema
+from fgscore.store import manifest, schema
 from fgscore.store.arrays import FORMATS, Arrays
 from fgscore.store.match import Store, dataset_key, matches
-from fgscore.types import ImageIndex, MaskRLE, RegionBatch
+from fgscore.types import ImageIndex
 
 KINDS = (*schema.KINDS, "predictions", "masks")
 INDEX_COLUMNS = ("image_ids", "paths", "labels", "split", "sha256", "sizes_wh", "orientation", "shard", "boxes_xyxy")
@@ -34,6 +35,12 @@ class Chosen:
     encoder: str | None = None
     scorer: str | None = None
 
+    def __str__(self) -> str:
+        """As typed: `` --dataset cub --kind masks``."""
+        named = ((k, v) for k, v in vars(self).items() if isinstance(v, str))
+        kinds = () if self.kinds == schema.KINDS else tuple(("kind", k) for k in self.kinds)
+        return "".join(f" --{k} {v!r}" for k, v in (*named, *kinds)) or " anything"
+
 
 def export(
     store: Store, chosen: Chosen, folder: Path, suffix: str, progress: Progress = silent
@@ -49,7 +56,7 @@ def export(
         raise UsageError(f"expected kinds of {', '.join(KINDS)}, found {wrong[0]!r}; choose some of these")
     jobs = list(_jobs(store, chosen, folder, FORMATS[suffix]))
     if not jobs:
-        raise NothingCached(f"nothing in {store.layout.cache} matches {chosen}; `fgscore status` lists what is cached")
+        raise NothingCached(f"nothing in {store.layout.cache} matches{chosen}; `fgscore status` lists what is cached")
     rows = []
     for done, (kind, path, write) in enumerate(jobs):
         progress("export", done, len(jobs))
@@ -72,25 +79,27 @@ def _jobs(store: Store, chosen: Chosen, folder: Path, suffix: str) -> Iterator[J
             name = f"{artefact.dataset}-{kind}-{artefact.path.name}"
             if kind != "masks":
                 yield kind, folder / f"{name}{suffix}", _writer(store, artefact)
-            elif "mask_counts" in collect(store, artefact):
+            elif flows.has(artefact, "mask_counts"):
                 yield kind, folder / f"{name}.json", _coco_writer(store, artefact)
 
 
 def _writer(store: Store, artefact: manifest.Artefact) -> Callable[[Path], int]:
     def write(path: Path) -> int:
-        arrays = collect(store, artefact)
-        columns = columns_of(artefact.recipe.kind, arrays)
-        array_files.write(path, arrays, columns)
-        return len(arrays[columns[0]])
+        kind = artefact.recipe.kind
+        if kind in ("index", "text"):
+            arrays = collect(store, artefact)
+            columns = INDEX_COLUMNS if kind == "index" else ("class_names", "text")
+            array_files.write(path, arrays, columns)
+            return len(arrays[columns[0]])
+        return flows.write(store, artefact, path)
 
     return write
 
 
 def _coco_writer(store: Store, artefact: manifest.Artefact) -> Callable[[Path], int]:
     def write(path: Path) -> int:
-        content = coco(_regions(collect(store, artefact)), store.index(store.parent(artefact, "images")))
-        files.publish(path, json.dumps(content).encode())
-        return len(content["annotations"])
+        index = store.index(store.parent(artefact, "images"))
+        return coco.write(path, (store.read(artefact, number) for number in artefact.shard_sizes), index)
 
     return write
 
@@ -131,34 +140,14 @@ def _with_ancestors(store: Store, artefact: manifest.Artefact) -> Iterator[manif
         yield from _with_ancestors(store, store.parent(artefact, role))
 
 
-def columns_of(kind: str, arrays: Arrays) -> tuple[str, ...]:
-    """Those of ``arrays`` that have one entry for each row of a table: an image, a region or a class."""
-    if kind == "index":
-        return INDEX_COLUMNS
-    columns = schema.COLUMNS[kind]
-    rows = [name for name in arrays if columns[name].dims[:1] == (ROWS[kind],)]
-    return (*rows, *(["mask_counts"] if "mask_counts" in arrays else []))
-
-
 def collect(store: Store, artefact: manifest.Artefact) -> Arrays:
     """All shards of an artefact as one set of arrays, by the names of the README's format section."""
     if artefact.recipe.kind == "index":
         return _index_arrays(store.index(artefact))
-    parts = [schema.fields(store.read(artefact, number)) for number in artefact.shard_sizes]
     if artefact.recipe.kind == "text":
-        return parts[0]
-    merged = {}
-    for name, column in schema.COLUMNS[artefact.recipe.kind].items():
-        found = [part[name] for part in parts if name in part]
-        if found:
-            merged[name] = _joined(found) if column.dims[0].endswith("+1") else np.concatenate(found)
-    return merged
-
-
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    """Offsets of several flat arrays as those of one."""
-    lengths = np.concatenate([np.diff(part) for part in parts])
-    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        return store.columns(artefact, 0)
+    small, large = flows.of(store, artefact)
+    return {**small, **{name: np.concatenate(list(flow.parts())) for name, flow in large.items()}}
 
 
 def _index_arrays(index: ImageIndex) -> Arrays:
@@ -170,86 +159,3 @@ def _index_arrays(index: ImageIndex) -> Arrays:
         "banner": np.array(index.banner),
         "notes": np.array(json.dumps(index.notes)),
     }
-
-
-def _regions(arrays: Arrays) -> RegionBatch:
-    batch = schema.unpack("regions", arrays)
-    assert isinstance(batch, RegionBatch)
-    return batch
-
-
-def coco(batch: RegionBatch, index: ImageIndex) -> dict[str, Any]:
-    """Masks as a COCO data set: ``images``, ``annotations`` with compressed RLE, one category.
-
-    Masks, boxes and areas are in pixels of the masks' own size, which is that of the image entry; ``original_width``
-    and ``original_height`` are the photo's, ``original_box_xyxy`` the region's box there.
-    """
-    masks = batch.masks
-    if masks is None:
-        raise ValueError("regions without masks have no COCO form; export them as boxes")
-    rows = {image_id: row for row, image_id in enumerate(index.image_ids.tolist())}
-    images, annotations = [], []
-    for i, image_id in enumerate(batch.image_ids.tolist()):
-        height, width = (int(v) for v in masks.size_hw[i])
-        original = index.sizes_wh[rows[image_id]].tolist()
-        images.append(
-            {
-                "id": i + 1,
-                "file_name": str(index.paths[rows[image_id]]),
-                "image_id": image_id,
-                "width": width,
-                "height": height,
-                "original_width": original[0],
-                "original_height": original[1],
-            }
-        )
-        annotations += [_annotation(batch, masks, r, i) for r in range(batch.offsets[i], batch.offsets[i + 1])]
-    category = {"id": 1, "name": "region"}
-    return {"images": images, "annotations": annotations, "categories": [category]}
-
-
-def _annotation(batch: RegionBatch, masks: MaskRLE, region: int, image: int) -> dict[str, Any]:
-    height, width = (int(v) for v in masks.size_hw[image])
-    runs = masks.counts[masks.offsets[region] : masks.offsets[region + 1]].astype(np.int64)
-    score = float(batch.predicted_iou[region])
-    return {
-        "id": region + 1,
-        "image_id": image + 1,
-        "category_id": 1,
-        "iscrowd": 0,
-        "segmentation": {"size": [height, width], "counts": rle_string(runs)},
-        "area": int(runs[1::2].sum()),
-        "bbox": _bounds(runs, height),
-        "original_box_xyxy": batch.boxes_xyxy[region].tolist(),
-        "score": None if np.isnan(score) else score,
-    }
-
-
-def _bounds(runs: np.ndarray, height: int) -> list[int]:
-    """x, y, width and height of a mask of column-major ``runs``; zeros for an empty one."""
-    ends = np.cumsum(runs)
-    first, last = ends[:-1:2], ends[1::2] - 1  # of each run of foreground
-    first, last = first[runs[1::2] > 0], last[runs[1::2] > 0]
-    if not len(first):
-        return [0, 0, 0, 0]
-    whole = first // height < last // height  # a run over a column's end touches top and bottom
-    top = 0 if whole.any() else int((first % height).min())
-    bottom = height - 1 if whole.any() else int((last % height).max())
-    left, right = int(first.min()) // height, int(last.max()) // height
-    return [left, top, right - left + 1, bottom - top + 1]
-
-
-def rle_string(runs: np.ndarray) -> str:
-    """Run lengths (K,) as COCO's compressed string: from the fourth on the difference to the last but one, in groups
-    of five bits, low ones first, a sixth bit where more follow, plus 48."""
-    x = np.asarray(runs, np.int64).copy()
-    x[3:] -= np.asarray(runs, np.int64)[1:-2]
-    groups, alive = [], np.ones(len(x), bool)
-    while alive.any():
-        bits = x & 0x1F
-        x >>= 5
-        more = alive & np.where(bits & 0x10, x != -1, x != 0)
-        groups.append(np.where(alive, np.where(more, bits | 0x20, bits) + 48, 0))
-        alive = more
-    codes = np.stack(groups, axis=1).ravel() if groups else np.zeros(0, np.int64)
-    return codes[codes > 0].astype(np.uint8).tobytes().decode("ascii")

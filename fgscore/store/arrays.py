@@ -103,20 +103,30 @@ def _json_strings(text: str) -> list[str] | None:
 
 
 def _to_parquet(arrays: Mapping[str, np.ndarray], columns: Collection[str]) -> bytes:
-    table = {}
-    rest: dict[str, Any] = {}
-    for name, array in arrays.items():
-        if name in columns:
-            table[name] = _column(array, arrays.get(_offsets(name)))
-        elif name not in (_offsets(column) for column in columns):
-            rest[name] = {"dtype": array.dtype.str, "shape": array.shape, "values": array.ravel().tolist()}
-    if "image_ids" in rest and "offsets" in arrays:  # so that a row says by itself which image it belongs to
-        owners = np.repeat(arrays["image_ids"], np.diff(arrays["offsets"]))
-        table = {"image_id": pa.array(owners.tolist(), pa.string()), **table}
-    made = pa.table(table).replace_schema_metadata({META: json.dumps(rest)})
     buffer = io.BytesIO()
+    made = table(arrays, columns).replace_schema_metadata(table_metadata(arrays, columns))
     pq.write_table(made, buffer, compression="zstd")
     return buffer.getvalue()
+
+
+def table(arrays: Mapping[str, np.ndarray], columns: Collection[str]) -> pa.Table:
+    """``columns`` as a table. Where its rows are regions, the first column says which image each belongs to."""
+    made = {name: _column(arrays[name], arrays.get(_offsets(name))) for name in columns if name in arrays}
+    if "image_ids" not in columns and {"image_ids", "offsets"} <= set(arrays):
+        owners = np.repeat(arrays["image_ids"], np.diff(arrays["offsets"]))
+        made = {"image_id": pa.array(owners.tolist(), pa.string()), **made}
+    return pa.table(made)
+
+
+def table_metadata(arrays: Mapping[str, np.ndarray], columns: Collection[str]) -> dict[str, str]:
+    """All that is no column of the table, as metadata of its schema."""
+    cuts = {_offsets(name) for name in columns}
+    rest = {
+        name: {"dtype": array.dtype.str, "shape": array.shape, "values": array.ravel().tolist()}
+        for name, array in arrays.items()
+        if name not in columns and name not in cuts
+    }
+    return {META: json.dumps(rest)}
 
 
 def _offsets(name: str) -> str:

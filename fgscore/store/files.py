@@ -8,9 +8,10 @@ import os
 import platform
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from fgscore.errors import StoreError
 
@@ -25,11 +26,18 @@ def publish(path: Path, content: bytes, durable: bool = True) -> None:
     A reader sees the old file or the new one, whole; a writer that dies leaves only a temporary file. Without
     ``durable`` the disk may lag behind: a file may then be lost to a power cut, for what takes seconds to make anew.
     """
+    with publishing(path, durable) as file:
+        file.write(content)
+
+
+@contextmanager
+def publishing(path: Path, durable: bool = True) -> Iterator[BinaryIO]:
+    """As :func:`publish`, for content that is written bit by bit."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f"{TEMPORARY}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}-{path.name}"
     try:
         with open(temporary, "xb") as file:
-            file.write(content)
+            yield file
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

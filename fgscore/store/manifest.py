@@ -131,8 +131,9 @@ class Artefact:
         files.write_sealed(self.path / paths.sidecar_file(number), content, durable)
         return str(facts["content_digest"])
 
-    def read(self, number: int, parents: Mapping[str, str] | None = None) -> Any:
-        """The record of one shard. With ``parents``, raises :class:`StaleParent` where it was made from others."""
+    def shard(self, number: int, parents: Mapping[str, str] | None = None) -> Path:
+        """The file of one shard. With ``parents``, raises :class:`StaleParent` where it was made from others; raises
+        :class:`StoreError` where it is missing or not what its sidecar describes."""
         sidecar = self.sidecar(number)
         if sidecar is None:
             raise StoreError(f"{self.label}: shard {number} is missing; run the same extract again")
@@ -145,7 +146,11 @@ class Artefact:
         path = self.path / paths.shard_file(number)
         if path.stat().st_size != sidecar["file_bytes"]:
             raise StoreError(f"{path}: not the file that its sidecar describes; run `fgscore verify`")
-        return shards.read(path, self.recipe.kind)
+        return path
+
+    def read(self, number: int, parents: Mapping[str, str] | None = None) -> Any:
+        """The record of one shard, refused as by :meth:`shard`."""
+        return shards.read(self.shard(number, parents), self.recipe.kind)
 
     def finish(self) -> bool:
         """Write the manifest when every planned shard is there: a pure function of plan and sidecars, so that two

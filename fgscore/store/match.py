@@ -6,7 +6,7 @@ option left out matches everything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from fgscore import plugins, specs
 from fgscore.errors import NothingCached, StoreError
 from fgscore.store import index as index_store
-from fgscore.store import manifest, paths
+from fgscore.store import manifest, paths, schema, shards
 from fgscore.types import ImageIndex, TextBank, file_sha256
 
 INDEX_ROLES = ("images", "names", "labels")
@@ -85,6 +85,11 @@ class Store:
     def read(self, artefact: manifest.Artefact, number: int) -> Any:
         """The record of one shard, refused where its parents have changed since."""
         return artefact.read(number, self.parents_now(artefact, number))
+
+    def columns(self, artefact: manifest.Artefact, number: int, names: Collection[str] | None = None) -> schema.Arrays:
+        """Some arrays of one shard, all with None, refused as :meth:`read` does; strings as numpy strings."""
+        path = artefact.shard(number, self.parents_now(artefact, number))
+        return schema.in_memory(shards.read_arrays(path, artefact.recipe.kind, names))
 
 
 @dataclass(frozen=True)

@@ -89,14 +89,14 @@ def pack(record: Any) -> Arrays:
     return {name: _to_disk(array, columns[name]) for name, array in arrays.items()}
 
 
-def fields(record: Any) -> Arrays:
-    """The arrays of a record as they are in memory: strings as numpy strings."""
-    return {name: _to_memory(array) for name, array in pack(record).items()}
+def in_memory(arrays: Arrays) -> Arrays:
+    """Arrays read from disk as they are in memory: strings as numpy strings."""
+    return {name: _to_memory(array) for name, array in arrays.items()}
 
 
 def unpack(kind: str, arrays: Arrays) -> Any:
     """The record that arrays read from disk make; the inverse of :func:`pack`."""
-    values = {name: _to_memory(array) for name, array in arrays.items()}
+    values = in_memory(arrays)
     if kind == "text":
         return types.TextBank(
             class_names=tuple(values["class_names"].tolist()),

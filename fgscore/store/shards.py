@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,21 @@ def read(path: Path, kind: str) -> Any:
         raise _fault(path, str(error)) from error
 
 
-def read_arrays(path: Path, kind: str, names: Iterable[str] | None = None) -> schema.Arrays:
-    """Datasets of the shard at ``path`` as arrays; all of them, or those in ``names``."""
+def read_arrays(path: Path, kind: str, names: Collection[str] | None = None) -> schema.Arrays:
+    """Datasets of the shard at ``path`` as arrays; all of them, or those in ``names`` that are there."""
+    with _opened(path, kind) as found:
+        return {name: _read(*found[name], path) for name in found if names is None or name in names}
+
+
+def shapes(path: Path, kind: str) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
+    """dtype and shape of every dataset of the shard at ``path``, from the headers alone."""
+    with _opened(path, kind) as found:
+        return {name: (dtype, data.shape) for name, (data, dtype) in found.items()}
+
+
+@contextmanager
+def _opened(path: Path, kind: str) -> Iterator[dict[str, tuple[h5py.Dataset, np.dtype]]]:
+    """The datasets of a shard, checked against the schema; whatever goes wrong is a :class:`StoreError`."""
     try:
         # a published file never changes, so it needs no lock; some network file systems refuse them
         with h5py.File(path, "r", locking=False) as file:
@@ -94,7 +108,7 @@ def read_arrays(path: Path, kind: str, names: Iterable[str] | None = None) -> sc
             wrong = schema.problems(kind, {name: (dtype.str, data.shape) for name, (data, dtype) in found.items()})
             if wrong:
                 raise _fault(path, "; ".join(wrong))
-            return {name: _read(*found[name], path) for name in names or found}
+            yield found
     except FileNotFoundError:
         raise _fault(path, "the file is missing") from None
     except (OSError, RuntimeError, ValueError, KeyError, OverflowError, TypeError) as error:

@@ -11,7 +11,8 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from fgscore.errors import DataError, NothingCached, UsageError
-from fgscore.pipeline.export import Chosen, collect, export, rle_string
+from fgscore.pipeline.coco import rle_string
+from fgscore.pipeline.export import Chosen, collect, export
 from fgscore.pipeline.import_ import Names, import_files
 from fgscore.store import arrays as array_files
 from fgscore.store import match, schema

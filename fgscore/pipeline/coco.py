@@ -1,0 +1,106 @@
+"""Masks as COCO JSON, image after image."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fgscore.store import files
+from fgscore.types import ImageIndex, MaskRLE, RegionBatch
+
+CATEGORY = {"id": 1, "name": "region"}
+JSON = dict[str, Any]
+
+
+def write(path: Path, batches: Iterable[RegionBatch], index: ImageIndex) -> int:
+    """A COCO data set: ``images``, ``annotations`` with compressed RLE, one category. Returns how many annotations.
+
+    Masks, boxes and areas are in pixels of the masks' own size, which is that of the image entry; ``original_width``
+    and ``original_height`` are the photo's, ``original_box_xyxy`` the region's box there.
+    """
+    images: list[JSON] = []
+    count = 0
+    with files.publishing(path) as file:
+        file.write(b'{"annotations": [')
+        for annotation in _annotations(batches, index, images):
+            file.write((b",\n" if count else b"\n") + json.dumps(annotation).encode())
+            count += 1
+        file.write(b'],\n"categories": ' + json.dumps([CATEGORY]).encode())
+        file.write(b',\n"images": ' + json.dumps(images).encode() + b"}\n")
+    return count
+
+
+def _annotations(batches: Iterable[RegionBatch], index: ImageIndex, images: list[JSON]) -> Iterator[JSON]:
+    """Every annotation; what there is to say of each image is added to ``images``."""
+    rows = {image_id: row for row, image_id in enumerate(index.image_ids.tolist())}
+    first = 0
+    for batch in batches:
+        if batch.masks is None:
+            raise ValueError("regions without masks have no COCO form; export them as boxes")
+        for i, image_id in enumerate(batch.image_ids.tolist()):
+            height, width = (int(v) for v in batch.masks.size_hw[i])
+            original = index.sizes_wh[rows[image_id]].tolist()
+            images.append(
+                {
+                    "id": len(images) + 1,
+                    "file_name": str(index.paths[rows[image_id]]),
+                    "image_id": image_id,
+                    "width": width,
+                    "height": height,
+                    "original_width": original[0],
+                    "original_height": original[1],
+                }
+            )
+            for region in range(batch.offsets[i], batch.offsets[i + 1]):
+                ids = {"id": first + region + 1, "image_id": len(images)}
+                yield {**_annotation(batch, batch.masks, region, i), **ids}
+        first += int(batch.offsets[-1])
+
+
+def _annotation(batch: RegionBatch, masks: MaskRLE, region: int, image: int) -> dict[str, Any]:
+    height, width = (int(v) for v in masks.size_hw[image])
+    runs = masks.counts[masks.offsets[region] : masks.offsets[region + 1]].astype(np.int64)
+    score = float(batch.predicted_iou[region])
+    return {
+        "category_id": 1,
+        "iscrowd": 0,
+        "segmentation": {"size": [height, width], "counts": rle_string(runs)},
+        "area": int(runs[1::2].sum()),
+        "bbox": _bounds(runs, height),
+        "original_box_xyxy": batch.boxes_xyxy[region].tolist(),
+        "score": None if np.isnan(score) else score,
+    }
+
+
+def _bounds(runs: np.ndarray, height: int) -> list[int]:
+    """x, y, width and height of a mask of column-major ``runs``; zeros for an empty one."""
+    ends = np.cumsum(runs)
+    first, last = ends[:-1:2], ends[1::2] - 1  # of each run of foreground
+    first, last = first[runs[1::2] > 0], last[runs[1::2] > 0]
+    if not len(first):
+        return [0, 0, 0, 0]
+    whole = first // height < last // height  # a run over a column's end touches top and bottom
+    top = 0 if whole.any() else int((first % height).min())
+    bottom = height - 1 if whole.any() else int((last % height).max())
+    left, right = int(first.min()) // height, int(last.max()) // height
+    return [left, top, right - left + 1, bottom - top + 1]
+
+
+def rle_string(runs: np.ndarray) -> str:
+    """Run lengths (K,) as COCO's compressed string: from the fourth on the difference to the last but one, in groups
+    of five bits, low ones first, a sixth bit where more follow, plus 48."""
+    x = np.asarray(runs, np.int64).copy()
+    x[3:] -= np.asarray(runs, np.int64)[1:-2]
+    groups, alive = [], np.ones(len(x), bool)
+    while alive.any():
+        bits = x & 0x1F
+        x >>= 5
+        more = alive & np.where(bits & 0x10, x != -1, x != 0)
+        groups.append(np.where(alive, np.where(more, bits | 0x20, bits) + 48, 0))
+        alive = more
+    codes = np.stack(groups, axis=1).ravel() if groups else np.zeros(0, np.int64)
+    return codes[codes > 0].astype(np.uint8).tobytes().decode("ascii")

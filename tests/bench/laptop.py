@@ -1,0 +1,245 @@
+"""How close the laptop half comes to what the machine can do: every figure a ratio of two things timed side by side.
+
+    python tests/bench/laptop.py [--images N --regions M --classes C --dim D] [--scale] [--grid]
+
+The store is drawn (synthetic.py), of CUB's size where nothing is said, and kept for the next run. ``--scale`` adds time
+and peak memory at 1, 3 and 10 million regions (some 5 GB of disk), ``--grid`` the paper's tables against cold fits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from synthetic import Size, make_store
+
+from fgscore import scorers
+from fgscore.pipeline.score import runs_for
+from fgscore.pipeline.score import score as run_score
+from fgscore.report import tables
+from fgscore.store.match import RegionBundle, Store, bundles
+
+ROOT = Path(__file__).resolve().parents[2]
+ALL = list(scorers.SCORERS)
+MODES = ["global", "local"]
+ROUNDS = 5
+
+
+def timed(work: Callable[[], Any]) -> float:
+    """Seconds that ``work`` takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def medians(works: dict[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, float]:
+    """Median seconds of each, taken in turns so that a busy moment hits all alike; a first round is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for round_ in range(rounds + 1):
+        for name, work in works.items():
+            seconds = timed(work)
+            if round_:
+                times[name].append(seconds)
+    return {name: statistics.median(found) for name, found in times.items()}
+
+
+def opened(folder: Path) -> RegionBundle:
+    """The one bundle of the store, opened as a new process would."""
+    (bundle,) = bundles(Store(make_layout(folder)))
+    assert isinstance(bundle, RegionBundle)
+    return bundle
+
+
+def make_layout(folder: Path) -> Any:
+    """The folders of a data directory."""
+    from fgscore.store.paths import Layout
+
+    return Layout(folder)
+
+
+def floor(folder: Path) -> None:
+    """Plain h5py read of the same files, float16 to float32, one matrix product of the same shape."""
+    bundle = opened(folder)
+    text = np.ascontiguousarray(bundle.text_bank.text.T)
+    for path in sorted(bundle.region_embeddings.path.glob("*.h5")):
+        with h5py.File(path, "r") as file:
+            file["regions"][()].astype(np.float32) @ text
+
+
+def score(folder: Path, names: list[str], modes: list[str]) -> None:
+    """``fgscore score`` from nothing: what was scored before is removed."""
+    shutil.rmtree(folder / "cache" / "synthetic" / "scores", ignore_errors=True)
+    bundle = opened(folder)
+    run_score(runs_for(bundle, [scorers.bind(name) for name in names], modes))
+
+
+class PlainScript:
+    """What one would write by hand: one array in memory, each scorer with each target by itself."""
+
+    def __init__(self, folder: Path) -> None:
+        bundle = opened(folder)
+        shards = [bundle.store.read(bundle.region_embeddings, n) for n in bundle.region_embeddings.shard_sizes]
+        whole = [bundle.store.read(bundle.globals, n) for n in bundle.globals.shard_sizes]
+        self.regions = np.concatenate([s.regions for s in shards]).astype(np.float32)
+        self.globals = np.concatenate([s.globals for s in whole]).astype(np.float32)
+        self.image = np.repeat(np.arange(len(self.globals)), np.concatenate([np.diff(s.offsets) for s in shards]))
+        self.text, self.tau = bundle.text_bank.text, np.float32(bundle.text_bank.logit_scale)
+
+    def __call__(self) -> None:
+        """Every combination."""
+        self.region_global()
+        for name in ("region_text", "hard_margin", "soft_margin", "entropy"):
+            for mode in MODES:
+                self.combination(name, mode)
+
+    def region_global(self) -> np.ndarray:
+        """Cosine with the whole image."""
+        return (self.regions * self.globals[self.image]).sum(axis=1)
+
+    def combination(self, name: str, mode: str) -> np.ndarray:
+        """One scorer against one target."""
+        cosines = self.regions @ self.text.T
+        whole = self.globals @ self.text.T
+        target = cosines.argmax(axis=1) if mode == "local" else whole.argmax(axis=1)[self.image]
+        rows = np.arange(len(cosines))
+        own = cosines[rows, target]
+        if name == "region_text":
+            return own
+        if name == "entropy":
+            z = self.tau * cosines
+            p = np.exp(z - z.max(axis=1, keepdims=True))
+            p /= p.sum(axis=1, keepdims=True)
+            return p[rows, target] + 0.1 * (p * np.log(p + 1e-12)).sum(axis=1)
+        cosines[rows, target] = -np.inf
+        if name == "hard_margin":
+            return own - cosines.max(axis=1)
+        w = np.exp(self.tau * (cosines - cosines.max(axis=1, keepdims=True)))
+        w /= w.sum(axis=1, keepdims=True)
+        cosines[rows, target] = 0
+        return own - (w * cosines).sum(axis=1)
+
+
+def read_plain(folder: Path) -> None:
+    """All region embeddings by h5py alone."""
+    for path in sorted(next((folder / "cache" / "synthetic" / "region_embeddings").iterdir()).glob("*.h5")):
+        with h5py.File(path, "r") as file:
+            for name in ("image_ids", "offsets", "regions", "norms"):
+                file[name][()]
+
+
+def read_store(folder: Path) -> None:
+    """The same through the store: opened anew, seals, parents and sizes checked."""
+    bundle = opened(folder)
+    for number in bundle.region_embeddings.shard_sizes:
+        bundle.store.read(bundle.region_embeddings, number)
+
+
+BARE = """
+import typer
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+for number in range({commands}):
+    def command({options}): "Do something."
+    app.command(f"command-{{number}}")(command)
+app()
+"""
+
+
+def start_up() -> dict[str, float]:
+    """``fgscore --help`` and a bare Typer app with as many commands, 12 options each."""
+    from fgscore_stages.cli import app
+
+    options = ", ".join(f"o{i}: str = typer.Option('x', help='An option.')" for i in range(12))
+    bare = BARE.format(commands=len(app.registered_commands) or 25, options=options)
+    ours = "import sys; sys.argv = ['fgscore', '--help']; from fgscore_stages.cli import app; app()"
+
+    def run(code: str) -> Callable[[], Any]:
+        return lambda: subprocess.run([sys.executable, "-c", code, "--help"], check=True, capture_output=True)
+
+    return medians({"ours": run(ours), "bare": run(bare)}, rounds=9)
+
+
+def at_scale(folder: Path, millions: tuple[int, ...] = (1, 3, 10)) -> list[dict[str, Any]]:
+    """Time and peak memory of ``score`` in a process of its own, at several sizes, d = 256."""
+    rows = []
+    for n in millions:
+        size = Size(images=n * 1_000_000 // 32, dim=256)
+        place = folder / f"scale-{n}"
+        make_store(place, size)
+        shutil.rmtree(place / "cache" / "synthetic" / "scores", ignore_errors=True)
+        code = (
+            "import resource, time; start = time.perf_counter()\n"
+            "from fgscore_stages.cli import app\n"
+            f"try: app(['score', '--scorer', 'entropy', '--json', '--data', {str(place)!r}])\n"
+            "except SystemExit: pass\n"
+            "import sys; print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,"
+            " file=sys.stderr)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        seconds, kilobytes = done.stderr.split()[-2:]
+        rows.append({"regions": f"{n} million", "seconds": round(float(seconds), 1), "peak MB": int(kilobytes) // 1024})
+    return rows
+
+
+def ratio(what: str, found: float, most: float | None = None, least: float | None = None) -> dict[str, Any]:
+    """One line of the table."""
+    target = f"at most {most}x" if most else f"at least {least}x"
+    reached = found <= most if most else found >= (least or 0)
+    return {"what": what, "target": target, "measured": f"{found:.2f}x", "reached": reached}
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, value in vars(Size()).items():
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--data", type=Path, default=ROOT / "data" / "bench", help="where the drawn stores are kept")
+    parser.add_argument("--scale", action="store_true", help="1, 3 and 10 million regions too")
+    options = parser.parse_args()
+    size = Size(options.images, options.regions, options.classes, options.dim)
+    folder = options.data / "-".join(str(v) for v in vars(size).values())
+    print("making the store ...", file=sys.stderr)
+    make_store(folder, size)
+
+    seconds = medians(
+        {
+            "floor": lambda: floor(folder),
+            "one": lambda: score(folder, ["entropy"], ["global"]),
+            "all": lambda: score(folder, ALL, MODES),
+        }
+    )
+    seconds |= {"script": medians({"script": PlainScript(folder)}, rounds=2)["script"]}
+    reading = medians({"h5py": lambda: read_plain(folder), "store": lambda: read_store(folder)})
+    starting = start_up()
+    rows = [
+        ratio("score, one scorer, over the floor", seconds["one"] / seconds["floor"], most=1.5),
+        ratio("score, all scorers x two targets, over the floor", seconds["all"] / seconds["floor"], most=2.5),
+        ratio("the same, faster than a plain script by", seconds["script"] / seconds["all"], least=4),
+        ratio("reading embeddings, over plain h5py", reading["store"] / reading["h5py"], most=1.3),
+        ratio("fgscore --help, over a bare Typer app", starting["ours"] / starting["bare"], most=1.3),
+    ]
+    tables.show(rows, {k: k for k in rows[0]}, f"{size}, {os.cpu_count()} processors")
+    print(f"floor: {seconds['floor']:.2f} s; plain h5py: {reading['h5py']:.2f} s; bare Typer: {starting['bare']:.2f} s")
+    scale = at_scale(options.data) if options.scale else []
+    if scale:
+        tables.show(scale, {k: k for k in scale[0]}, "score, one scorer")
+    content = {"size": vars(size), "processors": os.cpu_count(), "rows": rows, "scale": scale,
+               "seconds": {**seconds, **reading, **starting}}  # fmt: skip
+    target = ROOT / "data" / "results" / "bench" / "laptop.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(content, indent=1))
+    print(f"written to {target}")
+
+
+if __name__ == "__main__":
+    main()
