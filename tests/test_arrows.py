@@ -12,7 +12,12 @@ FILES = sorted(p for folder in ("fgscore", "stages") for p in (ROOT / folder).rg
 LIBRARY = [p for p in FILES if p.is_relative_to(ROOT / "fgscore")]
 DEMO = ROOT / "fgscore" / "demo"
 # helpers that may import Pillow or torch at the top, and therefore nobody else may import them at theirs
-HELPERS = ["fgscore.datasets._images", "fgscore.regions._sam_decoder", "fgscore.regions._sam_masks"]
+HELPERS = [
+    "fgscore.datasets._images",
+    "fgscore.encoders._pixels",
+    "fgscore.regions._sam_decoder",
+    "fgscore.regions._sam_masks",
+]
 HEAVY_FILES = [ROOT / f"{module.replace('.', '/')}.py" for module in HELPERS]
 
 
