@@ -19,6 +19,7 @@ from fgscore import specs
 from fgscore.errors import UsageError
 
 SPLITS = ("train", "val", "test")
+IMPLEMENTATIONS = ("exact", "upstream")
 
 
 def _check(owner: object, name: str, shape: tuple[int | None, ...], dtype: Any = None) -> np.ndarray:
@@ -44,7 +45,9 @@ def _check_offsets(owner: object, n: int, r: int) -> None:
 class Runtime:
     """How a run is carried out; never part of a recipe.
 
-    ``models`` is the folder of local weights, ``offline`` forbids any look-up on a model hub.
+    ``models`` is the folder of local weights, ``offline`` forbids any look-up on a model hub. ``implementation`` is
+    'exact', our own code where there is some, or 'upstream', the libraries' code that it is tested against; raises
+    :class:`UsageError` for another.
     """
 
     models: Path = Path("data/models")
@@ -52,6 +55,12 @@ class Runtime:
     batch_size: int = 64
     workers: int = 0
     offline: bool = False
+    implementation: str = "exact"
+
+    def __post_init__(self) -> None:
+        if self.implementation not in IMPLEMENTATIONS:
+            wanted = " or ".join(IMPLEMENTATIONS)
+            raise UsageError(f"expected the implementation {wanted}, found {self.implementation!r}")
 
     def torch_device(self) -> str:
         """The device by torch's name: 'auto' is a GPU where there is one. Raises :class:`UsageError` for one that is

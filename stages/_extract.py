@@ -24,7 +24,7 @@ def dataset(subject: str | None, option: str | None, protocol: str | None) -> st
     return specs.text(spec.name, {**spec.params, "protocol": protocol})
 
 
-def runtime(data: Path, device: str, batch_size: int, workers: int) -> Any:
+def runtime(data: Path, device: str, batch_size: int, workers: int, implementation: str = "exact") -> Any:
     """How the run is carried out. HF_HUB_OFFLINE=1 forbids the model hub."""
     import os
 
@@ -32,7 +32,7 @@ def runtime(data: Path, device: str, batch_size: int, workers: int) -> Any:
     from fgscore.types import Runtime
 
     offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
-    return Runtime(Layout(data).models, device, batch_size, workers, offline)
+    return Runtime(Layout(data).models, device, batch_size, workers, offline, implementation)
 
 
 def components(

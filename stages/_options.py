@@ -74,6 +74,13 @@ Limit = Annotated[
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Images or regions in one forward pass.")]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Threads that decode photos; 0 chooses.")]
+Implementation = Annotated[
+    str,
+    typer.Option(
+        "--implementation",
+        help="exact, our own code, or upstream, that of the libraries, slower; same results within rounding.",
+    ),
+]
 AllowFailures = Annotated[bool, typer.Option("--allow-failures", help="Exit 0 though images were quarantined.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try quarantined images again, just those.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]

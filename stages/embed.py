@@ -20,6 +20,7 @@ def embed(
     device: o.Device = "auto",
     batch_size: o.BatchSize = 64,
     workers: o.Workers = 0,
+    implementation: o.Implementation = "exact",
     allow_failures: o.AllowFailures = False,
     retry_failed: o.RetryFailed = False,
     data: o.Data = o.DATA,

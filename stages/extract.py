@@ -20,6 +20,7 @@ def extract(
     device: o.Device = "auto",
     batch_size: o.BatchSize = 64,
     workers: o.Workers = 0,
+    implementation: o.Implementation = "exact",
     allow_failures: o.AllowFailures = False,
     retry_failed: o.RetryFailed = False,
     data: o.Data = o.DATA,
@@ -36,7 +37,7 @@ def extract(
     from fgscore.pipeline.index import make_index
 
     name = _extract.dataset(subject, dataset, protocol)
-    how = _extract.runtime(data, device, batch_size, workers)
+    how = _extract.runtime(data, device, batch_size, workers, implementation)
     chosen = _extract.components(name, regions, encoder, prompt, how)
     with _run.Bars() as bars:
         store = _run.store(data)

@@ -17,6 +17,7 @@ def regions(
     limit: o.Limit = None,
     device: o.Device = "auto",
     workers: o.Workers = 0,
+    implementation: o.Implementation = "exact",
     allow_failures: o.AllowFailures = False,
     retry_failed: o.RetryFailed = False,
     data: o.Data = o.DATA,
@@ -31,7 +32,7 @@ def regions(
     from fgscore.pipeline.index import make_index
 
     name = _extract.dataset(subject, dataset, protocol)
-    how = _extract.runtime(data, device, 64, workers)
+    how = _extract.runtime(data, device, 64, workers, implementation)
     chosen = _extract.components(name, regions, [], None, how)
     with _run.Bars() as bars:
         store = _run.store(data)

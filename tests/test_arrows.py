@@ -11,8 +11,14 @@ HEAVY = {"torch", "torchvision", "transformers", "segment_anything", "PIL", "skl
 FILES = sorted(p for folder in ("fgscore", "stages") for p in (ROOT / folder).rglob("*.py"))
 LIBRARY = [p for p in FILES if p.is_relative_to(ROOT / "fgscore")]
 DEMO = ROOT / "fgscore" / "demo"
-# may import Pillow at the top, and therefore nobody may import it at theirs
-PHOTOS = ROOT / "fgscore" / "datasets" / "_images.py"
+# helpers that may import Pillow or torch at the top, and therefore nobody else may import them at theirs
+HELPERS = [
+    "fgscore.datasets._images",
+    "fgscore.encoders._pixels",
+    "fgscore.regions._sam_decoder",
+    "fgscore.regions._sam_masks",
+]
+HEAVY_FILES = [ROOT / f"{module.replace('.', '/')}.py" for module in HELPERS]
 
 
 def name(path):
@@ -90,9 +96,9 @@ def test_there_are_modules_to_read():
     assert len(FILES) > len(LIBRARY) > len([p for p in LIBRARY if p.is_relative_to(DEMO)]) > 0
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if not p.is_relative_to(DEMO) and p != PHOTOS], ids=name)
+@pytest.mark.parametrize("path", [p for p in FILES if not p.is_relative_to(DEMO) and p not in HEAVY_FILES], ids=name)
 def test_nothing_heavy_is_imported_at_the_top_of_what_a_laptop_imports(path):
-    heavy = *HEAVY, "fgscore.demo", "fgscore.datasets._images"
+    heavy = *HEAVY, "fgscore.demo", *HELPERS
     assert not {module for module in imports_of(path, only_on_import=True) if within(module, *heavy)}
 
 

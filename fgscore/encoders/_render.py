@@ -37,19 +37,35 @@ def cut(
     region = image[y0:y1, x0:x1]
     if mask is None or outside == "keep":
         return region
-    rows = ((np.arange(y0, y1) + 0.5) * (mask.shape[0] / height)).astype(int)
-    columns = ((np.arange(x0, x1) + 0.5) * (mask.shape[1] / width)).astype(int)
-    return np.where(mask[np.ix_(rows, columns)][..., None], region, _backdrop(region, outside, mean_rgb))
+    inside = _covered(mask, (y0, y1, height), (x0, x1, width))
+    # rows of values, not of pixels: numpy is slow to broadcast over three channels
+    inside = np.repeat(inside, 3, axis=1)
+    rows = np.where(inside, region.reshape(inside.shape), _backdrop(region, outside, mean_rgb))
+    return rows.reshape(region.shape)
+
+
+def _covered(mask: np.ndarray, *spans: tuple[int, int, int]) -> np.ndarray:
+    """``mask`` at the pixels of a box: (start, stop, length of the image) for rows, then for columns."""
+    for axis, (start, stop, length) in enumerate(spans):
+        if mask.shape[axis] == length:
+            mask = mask[start:stop] if axis == 0 else mask[:, start:stop]
+        else:
+            cells = ((np.arange(start, stop) + 0.5) * (mask.shape[axis] / length)).astype(int)
+            mask = mask.take(cells, axis=axis)
+    return mask
 
 
 def _backdrop(region: np.ndarray, outside: Outside, mean_rgb: Sequence[int]) -> np.ndarray:
+    """Rows of ``region`` (h, w, 3), or one for all, as (h or 1, 3 w) uint8."""
+    height, width = region.shape[:2]
     if outside == "blur":
         from PIL import Image, ImageFilter
 
         radius = BLUR_SHARE * max(region.shape[:2])
-        return np.asarray(Image.fromarray(region).filter(ImageFilter.GaussianBlur(radius)))
+        blurred = np.asarray(Image.fromarray(region).filter(ImageFilter.GaussianBlur(radius)))
+        return blurred.reshape(height, 3 * width)
     colour = (0, 0, 0) if outside == "black" else mean_rgb
-    return np.array(colour, np.uint8)
+    return np.tile(np.array(colour, np.uint8), width)[None]
 
 
 def shape_to(region: np.ndarray, fit: Fit, size: int, mean_rgb: Sequence[int]) -> np.ndarray:

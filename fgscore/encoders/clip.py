@@ -136,6 +136,11 @@ class ClipEncoder:
         self._model.eval()
         self._check(folder)
         self._fit, self._outside, self._margin = fit, outside, margin
+        from fgscore.encoders import _pixels
+
+        ours = runtime.implementation == "exact" and _pixels.supports(self._processor)
+        self.implementation = "exact" if ours else "upstream"
+        self._exact = _pixels.Pixels(self._processor, fit == "squash", self.device) if ours else None
         self._mean_rgb = tuple(round(255 * float(m)) for m in self._processor.image_mean)
         self._size = _input_size(self._processor)
         self.logit_scale = float(self._model.logit_scale.detach().float().exp())
@@ -155,11 +160,19 @@ class ClipEncoder:
 
     def embed_images(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """(B, d) for whole images (H, W, 3) uint8."""
-        ready = [_render.shape_to(image, self._fit, self._size, self._mean_rgb) for image in images]
-        pixels = self._processor(images=ready, return_tensors="pt", input_data_format="channels_last")["pixel_values"]
+        pixels = self._pixel_values(images)
         with self._torch.inference_mode():
             features = self._model.get_image_features(pixel_values=pixels.to(self.device, self._dtype))
         return _to_numpy(features)
+
+    def _pixel_values(self, images: Sequence[np.ndarray]) -> torch.Tensor:
+        """(B, 3, s, s) for images (H, W, 3) uint8, by our own code or by the model's image processor."""
+        if self._exact and self._fit == "squash":
+            return self._exact(images)
+        ready = [_render.shape_to(image, self._fit, self._size, self._mean_rgb) for image in images]
+        if self._exact:
+            return self._exact(ready)
+        return self._processor(images=ready, return_tensors="pt", input_data_format="channels_last")["pixel_values"]
 
     def embed_regions(self, cuts: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray | None]]) -> np.ndarray:
         """(B, d) for (image, box_xyxy, mask or None)."""

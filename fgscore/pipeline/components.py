@@ -48,8 +48,10 @@ class Component:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Provenance of what it makes: the device it really runs on."""
-        return {"device": str(getattr(self.loaded, "device", "cpu"))}
+        """Provenance of what it makes: the device it really runs on, and whose code, where there is a choice."""
+        facts = {"device": str(getattr(self.loaded, "device", "cpu"))}
+        implementation = getattr(self.loaded, "implementation", None)
+        return facts if implementation is None else {**facts, "implementation": implementation}
 
 
 @dataclass(frozen=True)

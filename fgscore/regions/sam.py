@@ -2,6 +2,9 @@
 
 The image is reduced to ``max_side`` first (SAM works at 1,024 pixels inside; full-size masks would only cost memory),
 never enlarged. Masks are kept at that size, boxes in the frame of the original image.
+
+They are segment_anything's, by our own implementation of its generator (``_sam_masks.py``, ``_sam_decoder.py``), which
+the tests and ``make bench-extract`` hold against upstream's; ``--implementation upstream`` runs upstream's own.
 """
 
 from __future__ import annotations
@@ -10,13 +13,16 @@ import ctypes
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fgscore.errors import BadParameter, MissingWeights, missing_extra
 from fgscore.regions import Proposals, check_area
 from fgscore.types import Runtime, file_sha256
+
+if TYPE_CHECKING:
+    from fgscore.regions._sam_masks import Masks
 
 VERSION = 1
 NEEDS = ("torch", "torchvision", "segment_anything", "PIL")
@@ -56,7 +62,7 @@ def load(
     crop_n_points_downscale_factor: int = 1,
     min_mask_region_area: int = 0,
 ) -> SamGenerator:
-    """A generator of masks by ``segment_anything.SamAutomaticMaskGenerator``, whose parameters keep their names.
+    """A generator of the masks of ``segment_anything.SamAutomaticMaskGenerator``, whose parameters keep their names.
 
     ``checkpoint`` is vit_b, vit_l, vit_h, 'demo', or the path of a ``.pth`` state dict.
     Raises :class:`MissingWeights` where the checkpoint is not on disk, :class:`MissingExtra` without the package.
@@ -68,7 +74,7 @@ def load(
         from segment_anything import SamAutomaticMaskGenerator
     except ImportError as error:
         raise missing_extra(error.name or "segment-anything", "the region generator 'sam'") from error
-    generator = SamAutomaticMaskGenerator(
+    upstream = SamAutomaticMaskGenerator(
         _load_model(runtime, checkpoint),
         points_per_side=points_per_side,
         pred_iou_thresh=pred_iou_thresh,
@@ -82,23 +88,29 @@ def load(
         min_mask_region_area=min_mask_region_area,
         output_mode="uncompressed_rle",
     )
-
-    return SamGenerator(generator, max_side)
+    return SamGenerator(upstream, max_side, runtime.implementation)
 
 
 class SamGenerator:
-    """``(image, image_id) -> Proposals`` by upstream's generator."""
+    """``(image, image_id) -> Proposals`` by our own code, or by upstream's where the runtime asks for it or where ours
+    does not do (another decoder, or small regions to be removed); ``implementation`` says which."""
 
-    def __init__(self, generator: Any, max_side: int | None) -> None:
-        self._generator, self._max_side = generator, max_side
-        self.device = str(generator.predictor.device)
+    def __init__(self, upstream: Any, max_side: int | None, implementation: str) -> None:
+        from fgscore.regions import _sam_decoder, _sam_masks
+
+        ours = _sam_decoder.supports(upstream.predictor.model) and not upstream.min_mask_region_area
+        self.implementation = implementation if ours else "upstream"
+        self.device = str(upstream.predictor.device)
+        self._max_side, self._upstream = max_side, upstream
+        self._exact = _sam_masks.ExactGenerator(upstream) if self.implementation == "exact" else None
         if self.device == "cpu":
             _keep_memory()
 
     def __call__(self, image: np.ndarray, image_id: str) -> Proposals:
         """Masks of ``image`` (H, W, 3) uint8, before the area filter and the cap."""
         reduced = reduce(image, self._max_side)
-        return proposals(self._generator.generate(reduced), reduced.shape[:2], image.shape[:2])
+        masks = self._exact.generate(reduced) if self._exact else columns(self._upstream.generate(reduced))
+        return proposals(masks, reduced.shape[:2], image.shape[:2])
 
 
 def _keep_memory() -> None:
@@ -185,21 +197,34 @@ def reduce(image: np.ndarray, max_side: int | None) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
-def proposals(masks: list[dict[str, Any]], mask_hw: tuple[int, ...], image_hw: tuple[int, ...]) -> Proposals:
-    """Upstream's list of masks of a reduced image as proposals for the original one.
+def columns(records: list[dict[str, Any]]) -> Masks:
+    """Upstream's list of masks as columns."""
+    from fgscore.regions._sam_masks import Masks
 
-    Upstream's boxes are XYWH with the last column and row at x + w and y + h; ours end after them.
+    xywh = np.array([m["bbox"] for m in records], np.int64).reshape(-1, 4)
+    return Masks(
+        boxes_xyxy=np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1),
+        area=np.array([m["area"] for m in records], np.int64),
+        predicted_iou=np.array([m["predicted_iou"] for m in records], np.float32),
+        stability=np.array([m["stability_score"] for m in records], np.float32),
+        runs=[np.array(m["segmentation"]["counts"], np.uint32) for m in records],
+    )
+
+
+def proposals(masks: Masks, mask_hw: tuple[int, ...], image_hw: tuple[int, ...]) -> Proposals:
+    """Masks of a reduced image as proposals for the original one.
+
+    Upstream's boxes include the last column and row; ours end after them.
     """
     (mask_h, mask_w), (image_h, image_w) = mask_hw, image_hw
-    xywh = np.array([m["bbox"] for m in masks], np.float64).reshape(-1, 4)
-    low = xywh[:, :2] * (image_w / mask_w, image_h / mask_h)
-    high = (xywh[:, :2] + xywh[:, 2:] + 1) * (image_w / mask_w, image_h / mask_h)
+    low = masks.boxes_xyxy[:, :2] * (image_w / mask_w, image_h / mask_h)
+    high = (masks.boxes_xyxy[:, 2:] + 1) * (image_w / mask_w, image_h / mask_h)
     high = np.minimum(np.ceil(high - 1e-9), (image_w, image_h))
     return Proposals(
         boxes_xyxy=np.concatenate([np.floor(low + 1e-9), high], axis=1).astype(np.int32),
-        area=np.array([m["area"] / (mask_h * mask_w) for m in masks], np.float64),
-        predicted_iou=np.array([m["predicted_iou"] for m in masks], np.float64),
-        stability=np.array([m["stability_score"] for m in masks], np.float64),
-        runs=[np.array(m["segmentation"]["counts"], np.uint32) for m in masks],
+        area=masks.area / (mask_h * mask_w),
+        predicted_iou=masks.predicted_iou.astype(np.float64),
+        stability=masks.stability.astype(np.float64),
+        runs=masks.runs,
         mask_hw=(mask_h, mask_w),
     )

@@ -1,0 +1,234 @@
+"""Our own automatic mask generation against upstream's, step by step and as a whole."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("segment_anything")
+
+from PIL import Image  # noqa: E402
+from segment_anything import SamAutomaticMaskGenerator  # noqa: E402
+from segment_anything.utils import amg  # noqa: E402
+
+from fgscore.demo.draw import draw, image_rng  # noqa: E402
+from fgscore.demo.kinds import KINDS  # noqa: E402
+from fgscore.demo.models import load_sam  # noqa: E402
+from fgscore.errors import UsageError  # noqa: E402
+from fgscore.regions import sam as plugin  # noqa: E402
+from fgscore.regions._sam_decoder import Decoder  # noqa: E402
+from fgscore.regions._sam_masks import ExactGenerator, Frame, Runs, measure, run_lengths  # noqa: E402
+from fgscore.types import Runtime  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
+import equality  # noqa: E402
+
+LOOSE = {"points_per_side": 5, "pred_iou_thresh": 0.4, "stability_score_thresh": 0.5}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_gradients():
+    with torch.no_grad():
+        yield
+
+
+@pytest.fixture(scope="module")
+def bird():
+    return draw(KINDS[0], image_rng(0, "test", KINDS[0], 0)).image
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return load_sam()
+
+
+@pytest.fixture(scope="module")
+def vit_b_decoder():
+    """A Sam with ViT-B's decoder on random weights."""
+    return equality.small_sam()
+
+
+def both(sam, **settings):
+    """Upstream's generator, and ours with the same settings."""
+    upstream = SamAutomaticMaskGenerator(sam, output_mode="uncompressed_rle", **settings)
+    return upstream, ExactGenerator(upstream)
+
+
+def resized(image, width, height):
+    return np.asarray(Image.fromarray(image).resize((width, height)))
+
+
+class UpstreamDecoder:
+    """Upstream's decoder in the place of ours, so that the rest can be compared bit for bit."""
+
+    def __init__(self, sam):
+        self.sam, self.grid = sam, tuple(sam.prompt_encoder.image_embedding_size)
+
+    def image(self, embedding):
+        return embedding
+
+    def prompts(self, embedding, points):
+        logits, iou = equality.decode_upstream(self.sam, embedding, points)
+        return _Logits(logits), iou
+
+    def logits(self, embedding, batch):
+        return batch.logits
+
+
+class _Logits:
+    def __init__(self, logits):
+        self.logits = logits
+
+    def take(self, rows):
+        return _Logits(self.logits[rows])
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "more"),
+    [
+        ((320, 320), {}),  # larger than the demo model's 192 pixels
+        ((192, 120), {}),  # as large: upstream's second resize leaves all as it is
+        ((60, 90), {}),  # smaller
+        ((300, 170), {"pred_iou_thresh": 0.0, "stability_score_thresh": 0.0}),
+        ((200, 200), {"stability_score_offset": 4.0, "box_nms_thresh": 0.3}),
+        ((320, 240), {"crop_n_layers": 1, "crop_n_points_downscale_factor": 2}),
+        ((320, 240), {"pred_iou_thresh": 2.0}),  # nothing at all
+    ],
+    ids=str,
+)
+def test_given_the_same_logits_everything_is_bit_identical(bird, demo, size_wh, more):
+    image = resized(bird, *size_wh)
+    upstream, ours = both(demo, **{**LOOSE, **more})
+    ours._decoder = UpstreamDecoder(demo)
+    theirs, found = plugin.columns(upstream.generate(image)), ours.generate(image)
+    assert len(theirs.area) > 2 or "pred_iou_thresh" in more
+    for name in ("boxes_xyxy", "area", "predicted_iou", "stability"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(theirs, name), err_msg=name)
+    assert len(found.runs) == len(theirs.runs)
+    for a, b in zip(found.runs, theirs.runs, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("input_hw", "image_hw"),
+    [((1024, 683), (1024, 683)), ((1024, 683), (500, 333)), ((768, 1024), (1500, 2000)), ((64, 1024), (10, 160))],
+    ids=str,
+)
+def test_masks_are_measured_as_upstream_measures_them(input_hw, image_hw):
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randn(5, 1, 12, 12, generator=generator)
+    logits = 6 * torch.nn.functional.interpolate(coarse, (256, 256), mode="bicubic")[:, 0] - 2
+    logits[3] = -9.0  # an empty mask
+    logits[4] = 9.0  # a full one
+    frame = Frame(1024, input_hw, (0, 0, image_hw[1], image_hw[0]), image_hw)
+    model = type("Square", (), {"image_encoder": type("Encoder", (), {"img_size": 1024})})()
+    full = plugin_postprocess(model, logits[:, None], input_hw, image_hw)[:, 0]
+    area, stability, boxes = measure(logits, frame, 0.0, 1.0)
+    torch.testing.assert_close(area, (full > 0).sum((1, 2)).int(), rtol=0, atol=0)
+    torch.testing.assert_close(stability, amg.calculate_stability_score(full, 0.0, 1.0), rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(boxes, amg.batched_mask_to_box(full > 0), rtol=0, atol=0)
+    runs = Runs(list(logits), [frame] * 5, 0.0)
+    for r, theirs in enumerate(amg.mask_to_rle_pytorch(full > 0)):
+        assert runs[r].tolist() == theirs["counts"]
+    assert len(runs[1:3]) == 2
+
+
+def plugin_postprocess(model, logits, input_hw, image_hw):
+    from segment_anything.modeling import Sam
+
+    return Sam.postprocess_masks(model, logits, input_hw, image_hw)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (4, 1)])
+def test_run_lengths_are_upstreams(shape):
+    rng = np.random.default_rng(0)
+    for mask in [np.zeros(shape, bool), np.ones(shape, bool), *(rng.random((20, *shape)) < 0.5)]:
+        theirs = amg.mask_to_rle_pytorch(torch.as_tensor(mask)[None])[0]["counts"]
+        assert run_lengths(mask).tolist() == theirs
+
+
+@pytest.mark.parametrize("model", ["demo", "vit_b_decoder"])
+def test_logits_are_as_near_to_float64_as_upstreams(model, request):
+    sam = request.getfixturevalue(model)
+    generator = torch.Generator().manual_seed(1)
+    height, width = sam.prompt_encoder.image_embedding_size
+    embedding = torch.randn(1, sam.mask_decoder.transformer_dim, height, width, generator=generator)
+    points = sam.image_encoder.img_size * torch.rand(4, 2, generator=generator)
+    exact, exact_iou = equality.decode_upstream(sam, embedding.double(), points)
+    theirs, their_iou = equality.decode_upstream(sam, embedding, points)
+    decoder = Decoder(sam)
+    image = decoder.image(embedding)
+    batch, iou = decoder.prompts(image, points)
+    logits = decoder.logits(image, batch)
+    assert exact.std() > 1
+    assert (logits - exact).abs().max() <= 2 * (theirs - exact).abs().max()
+    assert (iou - exact_iou).abs().max() <= 2 * (their_iou - exact_iou).abs().max() + 1e-7
+    some = torch.tensor([2, 0])
+    torch.testing.assert_close(decoder.logits(image, batch.take(some)), logits[some], rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("size_wh", [(320, 320), (192, 120), (60, 90)], ids=str)
+def test_the_demo_models_masks_are_upstreams(bird, demo, size_wh):
+    image = resized(bird, *size_wh)
+    upstream, ours = both(demo, **LOOSE)
+    report = equality.compare(plugin.columns(upstream.generate(image)), ours.generate(image), image.shape[:2], upstream)
+    assert report.passed, report
+    assert report.compared > 2
+
+
+def test_masks_of_a_decoder_of_vit_bs_shape_are_upstreams(bird, vit_b_decoder):
+    settings = {"points_per_side": 4, "box_nms_thresh": 0.9, **equality.thresholds(vit_b_decoder, bird)}
+    upstream, ours = both(vit_b_decoder, **settings)
+    report = equality.compare(plugin.columns(upstream.generate(bird)), ours.generate(bird), bird.shape[:2], upstream)
+    assert report.passed, report
+    assert report.compared > 2
+
+
+def test_which_implementation_made_them_is_said(bird):
+    ours = plugin.load(Runtime(device="cpu"), checkpoint="demo", **LOOSE)
+    theirs = plugin.load(Runtime(device="cpu", implementation="upstream"), checkpoint="demo", **LOOSE)
+    assert (ours.implementation, theirs.implementation) == ("exact", "upstream")
+    a, b = ours(bird, "a"), theirs(bird, "a")
+    np.testing.assert_array_equal(a.boxes_xyxy, b.boxes_xyxy)
+    np.testing.assert_allclose(a.predicted_iou, b.predicted_iou, atol=1e-6)
+    with pytest.raises(UsageError, match="exact or upstream"):
+        Runtime(implementation="mine")
+
+
+def test_an_unchanged_image_gives_unchanged_masks(bird):
+    generate = plugin.load(Runtime(device="cpu"), checkpoint="demo", **LOOSE)
+    first, again = generate(bird, "a"), generate(bird, "a")
+    np.testing.assert_array_equal(first.boxes_xyxy, again.boxes_xyxy)
+    np.testing.assert_array_equal(first.predicted_iou, again.predicted_iou)
+
+
+def test_small_regions_are_left_to_upstream(demo):
+    upstream, _ = both(demo, **LOOSE)
+    assert plugin.SamGenerator(upstream, None, "exact").implementation == "exact"
+    upstream.min_mask_region_area = 5
+    assert plugin.SamGenerator(upstream, None, "exact").implementation == "upstream"
+
+
+@pytest.fixture(scope="module")
+def upstreams(bird, demo):
+    """Upstream's masks of the bird, and the settings they were made under."""
+    upstream, _ = both(demo, **LOOSE)
+    return upstream, plugin.columns(upstream.generate(bird))
+
+
+def test_the_comparison_notices_a_missing_mask(bird, upstreams):
+    settings, masks = upstreams
+    fewer = type(masks)(*(getattr(masks, f)[1:] for f in vars(masks)))
+    assert not equality.compare(masks, fewer, bird.shape[:2], settings).passed
+    assert not equality.compare(fewer, masks, bird.shape[:2], settings).passed
+
+
+def test_the_comparison_notices_flipped_pixels(bird, upstreams):
+    settings, masks = upstreams
+    runs = list(masks.runs)
+    runs[0] = np.array([runs[0][0] + 11, runs[0][1] - 11, *runs[0][2:]], np.uint32)
+    other = type(masks)(masks.boxes_xyxy, masks.area, masks.predicted_iou, masks.stability, runs)
+    assert equality.compare(masks, masks, bird.shape[:2], settings).passed
+    assert not equality.compare(masks, other, bird.shape[:2], settings).passed
