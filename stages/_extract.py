@@ -24,6 +24,23 @@ def dataset(subject: str | None, option: str | None, protocol: str | None) -> st
     return specs.text(spec.name, {**spec.params, "protocol": protocol})
 
 
+def devices(device: str, several: str | None) -> list[str]:
+    """The devices that ``--device`` or ``--devices`` name, each checked. Raises :class:`UsageError` for both."""
+    from fgscore.errors import UsageError
+    from fgscore.pipeline.devices import parse
+    from fgscore.types import Runtime
+
+    if several is None:
+        return [device]
+    if device != "auto":
+        raise UsageError(f"expected --device or --devices, found --device {device} and --devices {several}")
+    named = parse(several)
+    for name in dict.fromkeys(named):
+        if name != "cpu":  # which needs no torch to be sure of
+            Runtime(device=name).torch_device()
+    return named
+
+
 def runtime(data: Path, device: str, batch_size: int, workers: int, implementation: str = "exact") -> Any:
     """How the run is carried out. HF_HUB_OFFLINE=1 forbids the model hub."""
     import os

@@ -72,6 +72,10 @@ Limit = Annotated[
     typer.Option("--limit", min=1, help="Take the first N photos of each class and split.", show_default=False),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
+Devices = Annotated[
+    str | None,
+    typer.Option("--devices", help="Several devices, a process each: 0,1,2,3 or cpu,cpu.", show_default=False),
+]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Images or regions in one forward pass.")]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Threads that decode photos; 0 chooses.")]
 Implementation = Annotated[

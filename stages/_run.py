@@ -211,13 +211,20 @@ class Bars(AbstractContextManager["Bars"]):
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
+    def say(self, line: str) -> None:
+        """A line above the bars."""
+        if self._console.is_terminal:
+            self._progress.console.print(line, markup=False, highlight=False)
+        else:
+            _say(line)
+
     def __call__(self, label: str, done: int, total: int) -> None:
         """Show ``done`` of ``total`` for ``label``."""
         if label not in self._tasks:
             self._tasks[label] = self._progress.add_task(label, total=total, rate="")
         task = self._progress.tasks[self._tasks[label]]
         speed = f"{task.speed:.1f}/s" if task.speed else ""
-        self._progress.update(self._tasks[label], completed=done, rate=speed)
+        self._progress.update(self._tasks[label], completed=done, total=total, rate=speed)
         if not self._console.is_terminal:
             self._log(label, done, total, task)
 

@@ -18,6 +18,7 @@ def embed(
     force: o.Force = False,
     limit: o.Limit = None,
     device: o.Device = "auto",
+    devices: o.Devices = None,
     batch_size: o.BatchSize = 64,
     workers: o.Workers = 0,
     implementation: o.Implementation = "exact",

@@ -18,6 +18,7 @@ def extract(
     force: o.Force = False,
     limit: o.Limit = None,
     device: o.Device = "auto",
+    devices: o.Devices = None,
     batch_size: o.BatchSize = 64,
     workers: o.Workers = 0,
     implementation: o.Implementation = "exact",
@@ -32,17 +33,25 @@ def extract(
 
     Example: fgscore extract cars
     Example: fgscore extract "folder(name='mine')" --root ~/mine --regions random_crop
+    Example: fgscore extract cub --devices 0,1,2,3
     """
+    from fgscore.pipeline.devices import run as on_devices
     from fgscore.pipeline.extract import extract as run_extraction
     from fgscore.pipeline.index import make_index
+    from fgscore.pipeline.jobs import Job
 
     name = _extract.dataset(subject, dataset, protocol)
-    how = _extract.runtime(data, device, batch_size, workers, implementation)
+    chosen_devices = _extract.devices(device, devices)
+    how = _extract.runtime(data, chosen_devices[0], batch_size, workers, implementation)
     chosen = _extract.components(name, regions, encoder, prompt, how)
     with _run.Bars() as bars:
         store = _run.store(data)
         indexed = make_index(store, name, root=root, partial=partial, force=force, limit=limit, progress=bars)
-        summaries = run_extraction(store, indexed, chosen, how, bars, retry_failed)
+        if len(chosen_devices) > 1:
+            job = Job.of(store, indexed, chosen, how, retry_failed)
+            summaries = on_devices(job, chosen_devices, bars, bars.say)
+        else:
+            summaries = run_extraction(store, indexed, chosen, how, bars, retry_failed)
     _extract.finish(summaries, json, allow_failures, f"fgscore score --dataset {_run.shell(name)} --scorer entropy")
 
 

@@ -16,7 +16,7 @@ class Component:
     """A plugin bound to a runtime: its recipe is known at once, its model is loaded when first needed."""
 
     def __init__(self, kind: str, text: str, runtime: Runtime) -> None:
-        self.bound, self.runtime = plugins.bind(kind, text), runtime
+        self.text, self.bound, self.runtime = text, plugins.bind(kind, text), runtime
         self.params = dict(self.bound.params)
 
     @cached_property

@@ -13,7 +13,7 @@ import numpy as np
 from fgscore import encoders, ragged, regions
 from fgscore.errors import BadImage
 from fgscore.pipeline.components import Component, Components
-from fgscore.pipeline.fill import Failure, Filler, Made, Task
+from fgscore.pipeline.fill import Failure, Filler, Made, Share, Task
 from fgscore.pipeline.index import Indexed
 from fgscore.pipeline.photos import Photos
 from fgscore.pipeline.progress import Progress, Summary, silent
@@ -34,11 +34,12 @@ class Extraction:
         runtime: Runtime,
         progress: Progress = silent,
         retry_failed: bool = False,
+        share: Share = Share(),  # noqa: B008 (frozen)
     ) -> None:
         self.store, self.indexed, self.index, self.runtime = store, indexed, indexed.index, runtime
         self.photos = Photos(indexed.index, indexed.root, runtime.workers or 2)
         self.summaries: list[Summary] = [indexed.summary]
-        self._filler = Filler(store, indexed.artefact.dataset, indexed.index, runtime, progress, retry_failed)
+        self._filler = Filler(store, indexed.artefact.dataset, indexed.index, runtime, progress, retry_failed, share)
 
     def regions(self, generator: Component) -> manifest.Artefact:
         """Boxes, and masks where the generator makes them."""
@@ -150,9 +151,10 @@ def extract(
     runtime: Runtime,
     progress: Progress = silent,
     retry_failed: bool = False,
+    share: Share = Share(),  # noqa: B008 (frozen)
 ) -> list[Summary]:
     """Everything for one data set: globals and text, then crops, masks last."""
-    run = Extraction(store, indexed, runtime, progress, retry_failed)
+    run = Extraction(store, indexed, runtime, progress, retry_failed, share)
     for prompt in components.prompts:  # said before the long passes, not after
         encoders.prompt_set(prompt, indexed.noun).check(indexed.index.class_names)
     for encoder in components.encoders:

@@ -34,9 +34,23 @@ class Made:
     facts: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Share:
+    """What one of ``world`` workers does: the shards whose number leaves ``rank``. The same shard of every artefact is
+    one worker's, so that none waits for another."""
+
+    rank: int = 0
+    world: int = 1
+
+    def of(self, sizes: Mapping[int, int]) -> dict[int, int]:
+        """The shards that are this worker's."""
+        return {number: size for number, size in sizes.items() if number % self.world == self.rank}
+
+
 @dataclass
 class Filler:
-    """Fills artefacts of one index. With ``retry_failed``, images that failed before are tried again, just those."""
+    """Fills artefacts of one index, those shards that are this worker's ``share``. With ``retry_failed``, images that
+    failed before are tried again, just those."""
 
     store: Store
     dataset: str
@@ -44,16 +58,19 @@ class Filler:
     runtime: Runtime
     progress: Progress
     retry_failed: bool = False
+    share: Share = Share()
 
     def fill(
         self, recipe: manifest.Recipe, make: Callable[[Task], Made], sizes: Mapping[int, int]
     ) -> tuple[manifest.Artefact, Summary]:
-        """The artefact of ``recipe`` with all of ``sizes`` (shard number to images) current; the manifest last."""
+        """The artefact of ``recipe`` with all of ``sizes`` (shard number to images) current, or this worker's share of
+        them; the manifest last, by whoever sees all complete."""
         artefact = manifest.plan(self.store.layout, self.dataset, recipe, sizes)
         summary = Summary(artefact.label, recipe.kind)
-        clock, done, total = Clock(), 0, sum(sizes.values())
+        own = self.share.of(sizes)
+        clock, done, total = Clock(), 0, sum(own.values())
         self.progress(artefact.label, 0, total)
-        for number, size in sizes.items():
+        for number, size in own.items():
             made = self._shard(artefact, number, make, done, total)
             summary.add(made, artefact.sidecar(number))
             done += size

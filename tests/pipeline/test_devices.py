@@ -1,0 +1,134 @@
+"""Extraction by several processes: the same store as by one, whatever becomes of the workers."""
+
+import multiprocessing
+import os
+import signal
+
+import pytest
+
+from fgscore.errors import DataError, StoreError, UsageError
+from fgscore.pipeline import devices
+from fgscore.pipeline.components import Components
+from fgscore.pipeline.fill import Share
+from fgscore.pipeline.index import make_index
+from fgscore.pipeline.jobs import Job
+from fgscore.store.match import Store
+from fgscore.store.paths import Layout
+from fgscore.types import Runtime
+
+
+def digests(store):
+    return {a.label: a.manifest()["content_digest"] for kind in store_kinds() for a in store.artefacts(kind)}
+
+
+def store_kinds():
+    return ("regions", "region_embeddings", "globals", "text")
+
+
+@pytest.fixture
+def make_job(photos, tmp_path, small_shards):
+    """A job over the ten photos (shards of 4, 4 and 2) into a cache of the given name."""
+
+    def make(name):
+        store, runtime = Store(Layout(tmp_path / name)), Runtime()
+        indexed = make_index(store, "folder", root=photos)
+        parts = Components.check(["random_crop(n=4)"], ["fake"], ["plain"], runtime)
+        return Job.of(store, indexed, parts, runtime, False)
+
+    return make
+
+
+def opened(job):
+    return Store(Layout(job.data))
+
+
+@pytest.fixture
+def clean(make_job):
+    """Digests of a run by one process."""
+    job = make_job("clean")
+    job.run()
+    return digests(opened(job))
+
+
+@pytest.mark.parametrize("world", [2, 3, 5])
+def test_shares_make_up_the_whole(make_job, clean, world):
+    job = make_job("shares")
+    for rank in reversed(range(world)):
+        job.run(Share(rank, world))
+    assert digests(opened(job)) == clean
+
+
+@pytest.mark.parametrize("names", ["cpu,cpu", "cpu,cpu,cpu,cpu"])
+def test_processes_leave_the_store_of_one(make_job, clean, names):
+    job = make_job("several")
+    shown = []
+    summaries = devices.run(job, devices.parse(names), lambda *counts: shown.append(counts))
+    assert digests(opened(job)) == clean
+    assert {s.kind: (s.computed, s.reused) for s in summaries if s.kind != "index"} == {
+        "globals": (3, 0), "text": (1, 0), "regions": (3, 0), "region_embeddings": (3, 0)
+    }  # fmt: skip
+    assert {s.images for s in summaries if s.kind == "globals"} == {10}
+    last = {label: (done, total) for label, done, total in shown}
+    assert all(done == total for done, total in last.values()) and len(last) == 4
+    again = devices.run(job, devices.parse(names), lambda *counts: None)
+    assert all(s.computed == 0 for s in again)
+
+
+def kill(which):
+    """A progress callback that kills the workers at the positions ``which`` when they first report."""
+    left = set(which)
+
+    def progress(label, done, total):
+        for process in sorted(multiprocessing.active_children(), key=lambda p: p.pid):
+            place = sorted(p.pid for p in multiprocessing.active_children()).index(process.pid)
+            if place in left:
+                left.discard(place)
+                os.kill(process.pid, signal.SIGKILL)
+
+    return progress
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_the_shards_of_a_worker_that_dies_are_done_by_the_others(make_job, clean):
+    job, said = make_job("death"), []
+    summaries = devices.run(job, ["cpu", "cpu"], kill({0}), said.append)
+    assert said == ["the worker on cpu ended early (signal 9); the others do its shards"]
+    assert digests(opened(job)) == clean
+    assert all(s.computed + s.reused == (1 if s.kind == "text" else 3) for s in summaries if s.kind != "index")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_where_all_die_the_same_command_goes_on(make_job, clean):
+    job = make_job("deaths")
+    with pytest.raises(StoreError, match="every worker ended early.*run the same command again"):
+        devices.run(job, ["cpu"], kill({0}), lambda line: None)
+    devices.run(job, ["cpu", "cpu"], lambda *counts: None)
+    assert digests(opened(job)) == clean
+
+
+def test_an_error_that_all_would_meet_ends_the_run(make_job, photos):
+    job = make_job("error")
+    next(photos.rglob("*.png")).write_bytes(b"changed since")
+    with pytest.raises(DataError, match="has changed since it was indexed"):
+        devices.run(job, ["cpu", "cpu"], lambda *counts: None)
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize(
+    ("text", "names"), [("0,1", ["cuda:0", "cuda:1"]), ("cpu, cpu", ["cpu", "cpu"]), ("mps", ["mps"])]
+)
+def test_devices_are_named_as_torch_does(text, names):
+    assert devices.parse(text) == names
+
+
+@pytest.mark.parametrize("text", ["", " , "])
+def test_no_devices_are_refused(text):
+    with pytest.raises(UsageError, match="expected devices such as"):
+        devices.parse(text)
+
+
+def test_from_the_command_line(run, photos, make_job, clean):
+    options = ("--root", photos, "--encoder", "fake", "--regions", "random_crop(n=4)")
+    result = run("extract", "folder", *options, "--devices", "cpu,cpu", "--json")
+    assert result.code == 0 and result.json["computed"] == 11
+    assert run("extract", "folder", *options, "--devices", "cpu,cpu", "--device", "cpu").code == 2
