@@ -49,7 +49,7 @@ def extract(
         indexed = make_index(store, name, root=root, partial=partial, force=force, limit=limit, progress=bars)
         if len(chosen_devices) > 1:
             job = Job.of(store, indexed, chosen, how, retry_failed)
-            summaries = on_devices(job, chosen_devices, bars, bars.say)
+            summaries = [indexed.summary, *on_devices(job, chosen_devices, bars, bars.say)[1:]]
         else:
             summaries = run_extraction(store, indexed, chosen, how, bars, retry_failed)
     _extract.finish(summaries, json, allow_failures, f"fgscore score --dataset {_run.shell(name)} --scorer entropy")

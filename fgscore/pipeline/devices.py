@@ -92,8 +92,9 @@ def _follow(workers: Sequence[_Worker], progress: Progress) -> None:
             if kind == "progress":
                 label, done, total = content
                 worker.done[label] = done, total
-                counts = [w.done[label] for w in workers if label in w.done]
-                progress(label, sum(c[0] for c in counts), sum(c[1] for c in counts))
+                counts = [w.done.get(label) for w in workers if label in w.done or w.pipe in pipes]
+                if None not in counts:  # else the sum would look like the whole before it is
+                    progress(label, *(sum(column) for column in zip(*counts, strict=True)))
             elif kind == "error":
                 raise content
             else:
