@@ -74,6 +74,11 @@ Limit = Annotated[
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Images or regions in one forward pass.")]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Threads that decode photos; 0 chooses.")]
+Thumbnails = Annotated[bool, typer.Option("--thumbnails/--no-thumbnails", help="Keep small copies to look at.")]
+ThumbnailSize = Annotated[
+    int | None,
+    typer.Option("--thumbnail-size", min=16, help="Longest side of these, in pixels.", show_default="256"),
+]
 AllowFailures = Annotated[bool, typer.Option("--allow-failures", help="Exit 0 though images were quarantined.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try quarantined images again, just those.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]

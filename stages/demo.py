@@ -43,6 +43,8 @@ def demo(
     with _run.Bars() as bars:
         with timed(times, "draw and index"):
             run = Extraction(store, make_index(store, "demo", progress=bars), how, bars)
+        with timed(times, "thumbnails"):
+            run.thumbnails()
         with timed(times, "globals and text"):
             run.globals(encoder)
             run.text(encoder, chosen.prompts[0])

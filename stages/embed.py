@@ -30,7 +30,7 @@ def embed(
     Example: fgscore embed cub --encoder "clip(model='openai/clip-vit-base-patch32', outside='keep')"
     Example: fgscore embed cub --prompt "a photo of a {}, a type of bird."
     """
-    extract.extract(**locals())  # the same work: embeddings need their regions
+    extract.extract(**locals(), thumbnails=False)  # the same work: embeddings need their regions
 
 
 if __name__ == "__main__":

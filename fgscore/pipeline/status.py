@@ -66,6 +66,9 @@ def _next(store: Store, artefact: manifest.Artefact, unfinished: bool) -> str:
         return f'fgscore {"score" if unfinished else "probe"} {artefact.dataset} --scorer "{component}"'
     if kind == "features":
         return f'fgscore aggregate {artefact.dataset} --pool "{component}"' if unfinished else "fgscore probe"
+    if kind == "thumbnails" and unfinished:
+        size = artefact.recipe.params["size"]
+        return f"fgscore extract {_as_typed(store.parent(artefact, 'images'))} --thumbnail-size {size}"
     if unfinished:
         option = {"regions": "regions"}.get(kind, "encoder")
         index = store.parent(artefact, "names" if kind == "text" else "images")
