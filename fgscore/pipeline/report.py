@@ -1,0 +1,204 @@
+"""Results and store as tables, plots and one page: `fgscore report`. Reads the cache and computes nothing anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fgscore
+from fgscore.errors import NothingCached
+from fgscore.pipeline import gallery, origin, saved, views
+from fgscore.pipeline.progress import Progress, silent
+from fgscore.pipeline.saved import Result
+from fgscore.pipeline.views import Source, Sources
+from fgscore.report import documents, page, plots, study
+from fgscore.report.documents import Table
+from fgscore.report.page import Page, Picture
+from fgscore.report.plots import Agreement, Gains, Line, Plot
+from fgscore.store import files
+from fgscore.store.match import Store, nothing_cached
+
+IMAGES, SEED = 200, 0
+FOLDER = "report"  # within the results
+WRITERS = {"md": documents.markdown, "csv": documents.comma_separated, "tex": documents.latex}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to report on: a data set or all, scorers to look at (all where empty), how many images the gallery shows and
+    the seed of their choice, whether plots are drawn."""
+
+    dataset: str | None = None
+    scorers: Sequence[str] = ()
+    images: int = IMAGES
+    seed: int = SEED
+    plots: bool = True
+
+
+def report(
+    store: Store,
+    folder: Path,
+    options: Options,
+    claims: Sequence[Mapping[str, Any]] = (),
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Write tables (Markdown, CSV, LaTeX), plots (SVG, PNG) and ``report.html`` into ``folder``.
+
+    ``claims`` are rows as :func:`fgscore.report.page.claims_table` takes them. Returns the files with their sizes, and
+    notes about what was left out. Raises :class:`NothingCached` where there are neither results nor scores.
+    """
+    results = saved.read(store, options.dataset)
+    found = views.sources(store, options.dataset, options.scorers)
+    if not results and not found.by_dataset:
+        raise NothingCached(_nothing(store, options.dataset))
+    rows = [result.row for result in results]
+    tables = study.tables(rows)
+    for table in tables:
+        for suffix, write in WRITERS.items():
+            files.publish(folder / f"{table.name}.{suffix}", write(table).encode())
+    pictures = []
+    drawn = _plots(results, found) if options.plots else []
+    for done, plot in enumerate(drawn):
+        progress("report: plots", done + 1, len(drawn))
+        pictures.append(_publish(plot, folder))
+    sets, notes = _galleries(store, found, results, options, progress)
+    content = Page(
+        title="fgscore: results" + (f" on {options.dataset}" if options.dataset else ""),
+        summary=_summary(rows, found),
+        version=fgscore.__version__,
+        tables=tables,
+        pictures=pictures,
+        claims=page.claims_table(claims),
+        sets=sets,
+        gallery_note=_gallery_note(sets),
+        provenance=origin.tables(store, found, rows),
+        notes=notes,
+    )
+    files.publish(folder / "report.html", page.render(content).encode())
+    return {"files": _written(folder, tables, drawn), "notes": notes, "images": sum(len(s["images"]) for s in sets)}
+
+
+def _nothing(store: Store, dataset: str | None) -> str:
+    """What is missing: embeddings, or but scores and results."""
+    if not any(True for _ in store.artefacts("globals", views.key(dataset))):
+        return str(nothing_cached(store, dataset, None, None, None))
+    where = f" of {dataset}" if dataset else ""
+    return f"expected results or scores{where} in {store.layout.root}, found none; run `fgscore probe`"
+
+
+def _publish(plot: Plot, folder: Path) -> Picture:
+    """The plot as files; the page gets a dark one beside."""
+    light = plot.render("svg")
+    files.publish(folder / f"{plot.name}.svg", light)
+    files.publish(folder / f"{plot.name}.png", plot.render("png"))
+    return Picture(plot.name, plot.caption, plot.caption, light, plot.render("svg", "dark"))
+
+
+def _written(folder: Path, tables: Sequence[Table], drawn: Sequence[Plot]) -> list[dict[str, Any]]:
+    names = [f"{t.name}.{s}" for t in tables for s in WRITERS] + [f"{p.name}.{s}" for p in drawn for s in ("svg", "png")]
+    return [{"file": str(folder / n), "bytes": (folder / n).stat().st_size} for n in [*names, "report.html"]]
+
+
+def _summary(rows: Sequence[Mapping[str, Any]], found: Sources) -> str:
+    datasets = sorted({str(row["dataset"]) for row in rows} | set(found.by_dataset))
+    scored = sum(len(source.views) for several in found.by_dataset.values() for source in several)
+    return f"{len(rows)} results and {scored} sets of scores; data sets: {', '.join(datasets)}."
+
+
+# ---- plots
+
+
+def _plots(results: Sequence[Result], found: Sources) -> list[Plot]:
+    made = [_over_k([result.row for result in results]), *_gains(results, found), *_agreements(found)]
+    return [plot for plot in made if plot]
+
+
+def _over_k(rows: Sequence[Mapping[str, Any]]) -> Plot | None:
+    """From the same cells as the table of the same name, so that the two agree."""
+    table = study.over_k(rows)
+    datasets = [key for key in table.columns if key in table.best]
+    several, lines, baselines = len(datasets) > 1, {}, {}
+    fixed = [k for k in table.columns if k not in (*datasets, "k", "candidate", "strategy", "target")]
+    for dataset in datasets:
+        for row in (row for row in table.rows if dataset in row):
+            panel = f"{dataset}: {row['candidate']}" if several else row["candidate"]
+            scorer = ", ".join([row["strategy"], *(str(row[k]) for k in fixed if row[k])])
+            lines.setdefault((panel, scorer, row["target"].strip("-")), []).append((row["k"], row[dataset]))
+            baselines[panel] = study.baseline([r for r in rows if str(r["dataset"]) == dataset])
+    made = [
+        Line(*key, [k for k, _ in cells], *zip(*((e.value, e.low, e.high) for _, e in cells), strict=True))
+        for key, cells in lines.items()
+    ]
+    return plots.accuracy_over_k(made, {k: v for k, v in baselines.items() if v is not None}) if made else None
+
+
+def _gains(results: Sequence[Result], found: Sources) -> list[Plot]:
+    """One plot a data set: its best label-free result that pools regions against the global embedding by that head."""
+    made = []
+    for dataset, several in found.by_dataset.items():
+        names = several[0].bundle.index.class_names
+        own = [r for r in results if r.row["dataset"] == dataset and r.row["target"] != "oracle"]
+        best = max((r for r in own if r.row["pool"] != "none"), key=lambda r: r.row["accuracy"], default=None)
+        if best is None:
+            continue
+        alike = ("head", "encoder", "shots", "seed")
+        against = next(
+            (
+                r
+                for r in own
+                if r.row["pool"] == "none" and all(r.row.get(k) == best.row.get(k) for k in alike if k != "encoder")
+            ),
+            None,
+        )
+        one, other = (r.accuracy_by_class(len(names)) if r else None for r in (best, against))
+        if one is None or other is None:
+            continue
+        measured = np.flatnonzero(~np.isnan(one) & ~np.isnan(other))
+        gains = Gains([names[i] for i in measured], (one - other)[measured])
+        plot = plots.class_gains(gains, f"{study.describe(best.row)} ({dataset})", "the global embedding alone")
+        stem = plot.name if len(found.by_dataset) == 1 else f"{plot.name}-{several[0].bundle.index_artefact.path.name}"
+        made.append(Plot(stem, plot.caption, plot.size, plot.draw))
+    return made
+
+
+def _agreements(found: Sources, k: int = int(study.PAPER_K)) -> list[Plot]:
+    made = []
+    for dataset, several in found.by_dataset.items():
+        for source in several:
+            if len(source.views) > 1:
+                panel = f"{dataset}: {source.label}" if len(found.by_dataset) > 1 else source.label
+                made.append(Agreement(panel, *views.agreement(source, k)))
+    return [plots.agreement(made, k)] if made else []
+
+
+# ---- gallery
+
+
+def _galleries(
+    store: Store, found: Sources, results: Sequence[Result], options: Options, progress: Progress
+) -> tuple[list[dict], list[str]]:
+    """The galleries, which share the number of images between them, and notes on what is not shown."""
+    notes, shown = list(found.notes), {}
+    for dataset, several in found.by_dataset.items():
+        index = several[0].bundle.index_artefact
+        small = gallery.thumbnails(store, index)
+        if small:
+            shown[dataset] = (several, small)
+        else:
+            notes.append(f"No gallery of {dataset}: the cache holds no thumbnails; `fgscore extract` makes them.")
+    sets = []
+    for done, (dataset, (several, small)) in enumerate(shown.items()):
+        own = [result for result in results if result.row["dataset"] == dataset]
+        if share := options.images // len(shown):
+            sets.append(gallery.pack(several, small, own, share, options.seed))
+        progress("report: gallery", done + 1, len(shown))
+    return [one for one in sets if one["images"]], notes
+
+
+def _gallery_note(sets: Sequence[Mapping[str, Any]]) -> str:
+    counts = ", ".join(f"{len(one['images'])} test images of {one['name']}" for one in sets)
+    return f"{counts}, drawn evenly over classes. Weights are the softmax of the scores kept, at temperature 1."
