@@ -20,7 +20,7 @@ def report(
         list[str] | None,
         typer.Option("--scorer", help="Look at these scorers only. Repeatable.", show_default=False),
     ] = None,
-    images: Annotated[int, typer.Option("--images", min=0, help="Test images in the gallery, even over classes.")] = 200,
+    images: Annotated[int, typer.Option("--images", min=0, help="Test images that the gallery shows.")] = 200,
     seed: Annotated[int, typer.Option("--seed", help="Of the choice of these images.")] = 0,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw plots, which needs matplotlib.")] = True,
     out: Annotated[

@@ -40,7 +40,7 @@ def sample(index: ImageIndex, present: set[str], n: int, seed: int) -> list[int]
     rng = np.random.default_rng(seed)
     shuffled = [rows[i] for i in rng.permutation(len(rows))]
     turn: dict[int, int] = {}
-    keyed = []
+    keyed: list[tuple[int, int, int]] = []
     for row in shuffled:  # the first of every class, then the second of every class, ...
         label = int(index.labels[row])
         turn[label] = turn.get(label, -1) + 1
@@ -86,7 +86,9 @@ def _ids(store: Store, artefact: manifest.Artefact) -> set[str]:
     return {i for number in artefact.shard_sizes for i in store.read(artefact, number).image_ids.tolist()}
 
 
-def _records(store: Store, artefact: manifest.Artefact, index: ImageIndex, images: Images) -> list[tuple[int, Any, int]]:
+def _records(
+    store: Store, artefact: manifest.Artefact, index: ImageIndex, images: Images
+) -> list[tuple[int, Any, int]]:
     """(row of the index, its shard's record, its place in it) for every image; each shard is read once."""
     found = []
     for number, rows in images.items():

@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import fgscore
 from fgscore.errors import NothingCached
 from fgscore.pipeline import gallery, origin, saved, views
+from fgscore.pipeline.charts import charts
 from fgscore.pipeline.progress import Progress, silent
 from fgscore.pipeline.saved import Result
-from fgscore.pipeline.views import Source, Sources
-from fgscore.report import documents, page, plots, study
+from fgscore.pipeline.views import Sources
+from fgscore.report import documents, page, study
 from fgscore.report.documents import Table
 from fgscore.report.page import Page, Picture
-from fgscore.report.plots import Agreement, Gains, Line, Plot
+from fgscore.report.plots import Plot
 from fgscore.store import files
-from fgscore.store.match import Store, nothing_cached
+from fgscore.store.match import Store, dataset_key, nothing_cached
 
 IMAGES, SEED = 200, 0
 FOLDER = "report"  # within the results
@@ -61,7 +60,7 @@ def report(
         for suffix, write in WRITERS.items():
             files.publish(folder / f"{table.name}.{suffix}", write(table).encode())
     pictures = []
-    drawn = _plots(results, found) if options.plots else []
+    drawn = charts(results, found) if options.plots else []
     for done, plot in enumerate(drawn):
         progress("report: plots", done + 1, len(drawn))
         pictures.append(_publish(plot, folder))
@@ -84,7 +83,7 @@ def report(
 
 def _nothing(store: Store, dataset: str | None) -> str:
     """What is missing: embeddings, or but scores and results."""
-    if not any(True for _ in store.artefacts("globals", views.key(dataset))):
+    if not any(True for _ in store.artefacts("globals", dataset_key(dataset))):
         return str(nothing_cached(store, dataset, None, None, None))
     where = f" of {dataset}" if dataset else ""
     return f"expected results or scores{where} in {store.layout.root}, found none; run `fgscore probe`"
@@ -99,7 +98,8 @@ def _publish(plot: Plot, folder: Path) -> Picture:
 
 
 def _written(folder: Path, tables: Sequence[Table], drawn: Sequence[Plot]) -> list[dict[str, Any]]:
-    names = [f"{t.name}.{s}" for t in tables for s in WRITERS] + [f"{p.name}.{s}" for p in drawn for s in ("svg", "png")]
+    names = [f"{table.name}.{suffix}" for table in tables for suffix in WRITERS]
+    names += [f"{plot.name}.{suffix}" for plot in drawn for suffix in ("svg", "png")]
     return [{"file": str(folder / n), "bytes": (folder / n).stat().st_size} for n in [*names, "report.html"]]
 
 
@@ -107,75 +107,6 @@ def _summary(rows: Sequence[Mapping[str, Any]], found: Sources) -> str:
     datasets = sorted({str(row["dataset"]) for row in rows} | set(found.by_dataset))
     scored = sum(len(source.views) for several in found.by_dataset.values() for source in several)
     return f"{len(rows)} results and {scored} sets of scores; data sets: {', '.join(datasets)}."
-
-
-# ---- plots
-
-
-def _plots(results: Sequence[Result], found: Sources) -> list[Plot]:
-    made = [_over_k([result.row for result in results]), *_gains(results, found), *_agreements(found)]
-    return [plot for plot in made if plot]
-
-
-def _over_k(rows: Sequence[Mapping[str, Any]]) -> Plot | None:
-    """From the same cells as the table of the same name, so that the two agree."""
-    table = study.over_k(rows)
-    datasets = [key for key in table.columns if key in table.best]
-    several, lines, baselines = len(datasets) > 1, {}, {}
-    fixed = [k for k in table.columns if k not in (*datasets, "k", "candidate", "strategy", "target")]
-    for dataset in datasets:
-        for row in (row for row in table.rows if dataset in row):
-            panel = f"{dataset}: {row['candidate']}" if several else row["candidate"]
-            scorer = ", ".join([row["strategy"], *(str(row[k]) for k in fixed if row[k])])
-            lines.setdefault((panel, scorer, row["target"].strip("-")), []).append((row["k"], row[dataset]))
-            baselines[panel] = study.baseline([r for r in rows if str(r["dataset"]) == dataset])
-    made = [
-        Line(*key, [k for k, _ in cells], *zip(*((e.value, e.low, e.high) for _, e in cells), strict=True))
-        for key, cells in lines.items()
-    ]
-    return plots.accuracy_over_k(made, {k: v for k, v in baselines.items() if v is not None}) if made else None
-
-
-def _gains(results: Sequence[Result], found: Sources) -> list[Plot]:
-    """One plot a data set: its best label-free result that pools regions against the global embedding by that head."""
-    made = []
-    for dataset, several in found.by_dataset.items():
-        names = several[0].bundle.index.class_names
-        own = [r for r in results if r.row["dataset"] == dataset and r.row["target"] != "oracle"]
-        best = max((r for r in own if r.row["pool"] != "none"), key=lambda r: r.row["accuracy"], default=None)
-        if best is None:
-            continue
-        alike = ("head", "encoder", "shots", "seed")
-        against = next(
-            (
-                r
-                for r in own
-                if r.row["pool"] == "none" and all(r.row.get(k) == best.row.get(k) for k in alike if k != "encoder")
-            ),
-            None,
-        )
-        one, other = (r.accuracy_by_class(len(names)) if r else None for r in (best, against))
-        if one is None or other is None:
-            continue
-        measured = np.flatnonzero(~np.isnan(one) & ~np.isnan(other))
-        gains = Gains([names[i] for i in measured], (one - other)[measured])
-        plot = plots.class_gains(gains, f"{study.describe(best.row)} ({dataset})", "the global embedding alone")
-        stem = plot.name if len(found.by_dataset) == 1 else f"{plot.name}-{several[0].bundle.index_artefact.path.name}"
-        made.append(Plot(stem, plot.caption, plot.size, plot.draw))
-    return made
-
-
-def _agreements(found: Sources, k: int = int(study.PAPER_K)) -> list[Plot]:
-    made = []
-    for dataset, several in found.by_dataset.items():
-        for source in several:
-            if len(source.views) > 1:
-                panel = f"{dataset}: {source.label}" if len(found.by_dataset) > 1 else source.label
-                made.append(Agreement(panel, *views.agreement(source, k)))
-    return [plots.agreement(made, k)] if made else []
-
-
-# ---- gallery
 
 
 def _galleries(

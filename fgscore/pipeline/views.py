@@ -11,7 +11,6 @@ from fgscore import ragged, scorers, specs, targets
 from fgscore.errors import NothingCached, StoreError
 from fgscore.store import manifest
 from fgscore.store.match import RegionBundle, Store, bundles
-from fgscore.store.match import dataset_key as key
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,7 @@ def sources(store: Store, dataset: str | None = None, only: Sequence[str] = ()) 
         if isinstance(bundle, RegionBundle) and (views := _views(bundle, only, found.notes)):
             found.by_dataset.setdefault(bundle.dataset, []).append(Source(bundle, views))
     for several in found.by_dataset.values():
+        several.sort(key=lambda source: source.bundle.regions.recipe.component)
         for source, label in zip(several, _labels(several), strict=True):
             source.label = label
     return found
@@ -116,9 +116,9 @@ def agreement(source: Source, k: int, most: int = 12) -> tuple[list[str], np.nda
     """How much of the top ``k`` scorers share, over all images with a region.
 
     Returns (labels (S,), shared (S, S), chance): the mean over images of the number in common over the number kept, and
-    what scorers that choose at random would share. Of more than ``most`` views the first count.
+    what scorers that choose at random would share. Of more than ``most`` label-free views the first count.
     """
-    views = source.views[:most]
+    views = [view for view in source.views if view.target != "oracle"][:most]
     kept, sizes = [], None
     for view in views:
         records = [source.bundle.store.read(view.artefact, n) for n in view.artefact.shard_sizes]

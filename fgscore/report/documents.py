@@ -30,6 +30,14 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Short:
+    """A component by its name, where that tells it from the others; CSV gets all of it."""
+
+    name: str
+    full: str
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows of values by column key: text, numbers, :class:`Estimate`, :class:`Change`; None where there is none.
 
@@ -67,6 +75,8 @@ def text(value: Any) -> str:
         return accuracy(value.value) + (f" ({value.low:.3f}–{value.high:.3f})" if known else "")
     if isinstance(value, Change):
         return f"{value.value:+.4f}"
+    if isinstance(value, Short):
+        return value.name
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -136,7 +146,8 @@ def _flat(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
             if value.low is not None and value.high is not None:
                 flat |= {f"{key}_low": value.low, f"{key}_high": value.high}
         else:
-            flat[key] = value.value if isinstance(value, Change) else "" if value is None else value
+            whole = {Change: "value", Short: "full"}.get(type(value))
+            flat[key] = getattr(value, whole) if whole else "" if value is None else value
     return flat
 
 

@@ -45,9 +45,10 @@ function best(source, view, image, k) {
   return kept.map((region, i) => ({ region, score: view.scores[region], weight: powers[i] / total }));
 }
 
-// The path of a mask from its column-major runs, background first, each a little-endian base-128 number.
-function maskPath(masks, region, height) {
-  let path = "";
+// A mask as the ends of its runs in each column, from top to bottom. It is packed as column-major runs, background
+// first, each a little-endian base-128 number.
+function columnsOf(masks, region, [width, height]) {
+  const columns = Array.from({ length: width + 1 }, () => []);
   let position = 0;
   let inside = false;
   for (let i = masks.offsets[region]; i < masks.offsets[region + 1]; inside = !inside) {
@@ -56,16 +57,28 @@ function maskPath(masks, region, height) {
       more = masks.runs[i] > 127;
       run += (masks.runs[i++] & 127) << shift;
     }
-    const stop = position + run;
-    while (inside && position < stop) {
-      const [x, y] = [Math.floor(position / height), position % height];
-      const length = Math.min(stop - position, height - y);
-      path += `M${x} ${y}h1v${length}h-1z`;
+    for (const stop = position + run; position < stop; ) {
+      const top = position % height;
+      const length = Math.min(stop - position, height - top);
+      if (inside) columns[Math.floor(position / height)].push(top, top + length);
       position += length;
     }
-    position = stop;
   }
-  return path;
+  return columns;
+}
+
+// Paths of a mask's area and of its outline. Between two columns the outline runs where one has the mask and the other
+// has not: between every other pair of their ends, sorted together.
+function maskPaths(columns) {
+  let area = "";
+  let outline = "";
+  columns.forEach((ends, x) => {
+    for (let i = 0; i < ends.length; i += 2) area += `M${x} ${ends[i]}h1V${ends[i + 1]}h-1z`;
+    for (const y of ends) outline += `M${x} ${y}h1`;
+    const both = [...(columns[x - 1] || []), ...ends].sort((a, b) => a - b);
+    for (let i = 0; i < both.length; i += 2) if (both[i] < both[i + 1]) outline += `M${x} ${both[i]}V${both[i + 1]}`;
+  });
+  return { area, outline };
 }
 
 function gallery(sets) {
@@ -204,13 +217,19 @@ function gallery(sets) {
   function drawRegion(source, region, rank, { size, original }) {
     const [left, top, right, bottom] = [0, 1, 2, 3].map((j) => (source.boxes[4 * region + j] * size[j % 2]) / original[j % 2]);
     const group = make("g", { class: rank ? "region" : "region first" });
-    if (source.masks) group.append(make("path", { class: "mask", d: maskPath(source.masks, region, size[1]) }));
-    const frame = { x: left, y: top, width: right - left, height: bottom - top };
-    if (!source.masks) group.append(make("rect", { class: "halo", ...frame }), make("rect", { class: "box", ...frame }));
+    if (source.masks) {
+      const { area, outline } = maskPaths(columnsOf(source.masks, region, size));
+      group.append(make("path", { class: "mask", d: area }), make("path", { class: "halo", d: outline }), make("path", { class: "line", d: outline }));
+    } else {
+      const box = { x: left, y: top, width: right - left, height: bottom - top };
+      group.append(make("rect", { class: "halo", ...box }), make("rect", { class: "line", ...box }));
+    }
     const unit = Math.max(...size) / 20;
     const tag = String(rank + 1);
     const wide = unit * (0.5 + 0.55 * tag.length);
-    const [x, y] = source.masks ? [(left + right - wide) / 2, (top + bottom - unit) / 2] : [left, top];
+    // boxes that lie on each other have their numbers in different corners
+    const corner = [rank % 2 ? right - wide : left, rank % 4 > 1 ? bottom - unit : top];
+    const [x, y] = source.masks ? [(left + right - wide) / 2, (top + bottom - unit) / 2] : corner;
     group.append(make("rect", { class: "tag", x, y, width: wide, height: unit }));
     group.append(make("text", { x: x + wide / 2, y: y + unit * 0.8, "font-size": unit * 0.8 }, tag));
     return group;
@@ -218,8 +237,8 @@ function gallery(sets) {
 
   function drawStrip() {
     const items = state.matching.map((i, at) => {
-      const { id, label, jpeg } = state.set.images[i];
-      const picture = make("img", { src: `data:image/jpeg;base64,${jpeg}`, alt: "", loading: "lazy" });
+      const { id, label, jpeg, size: [width, height] } = state.set.images[i];
+      const picture = make("img", { src: `data:image/jpeg;base64,${jpeg}`, alt: "", loading: "lazy", width, height });
       const button = make("button", { type: "button", "aria-label": `${state.set.classes[label]}, ${id}`, tabindex: -1 }, picture);
       const predicted = result() ? result().predictions[i] : -1;
       if (predicted >= 0) button.classList.add(predicted === label ? "right" : "wrong");

@@ -55,7 +55,7 @@ def render(page: Page) -> str:
         "plots": _section("plots", "Plots", [_plots(page.pictures)] if page.pictures else []),
         "claims": _section("claims", "Claims of the paper", [_table(page.claims, "sortable")] if page.claims else []),
         "gallery": _fill(_asset("gallery.html"), {"note": html.escape(page.gallery_note)}) if page.sets else "",
-        "provenance": _section("provenance", "Provenance", [_table(t) for t in page.provenance]),
+        "provenance": _section("provenance", "Provenance", _tables(page.provenance)),
     }
     names = {"claims": "Claims"}
     links = [f'<a href="#{k}">{names.get(k, k.capitalize())}</a>' for k, content in sections.items() if content]
@@ -121,7 +121,8 @@ def _section(name: str, title: str, content: Sequence[str]) -> str:
     if not content:
         return ""
     inside = "\n".join(content)
-    return f'<section id="{name}" aria-labelledby="{name}-title">\n<h2 id="{name}-title">{title}</h2>\n{inside}\n</section>'
+    heading = f'<h2 id="{name}-title">{title}</h2>'
+    return f'<section id="{name}" aria-labelledby="{name}-title">\n{heading}\n{inside}\n</section>'
 
 
 def _paragraph(text: str) -> str:
@@ -153,8 +154,9 @@ def _plots(pictures: Sequence[Picture]) -> str:
         return f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}"
 
     figures = [
-        f'<figure><picture><source media="(prefers-color-scheme: dark)" srcset="{uri(p.dark)}">'
-        f'<img src="{uri(p.light)}" alt="{html.escape(p.alt, quote=True)}"></picture>'
+        f'<figure><div class="scroll" tabindex="0" role="group" aria-label="{html.escape(p.name, quote=True)}">'
+        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{uri(p.dark)}">'
+        f'<img src="{uri(p.light)}" alt="{html.escape(p.alt, quote=True)}"></picture></div>'
         f"<figcaption>{html.escape(p.caption)}</figcaption></figure>"
         for p in pictures
     ]

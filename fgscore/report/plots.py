@@ -1,4 +1,4 @@
-"""Plots as SVG and PNG: accuracy over k, gains class by class, agreement of scorers. Drawn by matplotlib, when called."""
+"""Plots as SVG and PNG: accuracy over k, gains class by class, agreement of scorers. By matplotlib, when called."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fgscore.errors import missing_extra
+from fgscore.report.documents import Estimate
 
 THEMES: Mapping[str, Mapping[str, str]] = {
     "light": {"ink": "#1d1d1b", "soft": "#62605b", "line": "#dcdad5", "paper": "#fdfdfc", "accent": "#b3440b"},
@@ -25,15 +26,13 @@ Draw = Callable[[Any, Mapping[str, str]], None]
 
 @dataclass(frozen=True)
 class Line:
-    """Accuracy of one scorer and target over k: ``ks`` as words, with 'all' last; intervals may be missing."""
+    """Accuracy of one scorer and target over k; ``ks`` are words, as '5' or 'all', one an estimate."""
 
     panel: str
     scorer: str
     target: str
     ks: Sequence[str]
-    values: Sequence[float]
-    low: Sequence[float | None]
-    high: Sequence[float | None]
+    estimates: Sequence[Estimate]
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def _styled(colours: Mapping[str, str]) -> Iterator[Callable[[tuple[float, float
     except ImportError as error:
         raise missing_extra("matplotlib", "drawing plots", "report") from error
     soft = {f"{part}.color": colours["soft"] for part in ("xtick", "ytick")}
-    style = {
+    style: dict[Any, Any] = {
         **soft,
         "text.parse_math": False,  # names are text, whatever they hold
         "svg.fonttype": "none",
@@ -127,9 +126,7 @@ def accuracy_over_k(lines: Sequence[Line], baselines: Mapping[str, float]) -> Pl
             for line in (line for line in lines if line.panel == panel):
                 _line(ax, line, ks, hues[line.scorer])
             if panel in baselines:
-                ax.axhline(baselines[panel], color=colours["soft"], linewidth=1)
-                ax.annotate("global only", (0, baselines[panel]), (2, 3), textcoords="offset points",
-                            fontsize=8, color=colours["soft"])  # fmt: skip
+                ax.axhline(baselines[panel], color=colours["ink"], linewidth=1, label="Global embedding alone")
             ax.set(title=panel, xlabel="regions kept, k")
             ax.set_xticks(range(len(ks)), ks)
             ax.grid(axis="y")
@@ -137,7 +134,7 @@ def accuracy_over_k(lines: Sequence[Line], baselines: Mapping[str, float]) -> Pl
         handles = {h.get_label(): h for ax in axes for h in ax.get_lines() if not h.get_label().startswith("_")}
         figure.legend(handles.values(), handles.keys(), loc="outside right upper", fontsize=8)
 
-    bands = any(low is not None for line in lines for low in line.low)
+    bands = any(estimate.low is not None for line in lines for estimate in line.estimates)
     caption = "Top-1 accuracy over the number of regions kept" + (", with its interval." if bands else ".")
     return Plot("accuracy-over-k", caption, (3.2 * len(panels) + 2.6, 3.4), draw)
 
@@ -146,9 +143,11 @@ def _line(ax: Any, line: Line, ks: Sequence[str], hue: str) -> None:
     x = [ks.index(k) for k in line.ks]
     label = line.scorer + (f", {line.target}" if line.target else "")
     style = DASHES.get(line.target, "-.")
-    ax.plot(x, line.values, style, color=hue, label=label, linewidth=1.6, marker="o", markersize=3)
-    if None not in line.low and None not in line.high:
-        ax.fill_between(x, line.low, line.high, color=hue, alpha=0.1, linewidth=0)
+    values = [estimate.value for estimate in line.estimates]
+    ax.plot(x, values, style, color=hue, label=label, linewidth=1.6, marker="o", markersize=3)
+    low, high = [e.low for e in line.estimates], [e.high for e in line.estimates]
+    if None not in low and None not in high:
+        ax.fill_between(x, low, high, color=hue, alpha=0.1, linewidth=0)
 
 
 def class_gains(found: Gains, what: str, against: str, most: int = 40) -> Plot:
@@ -164,7 +163,7 @@ def class_gains(found: Gains, what: str, against: str, most: int = 40) -> Plot:
         y = np.arange(len(values))
         ax.barh(y, values, color=[colours["accent"] if v > 0 else colours["soft"] for v in values], height=0.7)
         ax.axvline(0, color=colours["ink"], linewidth=0.8)
-        ax.set_yticks(y, [name if len(name) <= 40 else f"{name[:39]}…" for name in names], fontsize=8)
+        ax.set_yticks(y, [_cut(name) for name in names], fontsize=8)
         ax.set(xlabel="gain in accuracy", ylim=(len(values) - 0.4, -0.6))
         ax.spines["left"].set_visible(False)
         ax.tick_params(axis="y", length=0)
@@ -172,9 +171,16 @@ def class_gains(found: Gains, what: str, against: str, most: int = 40) -> Plot:
         ax.set_axisbelow(True)
 
     up, down = int((found.gains > 0).sum()), int((found.gains < 0).sum())
-    caption = f"Gain of {what} over {against}, class by class: {up} gain, {down} lose, {len(found.gains) - up - down} keep."
+    caption = (
+        f"Gain of {what} over {against}, class by class: {up} gain, {down} lose, {len(found.gains) - up - down} keep."
+    )
     caption += f" The {most // 2} at either end are shown." if left_out > 0 else ""
-    return Plot("class-gains", caption, (7.2, 0.8 + 0.2 * len(values)), draw)
+    return Plot("class-gains", caption, (8.4, 0.8 + 0.2 * len(values)), draw)
+
+
+def _cut(name: str, most: int = 56) -> str:
+    """Long names lose their middle: kinds of one thing differ at either end."""
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most // 2 - 1) :]}"
 
 
 def agreement(found: Sequence[Agreement], k: int) -> Plot:

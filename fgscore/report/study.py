@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fgscore import specs
-from fgscore.report.documents import Change, Estimate, Table
+from fgscore.report.documents import Change, Estimate, Short, Table
 from fgscore.report.tables import STRATEGIES
 
 Row = Mapping[str, Any]
@@ -51,7 +51,8 @@ def strategy(row: Row) -> str:
     if not row["scorer"]:
         head = specs.parse(str(row["head"])).name
         names = {"zeroshot": "Zero-shot"} if row["pool"] == "none" else {}
-        return names.get(head, "Global linear" if row["pool"] == "none" else STRATEGIES.get(row["pool"], row["pool"]))
+        plain = "Global linear" if row["pool"] == "none" else STRATEGIES.get(row["pool"], str(row["pool"]))
+        return names.get(head, plain)
     scorer = specs.parse(str(row["scorer"]))
     rest = str(row["scorer"])[len(scorer.name) :]
     return STRATEGIES.get(scorer.name, scorer.name) + (f" {rest}" if rest else "")
@@ -91,11 +92,13 @@ def every_result(rows: Sequence[Row]) -> Table:
     measured = ("accuracy", "per_class", "n_test", "without_regions")
     keys = [*varying, *(k for k in measured if any(r.get(k) for r in rows))]
     columns = {k: HEADINGS.get(k, k) for k in keys}
+    candidates = short({str(r["regions"]) for r in rows})
     lines = []
     for row in sorted(rows, key=lambda r: (str(r["dataset"]), -r["accuracy"])):
         numbers = {"accuracy": estimate(row), "per_class": Estimate(row["per_class"])}
         target = f"{row['target']} (upper bound)" if _is_oracle(row) else row["target"]
-        lines.append({**row, **numbers, "target": target, "marked": _is_oracle(row)})
+        regions = Short(candidates[row["regions"]].strip("-"), row["regions"])
+        lines.append({**row, **numbers, "regions": regions, "target": target, "marked": _is_oracle(row)})
     return Table("results", "All results", columns, lines, said, ["accuracy"])
 
 
@@ -118,7 +121,7 @@ def over_k(rows: Sequence[Row]) -> Table:
 def oracle(rows: Sequence[Row]) -> Table:
     """Table 2: accuracy with true labels, and what pseudo-labels lose against it."""
     k = _usual_k([r for r in rows if _is_oracle(r)])
-    kept = [r for r in rows if k_of(r) == k]
+    kept = sorted((r for r in rows if k_of(r) == k), key=_paper_order)
     candidates = short({str(r["regions"]) for r in rows})
     note, varying = _split([r for r in kept if _is_oracle(r)], SETTINGS)
     lines: dict[tuple, dict[str, Any]] = {}
