@@ -21,6 +21,7 @@ from . import (
     regions,
     report,
     score,
+    show,
     status,
     verify,
 )
@@ -49,6 +50,7 @@ COMMANDS = {
     "probe": probe.probe,
     "import": import_.import_embeddings,
     "report": report.report,
+    "show": show.show,
     "export": export.export,
     "status": status.status,
     "verify": verify.verify,

@@ -65,7 +65,7 @@ class Plot:
 
     def render(self, suffix: str, theme: str = "light") -> bytes:
         """The plot as ``svg`` or ``png``; the same bytes for the same content."""
-        with _styled(THEMES[theme]) as new:
+        with styled(THEMES[theme]) as new:
             figure = new(self.size)
             self.draw(figure, THEMES[theme])
             return save(figure, suffix)
@@ -82,7 +82,7 @@ def save(figure: Any, suffix: str) -> bytes:
 
 
 @contextmanager
-def _styled(colours: Mapping[str, str]) -> Iterator[Callable[[tuple[float, float]], Any]]:
+def styled(colours: Mapping[str, str]) -> Iterator[Callable[[tuple[float, float]], Any]]:
     """A maker of figures in the style of the page; raises :class:`MissingExtra` without matplotlib."""
     try:
         import matplotlib as mpl
