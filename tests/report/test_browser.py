@@ -471,13 +471,13 @@ def test_text_can_be_read_in_light_and_dark(scheme: str, desk: Reader) -> None:
     feature = {"name": "prefers-color-scheme", "value": scheme}
     desk.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
     script = (
-        "const nodes = [...document.querySelectorAll('p, td, th, label, a, button, select, summary, figcaption, .id, kbd')];"
+        "const nodes = [...document.querySelectorAll(arguments[0])];"
         "const behind = (n) => { for (; n; n = n.parentElement) { const c = getComputedStyle(n).backgroundColor;"
         " if (c !== 'rgba(0, 0, 0, 0)') return c; } };"
         "return nodes.filter((n) => n.offsetParent && n.textContent.trim() && !n.disabled && !n.closest('#strip'))"
         ".map((n) => [getComputedStyle(n).color, behind(n), n.outerHTML.slice(0, 80)])"
     )
-    found = desk.js(script)
+    found = desk.js(script, "p, td, th, label, a, button, select, summary, figcaption, .id, kbd")
     assert len(found) > 50
     assert {behind for _, behind, _ in found} & {"rgb(253, 253, 252)" if scheme == "light" else "rgb(23, 23, 21)"}
     poor = {(ink, behind, html) for ink, behind, html in found if contrast(ink, behind) < 4.5}
