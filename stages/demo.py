@@ -73,6 +73,7 @@ def demo(
         if not computed:
             print("\nEverything was there already: nothing was recomputed.")
         print('\nNext: fgscore probe demo --scorer "entropy(tau=10)" --k 1 --k 5 --k all')
+        print("      fgscore report demo")
 
     artefacts = [s.to_json() for s in run.summaries]
     _run.emit({"results": rows, "seconds": times, "artefacts": artefacts, "computed": computed}, json, show)

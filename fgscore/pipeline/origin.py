@@ -56,6 +56,7 @@ def _artefact_table(artefacts: Sequence[manifest.Artefact]) -> Table:
         )
     columns = {"dataset": "data set", "kind": "kind", "component": "component", "recipe": "recipe digest"}
     columns |= {"content": "content digest", "weights": "weights", "images": "images", "regions": "regions"}
+    columns = {key: heading for key, heading in columns.items() if any(line[key] for line in lines)}
     title = f"Artefacts, schema {schema.SCHEMA}; digests are SHA-256, cut to {DIGITS} digits"
     return Table("origin", title, columns, lines)
 
