@@ -14,7 +14,7 @@ from fgscore.pipeline.charts import charts
 from fgscore.pipeline.progress import Progress, silent
 from fgscore.pipeline.saved import Result
 from fgscore.pipeline.views import Sources
-from fgscore.report import documents, page, study
+from fgscore.report import documents, page, plots, study
 from fgscore.report.documents import Table
 from fgscore.report.page import Page, Picture
 from fgscore.report.plots import Plot
@@ -50,6 +50,8 @@ def report(
     ``claims`` are rows as :func:`fgscore.report.page.claims_table` takes them. Returns the files with their sizes, and
     notes about what was left out. Raises :class:`NothingCached` where there are neither results nor scores.
     """
+    if options.plots:
+        plots.check()
     results = saved.read(store, options.dataset)
     found = views.sources(store, options.dataset, options.scorers)
     if not results and not found.by_dataset:

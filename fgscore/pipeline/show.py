@@ -13,7 +13,7 @@ from fgscore import ragged
 from fgscore.errors import DataError, NothingCached, UnknownName, UsageError
 from fgscore.pipeline import gallery
 from fgscore.pipeline.score import ScoreRun, check_complete, read_block, runs_for
-from fgscore.report import figure
+from fgscore.report import figure, plots
 from fgscore.report.figure import Kept, Row, Shown
 from fgscore.scorers import Scorer
 from fgscore.store import files
@@ -34,6 +34,7 @@ def show(
     """
     if out.suffix.lower() not in SUFFIXES:
         raise UsageError(f"--out: expected a file of {' or '.join(SUFFIXES)}, found {out.name!r}; name one")
+    plots.check()
     having = [bundle for bundle in bundles if image_id in set(bundle.index.image_ids.tolist())]
     if not having:
         raise _unknown(bundles, image_id)

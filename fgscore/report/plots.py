@@ -81,6 +81,12 @@ def save(figure: Any, suffix: str) -> bytes:
     return buffer.getvalue()
 
 
+def check() -> None:
+    """Raises :class:`MissingExtra` where plots cannot be drawn: before any work is done, not after."""
+    with styled(THEMES["light"]):
+        pass
+
+
 @contextmanager
 def styled(colours: Mapping[str, str]) -> Iterator[Callable[[tuple[float, float]], Any]]:
     """A maker of figures in the style of the page; raises :class:`MissingExtra` without matplotlib."""
@@ -196,13 +202,15 @@ def agreement(found: Sequence[Agreement], k: int) -> Plot:
                 colour = colours["paper"] if value > 0.6 else colours["ink"]
                 ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=7, color=colour)
             ax.set_title(f"{one.panel}\nby chance {one.chance:.2f}")
-            ax.set_xticks(range(len(one.names)), one.names, rotation=90, fontsize=8)
-            ax.set_yticks(range(len(one.names)), one.names, fontsize=8)
+            names = [_cut(name, 32) for name in one.names]
+            ax.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
+            ax.set_yticks(range(len(names)), names, fontsize=8)
             ax.tick_params(length=0)
             for spine in ax.spines.values():
                 spine.set_visible(False)
 
     widest = max(len(one.names) for one in found)
-    side = 1.6 + 0.42 * widest
+    longest = max(len(_cut(name, 32)) for one in found for name in one.names)
+    side = 0.4 + 0.08 * longest + 0.42 * widest
     caption = f"Mean share of the top {k} regions of an image that two scorers have in common."
     return Plot("scorer-agreement", caption, ((side + 0.3) * len(found), side + 0.5), draw)

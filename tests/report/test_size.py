@@ -48,9 +48,10 @@ def masks(image: np.ndarray, image_id: str) -> Proposals:
     return Proposals(np.array(boxes), np.full(32, 0.1), np.ones(32), np.ones(32), runs, (height, width))
 
 
-@pytest.fixture
-def large(tmp_path: Path, call: Callable[..., Any]) -> Store:
-    photos, data = tmp_path / "photos", tmp_path / "data"
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory, call: Callable[..., Any]) -> Store:
+    folder = tmp_path_factory.mktemp("large")
+    photos, data = folder / "photos", folder / "data"
     for split, count in (("train", 1), ("test", SHOWN // 2)):
         for c in range(2):
             for i in range(count):
