@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fgscore.pipeline import views
-from fgscore.pipeline.saved import Result
+from fgscore.pipeline.probed import Result
 from fgscore.pipeline.views import Sources
 from fgscore.report import plots, study
 from fgscore.report.documents import Estimate

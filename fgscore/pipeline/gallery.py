@@ -14,7 +14,7 @@ import numpy as np
 
 from fgscore import ragged
 from fgscore.errors import StoreError
-from fgscore.pipeline.saved import Result
+from fgscore.pipeline.probed import Result
 from fgscore.pipeline.views import Source
 from fgscore.report import study
 from fgscore.report.tables import accuracy

@@ -9,10 +9,10 @@ from typing import Any
 
 import fgscore
 from fgscore.errors import NothingCached
-from fgscore.pipeline import gallery, origin, saved, views
+from fgscore.pipeline import gallery, origin, probed, views
 from fgscore.pipeline.charts import charts
+from fgscore.pipeline.probed import Result
 from fgscore.pipeline.progress import Progress, silent
-from fgscore.pipeline.saved import Result
 from fgscore.pipeline.views import Sources
 from fgscore.report import documents, page, plots, study
 from fgscore.report.documents import Table
@@ -52,7 +52,7 @@ def report(
     """
     if options.plots:
         plots.check()
-    results = saved.read(store, options.dataset)
+    results = probed.read(store, options.dataset)
     found = views.sources(store, options.dataset, options.scorers)
     if not results and not found.by_dataset:
         raise NothingCached(_nothing(store, options.dataset))

@@ -83,21 +83,23 @@ def embedded(content: Any) -> str:
 
 def claims_table(rows: Sequence[Mapping[str, Any]]) -> Table | None:
     """The claims section's table, None without ``rows``: dicts of name, dataset, head, effect (a difference of
-    accuracies), interval (two ends, or text), verdict and paper verdict."""
+    accuracies), interval (two ends, or text), verdict and paper verdict; or rows of `fgscore claims --json`, which say
+    claim, difference, low and high."""
     if not rows:
         return None
     headings = {"name": "claim", "dataset": "data set", "head": "head", "effect": "effect", "interval": "interval"}
     headings |= {"verdict": "verdict", "paper_verdict": "in the paper"}
-    shown = []
-    for row in rows:
-        line = {key.replace(" ", "_"): value for key, value in row.items()}
-        if isinstance(line.get("effect"), float):
-            line["effect"] = Change(line["effect"])
-        if isinstance(line.get("interval"), list | tuple):
-            line["interval"] = " to ".join(f"{end:+.4f}" for end in line["interval"])
-        shown.append(line)
+    shown = [_claim({key.replace(" ", "_"): value for key, value in row.items()}) for row in rows]
     columns = {k: h for k, h in headings.items() if any(line.get(k) not in (None, "") for line in shown)}
     return Table("claims", "What the paper says, and what these results say", columns, shown)
+
+
+def _claim(row: dict[str, Any]) -> dict[str, Any]:
+    effect, interval = row.get("effect", row.get("difference")), row.get("interval", (row.get("low"), row.get("high")))
+    if isinstance(interval, list | tuple):
+        interval = "" if None in interval else " to ".join(f"{end:+.4f}" for end in interval)
+    effect = Change(effect) if isinstance(effect, float) else effect
+    return {**row, "name": row.get("name", row.get("claim")), "effect": effect, "interval": interval}
 
 
 def _asset(name: str) -> str:

@@ -21,8 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fgscore.pipeline import gallery, saved, views
+from fgscore.pipeline import gallery, probed, views
 from fgscore.pipeline.report import Options, report
+from fgscore.report import documents
 from fgscore.report import page as page_module
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
@@ -215,7 +216,7 @@ def test_masks_are_those_of_the_store_at_the_thumbnail_s_size(hostile: Path, pac
 
 
 def test_predictions_are_those_of_the_results(hostile: Path, packed: dict[str, Any]) -> None:
-    results = saved.read(Store(Layout(hostile)))
+    results = probed.read(Store(Layout(hostile)))
     assert len(packed["results"]) == len(results) == 18
     by_accuracy = {}
     for result in results:
@@ -291,10 +292,10 @@ def test_of_results_with_the_same_labels_the_latest_counts(looked_at: Store) -> 
     old = path.with_name("0000000000000000.parquet")
     pq.write_table(pa.Table.from_pylist([{**row, "accuracy": 0.123, "digest": "other"}]), old)
     os.utime(old, ns=(1, 1))
-    accuracies = [result.row["accuracy"] for result in saved.read(looked_at)]
+    accuracies = [result.row["accuracy"] for result in probed.read(looked_at)]
     assert len(accuracies) == 18 and 0.123 not in accuracies
     os.utime(path, ns=(0, 0))
-    assert 0.123 in [result.row["accuracy"] for result in saved.read(looked_at)]
+    assert 0.123 in [result.row["accuracy"] for result in probed.read(looked_at)]
 
 
 def test_columns_that_later_versions_add_are_passed_over_or_shown(looked_at: Store, tmp_path: Path) -> None:
@@ -376,6 +377,18 @@ def test_claims_are_shown_when_they_are_given(hostile: Path, tmp_path: Path) -> 
         assert shown in section
     assert '<a href="#claims">' in text
     assert page_module.claims_table([]) is None
+
+
+def test_claims_as_the_command_of_that_name_gives_them() -> None:
+    row = {"claim": "crops", "dataset": "cub", "head": "logreg", "difference": -0.02, "low": -0.03, "high": -0.01}
+    more = {"verdict": "contradicted", "paper_verdict": "supported", "next": "", "contrasts": 3, "p": None}
+    missing = {"claim": "masks", "dataset": "cub", "head": "logreg", "verdict": "missing", "low": None, "high": None}
+    table = page_module.claims_table([row | more, missing])
+    assert table is not None
+    assert list(table.columns) == ["name", "dataset", "head", "effect", "interval", "verdict", "paper_verdict"]
+    shown = documents.markdown(table).splitlines()
+    assert shown[4] == "| crops | cub | logreg | -0.0200 | -0.0300 to -0.0100 | contradicted | supported |"
+    assert shown[5] == "| masks | cub | logreg |  |  | missing |  |"
 
 
 def test_no_claims_no_section(page: str) -> None:

@@ -98,6 +98,16 @@ def test_table_2_is_the_difference_to_true_labels() -> None:
     assert "upper bound" in table.note
 
 
+def test_table_2_is_averaged_over_seeds_seed_by_seed() -> None:
+    rows = [
+        row(truth, scorer="entropy", target="oracle", seed=seed, head="adamw") for seed, truth in ((0, 0.7), (1, 0.9))
+    ]
+    rows += [row(0.6, scorer="entropy", target="global", seed=seed, head="adamw") for seed in (0, 1)]
+    (line,) = study.oracle(rows).rows
+    assert line["cub true"].value == pytest.approx(0.8) and line["cub global"].value == pytest.approx(-0.2)
+    assert "cub local" not in line
+
+
 def test_tables_3_and_4_hold_what_was_measured_at_several_k() -> None:
     rows = [
         row(0.61, scorer="soft_margin", target="global", pool="topk(k='all')"),
@@ -166,6 +176,16 @@ def test_a_result_in_a_line() -> None:
 def test_the_baseline_is_the_trained_head_on_the_global_embedding() -> None:
     assert study.baseline([ZERO, WHOLE, row(0.9), WHOLE | {"accuracy": 0.99, "shots": 4}]) == 0.45
     assert study.baseline([ZERO, row(0.9)]) is None
+    seeds = [WHOLE | {"head": "adamw", "seed": seed, "accuracy": value} for seed, value in enumerate((0.5, 0.4))]
+    assert study.baseline([*seeds, WHOLE | {"accuracy": 0.44}]) == pytest.approx(0.45)
+
+
+def test_seeds_are_named_where_there_are_several() -> None:
+    rows = [row(0.6, head="adamw", seed=seed) for seed in (0, 1)] + [row(0.5, seed=-1)]
+    table = study.every_result(rows)
+    assert [line["seed"] for line in table.rows] == ["0", "1", ""] and "seed" in table.columns
+    assert study.describe(rows[1]).endswith("seed 1, adamw")
+    assert "seed" not in study.every_result(rows[2:]).columns
 
 
 def test_no_rows_no_tables() -> None:

@@ -1,4 +1,4 @@
-"""Results that probes have saved under ``data/results``: read back, whatever columns later versions add."""
+"""Results that probes left under ``data/results``: read back, whatever columns later versions add."""
 
 from __future__ import annotations
 
