@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from fgscore.errors import StoreError
 from fgscore.store.match import Store, dataset_key
 
-LABELS = ("dataset", "regions", "encoder", "prompt", "scorer", "target", "pool", "features", "crops", "head", "shots",
-          "seed")  # fmt: skip
+LABELS = ("dataset", "regions", "encoder", "prompt", "scorer", "target", "pool", "features", "crops", "head",
+          "shots")  # fmt: skip
+SEED = "seed"
 NEEDED = ("dataset", "regions", "scorer", "target", "pool", "head", "accuracy", "per_class")
 
 
@@ -54,11 +55,13 @@ def read(store: Store, dataset: str | None = None) -> list[Result]:
     found: dict[tuple, tuple[int, Result]] = {}
     for path in sorted(store.layout.results.glob(f"{dataset_key(dataset) or '*'}/probes/*.parquet")):
         row = _row(path)
-        key = tuple(str(row.get(name)) for name in LABELS)
+        key = (*(str(row.get(name) or "") for name in LABELS), row.get(SEED))
         age = path.stat().st_mtime_ns
         if key not in found or age >= found[key][0]:
             found[key] = (age, Result(row, path.parent.parent / "predictions" / path.name))
-    return [result for _, result in found.values()]
+    # rows of versions that kept no seed give way to those that do
+    seeded = {key[:-1] for key in found if key[-1] is not None}
+    return [result for key, (_, result) in found.items() if key[-1] is not None or key[:-1] not in seeded]
 
 
 def _row(path: Path) -> dict[str, Any]:

@@ -205,9 +205,9 @@ def _paper_order(row: Row) -> tuple:
     name = strategy(row)
     place = next((i for i, known in enumerate(names) if name.startswith(known)), len(names))
     target = targets.index(row["target"]) if row["target"] in targets else len(targets)
-    settings = tuple(str(row.get(k) or "") for k in SETTINGS[:5])
+    settings = tuple("" if k == "head" and name == names[0] else str(row.get(k) or "") for k in SETTINGS)
     k = k_of(row)
-    return (settings, str(row["regions"]), target, place, name, str(row["head"]), int(k) if k.isdigit() else 1 << 30)
+    return (settings, str(row["regions"]), target, place, name, int(k) if k.isdigit() else 1 << 30)
 
 
 def _run(row: Row) -> tuple:
