@@ -30,14 +30,16 @@ def _over_k(rows: Sequence[Mapping[str, Any]]) -> Plot | None:
     datasets = list(table.best)
     settings = [k for k in table.columns if k not in (*datasets, "k", "candidate", "strategy", "target")]
     cells: dict[tuple[str, str, str], list[tuple[str, Estimate]]] = {}
-    baselines: dict[str, float] = {}
+    baselines: dict[tuple[str, str], float] = {}
     for dataset in datasets:
-        alone = study.baseline([row for row in rows if row["dataset"] == dataset])
-        for row in (row for row in table.rows if dataset in row):
-            panel = f"{dataset}: {row['candidate']}" if len(datasets) > 1 else row["candidate"]
-            scorer = ", ".join([row["strategy"], *(str(row[k]) for k in settings if row[k])])
-            cells.setdefault((panel, scorer, row["target"].strip("-")), []).append((row["k"], row[dataset]))
-            baselines |= {} if alone is None else {panel: alone}
+        for cell in (cell for cell in table.rows if dataset in cell):
+            panel = f"{dataset}: {cell['candidate']}" if len(datasets) > 1 else cell["candidate"]
+            scorer = ", ".join([cell["strategy"], *(str(cell[k]) for k in settings if cell[k])])
+            cells.setdefault((panel, scorer, cell["target"].strip("-")), []).append((cell["k"], cell[dataset]))
+            alike = [k for k in settings if k in ("head", "prompt")]
+            own = [r for r in rows if r["dataset"] == dataset and all((r.get(k) or "") == cell[k] for k in alike)]
+            alone = study.baseline(own)
+            baselines |= {} if alone is None else {(panel, scorer): alone}
     lines = [Line(*key, [k for k, _ in own], [estimate for _, estimate in own]) for key, own in cells.items()]
     return plots.accuracy_over_k(lines, baselines) if lines else None
 

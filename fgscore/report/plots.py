@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,9 +19,11 @@ THEMES: Mapping[str, Mapping[str, str]] = {
     "light": {"ink": "#1d1d1b", "soft": "#62605b", "line": "#dcdad5", "paper": "#fdfdfc", "accent": "#b3440b"},
     "dark": {"ink": "#e8e6e1", "soft": "#a3a099", "line": "#3a3935", "paper": "#171715", "accent": "#ff9a5c"},
 }
-# told apart by colour-blind readers too (Okabe and Ito), and dark or light enough for both themes
-HUES = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#b58900", "#56b4e9", "#8a8780")
-DASHES = {"": "-", "global": "-", "local": "--", "oracle": ":"}
+# told apart by colour-blind readers too (Okabe and Ito), dark or light enough for both themes, and by their dashes
+HUES = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#b58900")
+TARGETS = {"global": (HUES[0], "-"), "local": (HUES[1], "--"), "oracle": (HUES[3], ":"), "": (HUES[2], "-")}
+ALONE = "global embedding alone"
+ACROSS = 5  # plots beside each other that a page still shows at a readable size
 Draw = Callable[[Any, Mapping[str, str]], None]
 
 
@@ -120,40 +123,48 @@ def styled(colours: Mapping[str, str]) -> Iterator[Callable[[tuple[float, float]
         yield lambda size: Figure(figsize=size, layout="constrained")
 
 
-def accuracy_over_k(lines: Sequence[Line], baselines: Mapping[str, float]) -> Plot:
-    """One panel a data set and candidate; ``baselines`` maps panels to the accuracy of the global embedding alone."""
-    panels = list(dict.fromkeys(line.panel for line in lines))
+def accuracy_over_k(lines: Sequence[Line], baselines: Mapping[tuple[str, str], float]) -> Plot:
+    """A grid of small plots: scorers across, data sets and candidates down, or the other way round where there are more
+    scorers than fit. ``baselines`` maps (panel, scorer) to the accuracy of the global embedding alone."""
+    panels, scorers = (list(dict.fromkeys(getattr(line, name) for line in lines)) for name in ("panel", "scorer"))
     ks = sorted({k for line in lines for k in line.ks}, key=lambda k: int(k) if k.isdigit() else 1 << 30)
-    hues = {scorer: HUES[i % len(HUES)] for i, scorer in enumerate(dict.fromkeys(line.scorer for line in lines))}
+    wide = len(scorers) <= ACROSS
+    rows, columns = (panels, scorers) if wide else (scorers, panels)
 
     def draw(figure: Any, colours: Mapping[str, str]) -> None:
-        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-        for ax, panel in zip(axes, panels, strict=True):
-            for line in (line for line in lines if line.panel == panel):
-                _line(ax, line, ks, hues[line.scorer])
-            if panel in baselines:
-                ax.axhline(baselines[panel], color=colours["ink"], linewidth=1, label="Global embedding alone")
-            ax.set(title=panel, xlabel="regions kept, k")
+        grid = figure.subplots(len(rows), len(columns), sharex=True, sharey=True, squeeze=False)
+        for (i, j), ax in np.ndenumerate(grid):
+            panel, scorer = (rows[i], columns[j]) if wide else (columns[j], rows[i])
+            for line in (line for line in lines if (line.panel, line.scorer) == (panel, scorer)):
+                _line(ax, line, ks)
+            if (panel, scorer) in baselines:
+                ax.axhline(
+                    baselines[panel, scorer], color=colours["ink"], linewidth=0.8, label="global embedding alone"
+                )
             ax.set_xticks(range(len(ks)), ks)
             ax.grid(axis="y")
-        axes[0].set_ylabel("top-1 accuracy")
-        handles = {h.get_label(): h for ax in axes for h in ax.get_lines() if not h.get_label().startswith("_")}
-        figure.legend(handles.values(), handles.keys(), loc="outside right upper", fontsize=8)
+            if i == 0:
+                ax.set_title(textwrap.fill(columns[j], 26))
+            if j == 0:
+                ax.set_ylabel(textwrap.fill(rows[i], 22), color=colours["ink"])
+        figure.supxlabel("regions kept, k", fontsize=9, color=colours["soft"])
+        handles = {h.get_label(): h for ax in grid.flat for h in ax.get_lines() if not h.get_label().startswith("_")}
+        figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=len(handles), fontsize=8)
 
     bands = any(estimate.low is not None for line in lines for estimate in line.estimates)
     caption = "Top-1 accuracy over the number of regions kept" + (", with its interval." if bands else ".")
-    return Plot("accuracy-over-k", caption, (3.2 * len(panels) + 2.6, 3.4), draw)
+    size = (1.95 * max(2, len(columns)) + 0.8, 1.6 * len(rows) + 1.0)
+    return Plot("accuracy-over-k", caption, size, draw)
 
 
-def _line(ax: Any, line: Line, ks: Sequence[str], hue: str) -> None:
-    x = [ks.index(k) for k in line.ks]
-    label = line.scorer + (f", {line.target}" if line.target else "")
-    style = DASHES.get(line.target, "-.")
-    values = [estimate.value for estimate in line.estimates]
+def _line(ax: Any, line: Line, ks: Sequence[str]) -> None:
+    hue, style = TARGETS.get(line.target, (HUES[4], "-."))
+    x, values = [ks.index(k) for k in line.ks], [estimate.value for estimate in line.estimates]
+    label = f"pseudo-label {line.target}" if line.target else "no pseudo-label"
     ax.plot(x, values, style, color=hue, label=label, linewidth=1.6, marker="o", markersize=3)
     low, high = [e.low for e in line.estimates], [e.high for e in line.estimates]
     if None not in low and None not in high:
-        ax.fill_between(x, low, high, color=hue, alpha=0.1, linewidth=0)
+        ax.fill_between(x, low, high, color=hue, alpha=0.15, linewidth=0)
 
 
 def class_gains(found: Gains, what: str, against: str, most: int = 40) -> Plot:

@@ -28,11 +28,20 @@ LINES = [
 ]
 
 
-def test_accuracy_over_k_orders_k_as_numbers_and_names_every_line() -> None:
-    found = words(plots.accuracy_over_k(LINES, {HOSTILE: 0.45}))
+def test_accuracy_over_k_orders_k_as_numbers_and_names_every_part() -> None:
+    found = words(plots.accuracy_over_k(LINES, {(HOSTILE, "soft"): 0.45}))
     order = [word for word in found if word in ("1", "2", "10", "all")]
-    assert order == ["1", "2", "10", "all"]
-    assert {HOSTILE, "soft, global", f"{HOSTILE}, local", "Global embedding alone"} <= set(found)
+    assert order[:4] == ["1", "2", "10", "all"]
+    assert {"soft", "pseudo-label global", "pseudo-label local", "global embedding alone"} <= set(found)
+    joined = "".join("".join(found).split())  # long names go over several lines
+    assert joined.count("<script>alert(1)</script>") == 2, "as the name of a scorer and of a panel"
+
+
+def test_many_scorers_go_down_instead_of_across() -> None:
+    few, many = ([Line("crops", f"s{i}", "", ["1"], [Estimate(0.5)]) for i in range(n)] for n in (5, 6))
+    assert plots.accuracy_over_k(few, {}).size[0] > plots.accuracy_over_k(few, {}).size[1]
+    assert plots.accuracy_over_k(many, {}).size[0] < plots.accuracy_over_k(many, {}).size[1]
+    assert {f"s{i}" for i in range(6)} <= set(words(plots.accuracy_over_k(many, {})))
 
 
 def test_bands_are_drawn_only_where_there_are_intervals() -> None:
