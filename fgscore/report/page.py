@@ -49,7 +49,7 @@ class Page:
 
 def render(page: Page) -> str:
     """The page as HTML text."""
-    style, script = _asset("page.css"), _asset("tables.js") + _asset("gallery.js")
+    style, script = _asset("page.css"), "\n".join(_asset(f"{name}.js") for name in ("tables", "regions", "gallery"))
     sections = {
         "results": _section("results", "Results", [*map(_paragraph, page.notes), *_tables(page.tables)]),
         "plots": _section("plots", "Plots", [_plots(page.pictures)] if page.pictures else []),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -508,6 +509,25 @@ def test_plots_follow_the_page(scheme: str, desk: Reader, written: Path) -> None
 
 
 Make = Callable[..., Any]
+
+
+def test_data_sets_share_the_gallery(hostile: Path, photos: Path, call: Make, browser: Any, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(hostile, data)
+    parts = ("--encoder", "fake", "--regions", "random_crop(n=3)")
+    assert call("extract", "folder", "--root", photos, *parts, data=data).code == 0
+    assert call("score", "folder", "--scorer", "region_text", data=data).code == 0
+    assert call("report", "--no-plots", "--images", 6, "--out", tmp_path / "out", data=data).code == 0
+    reader = Reader(browser, (tmp_path / "out" / "report.html").as_uri())
+    assert reader.texts("#set option") == ["folder", "hostile"]
+    assert "of 3:" in reader.where and not reader.find("#result").is_enabled()
+    assert reader.texts("#k-text") == ["all (up to 3)"] and len(reader.ranks(0)) == 3
+    reader.press(Keys.END)
+    reader.choose("#set", 1)
+    assert reader.where.startswith("1 of 3:") and "<svg onload" in reader.where
+    assert len(reader.ranks(0)) == 5
+    reader.choose("#set", 0)
+    assert "test/" in reader.where and reader.complaints() == []
 
 
 def test_without_scores_there_is_a_page_without_a_gallery(

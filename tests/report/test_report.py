@@ -113,7 +113,7 @@ def test_the_page_refers_to_nothing_outside(page: str) -> None:
         assert value.startswith("#" if tag == "a" else "data:"), (tag, name, value[:60])
     style = page.partition("<style>")[2].partition("</style>")[0]
     assert "url(" not in style and "@import" not in style
-    for asset in ("tables.js", "gallery.js"):
+    for asset in ("tables.js", "regions.js", "gallery.js"):
         script = page_module._asset(asset)
         used = re.findall(r"\b(?:fetch|XMLHttpRequest|import|innerHTML|outerHTML|insertAdjacentHTML|eval)\b", script)
         assert not used
