@@ -33,11 +33,11 @@ def _check(owner: object, name: str, shape: tuple[int | None, ...], dtype: Any =
     return array
 
 
-def _check_offsets(owner: object, n: int, r: int) -> None:
-    offsets = _check(owner, "offsets", (n + 1,), np.int64)
+def _check_offsets(owner: object, n: int, r: int, name: str = "offsets") -> None:
+    offsets = _check(owner, name, (n + 1,), np.int64)
     if offsets[0] != 0 or offsets[-1] != r or (np.diff(offsets) < 0).any():
         raise ValueError(
-            f"{type(owner).__name__}.offsets: expected 0 to {r} and non-decreasing, found {offsets[0]} to {offsets[-1]}"
+            f"{type(owner).__name__}.{name}: expected 0 to {r} and non-decreasing, found {offsets[0]} to {offsets[-1]}"
         )
 
 
@@ -234,6 +234,33 @@ class GlobalShard:
         _check(self, "image_ids", (n,), np.str_)
         _check(self, "globals", (n, None), np.float16)
         _check(self, "norms", (n,), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class ThumbnailShard:
+    """Small JPEG copies of N images, upright and without the banner, to be passed on as they are.
+
+    ``jpeg`` (B,) uint8 holds the files one after another, ``jpeg_offsets`` (N+1,) int64 cuts it; ``sizes_wh`` (N, 2)
+    int32 is the size of each in pixels, ``original_wh`` (N, 2) int32 that of the photo, in whose pixels boxes are.
+    """
+
+    image_ids: np.ndarray
+    jpeg: np.ndarray
+    jpeg_offsets: np.ndarray
+    sizes_wh: np.ndarray
+    original_wh: np.ndarray
+
+    def __post_init__(self) -> None:
+        n = len(self.image_ids)
+        _check(self, "image_ids", (n,), np.str_)
+        jpeg = _check(self, "jpeg", (None,), np.uint8)
+        _check(self, "sizes_wh", (n, 2), np.int32)
+        _check(self, "original_wh", (n, 2), np.int32)
+        _check_offsets(self, n, len(jpeg), "jpeg_offsets")
+
+    def file(self, image: int) -> bytes:
+        """The JPEG file of one image."""
+        return self.jpeg[self.jpeg_offsets[image] : self.jpeg_offsets[image + 1]].tobytes()
 
 
 @dataclass(frozen=True, eq=False)

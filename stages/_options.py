@@ -85,6 +85,11 @@ Implementation = Annotated[
         help="exact, our own code, or upstream, that of the libraries, slower; same results within rounding.",
     ),
 ]
+Thumbnails = Annotated[bool, typer.Option("--thumbnails/--no-thumbnails", help="Keep small copies to look at.")]
+ThumbnailSize = Annotated[
+    int | None,
+    typer.Option("--thumbnail-size", min=16, help="Longest side of these, in pixels.", show_default="256"),
+]
 AllowFailures = Annotated[bool, typer.Option("--allow-failures", help="Exit 0 though images were quarantined.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try quarantined images again, just those.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]

@@ -19,7 +19,9 @@ from . import (
     index,
     probe,
     regions,
+    report,
     score,
+    show,
     status,
     verify,
 )
@@ -47,6 +49,8 @@ COMMANDS = {
     "aggregate": aggregate.aggregate,
     "probe": probe.probe,
     "import": import_.import_embeddings,
+    "report": report.report,
+    "show": show.show,
     "export": export.export,
     "status": status.status,
     "verify": verify.verify,

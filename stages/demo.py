@@ -43,6 +43,8 @@ def demo(
     with _run.Bars() as bars:
         with timed(times, "draw and index"):
             run = Extraction(store, make_index(store, "demo", progress=bars), how, bars)
+        with timed(times, "thumbnails"):
+            run.thumbnails()
         with timed(times, "globals and text"):
             run.globals(encoder)
             run.text(encoder, chosen.prompts[0])
@@ -71,6 +73,7 @@ def demo(
         if not computed:
             print("\nEverything was there already: nothing was recomputed.")
         print('\nNext: fgscore probe demo --scorer "entropy(tau=10)" --k 1 --k 5 --k all')
+        print("      fgscore report demo")
 
     artefacts = [s.to_json() for s in run.summaries]
     _run.emit({"results": rows, "seconds": times, "artefacts": artefacts, "computed": computed}, json, show)

@@ -1,4 +1,4 @@
-"""fgscore embed: global, text and region embeddings of what is indexed."""
+"""fgscore embed: global, text and region embeddings of what is indexed, and thumbnails."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ def embed(
     batch_size: o.BatchSize = 64,
     workers: o.Workers = 0,
     implementation: o.Implementation = "exact",
+    thumbnails: o.Thumbnails = True,
+    thumbnail_size: o.ThumbnailSize = None,
     allow_failures: o.AllowFailures = False,
     retry_failed: o.RetryFailed = False,
     data: o.Data = o.DATA,
     json: o.Json = False,
 ) -> None:
-    """Embed whole photos, class names and regions; regions that are not there yet are generated first.
+    """Embed whole photos, class names and regions; regions and thumbnails that are not there yet are made first.
 
     Example: fgscore embed cub --encoder "clip(model='openai/clip-vit-base-patch32', outside='keep')"
     Example: fgscore embed cub --prompt "a photo of a {}, a type of bird."

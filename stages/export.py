@@ -40,11 +40,10 @@ def export(
     Example: fgscore export cars --kind globals --kind text --format parquet --to ./shared
     Example: fgscore export cars --kind masks --regions sam
     """
-    from fgscore.pipeline.export import Chosen
+    from fgscore.pipeline.export import ARTEFACTS, Chosen
     from fgscore.pipeline.export import export as run_export
-    from fgscore.store.schema import KINDS
 
-    chosen = Chosen(_run.subject(subject, dataset, False), tuple(kind or KINDS), regions, encoder, scorer)
+    chosen = Chosen(_run.subject(subject, dataset, False), tuple(kind or ARTEFACTS), regions, encoder, scorer)
     with _run.Bars() as bars:
         rows = run_export(_run.store(data), chosen, to, format, bars)
 

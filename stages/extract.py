@@ -22,12 +22,14 @@ def extract(
     batch_size: o.BatchSize = 64,
     workers: o.Workers = 0,
     implementation: o.Implementation = "exact",
+    thumbnails: o.Thumbnails = True,
+    thumbnail_size: o.ThumbnailSize = None,
     allow_failures: o.AllowFailures = False,
     retry_failed: o.RetryFailed = False,
     data: o.Data = o.DATA,
     json: o.Json = False,
 ) -> None:
-    """Index, regions (random crops, then SAM masks) and all embeddings: everything that needs a GPU, once.
+    """Index, thumbnails, regions (random crops, then SAM masks) and all embeddings: what needs photos or a GPU, once.
 
     What is there already is left alone: an interrupted run goes on where it stopped, new photos cost only themselves.
 
@@ -39,6 +41,7 @@ def extract(
     from fgscore.pipeline.extract import extract as run_extraction
     from fgscore.pipeline.index import make_index
     from fgscore.pipeline.jobs import Job
+    from fgscore.pipeline.thumbnails import SIZE
 
     name = _extract.dataset(subject, dataset, protocol)
     chosen_devices = _extract.devices(device, devices)
@@ -47,11 +50,12 @@ def extract(
     with _run.Bars() as bars:
         store = _run.store(data)
         indexed = make_index(store, name, root=root, partial=partial, force=force, limit=limit, progress=bars)
+        size = (thumbnail_size or SIZE) if thumbnails else None
         if len(chosen_devices) > 1:
-            job = Job.of(store, indexed, chosen, how, retry_failed)
+            job = Job.of(store, indexed, chosen, how, retry_failed, size)
             summaries = [indexed.summary, *on_devices(job, chosen_devices, bars, bars.say)[1:]]
         else:
-            summaries = run_extraction(store, indexed, chosen, how, bars, retry_failed)
+            summaries = run_extraction(store, indexed, chosen, how, bars, retry_failed, size)
     _extract.finish(summaries, json, allow_failures, f"fgscore score --dataset {_run.shell(name)} --scorer entropy")
 
 

@@ -88,7 +88,7 @@ def root() -> Path:
     return ROOT
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def draw() -> Callable[..., None]:
     """``draw(path, seed, size)`` makes one photo."""
     return draw_photo
@@ -104,6 +104,12 @@ def photos(tmp_path: Path) -> Path:
 def data(tmp_path: Path) -> Path:
     """The data folder that `run` works on."""
     return tmp_path / "data"
+
+
+@pytest.fixture(scope="session")
+def call() -> Callable[..., Result]:
+    """``call("score", data=folder)`` runs a command on a data folder of one's own."""
+    return invoke
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {"torch", "torchvision", "transformers", "segment_anything", "PIL", "sklearn"}
+HEAVY = {"torch", "torchvision", "transformers", "segment_anything", "PIL", "sklearn", "matplotlib", "selenium"}
 FILES = sorted(p for folder in ("fgscore", "stages") for p in (ROOT / folder).rglob("*.py"))
 LIBRARY = [p for p in FILES if p.is_relative_to(ROOT / "fgscore")]
 DEMO = ROOT / "fgscore" / "demo"

@@ -73,6 +73,14 @@ def test_the_wheel_holds_the_models_of_the_demo(wheel: Path) -> None:
     assert {"clip/config.json", "sam/config.json"} <= {n.partition("weights/")[2] for n in expected}
 
 
+def test_the_wheel_holds_the_parts_of_the_page(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    folder = ROOT / "fgscore" / "report"
+    parts = {p.relative_to(ROOT).as_posix() for p in folder.iterdir() if p.suffix in (".css", ".html", ".js")}
+    assert len(parts) >= 5
+    assert parts <= names
+
+
 def test_the_wheel_holds_no_tests_and_stays_small(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {n.split("/")[0] for n in names}
@@ -88,7 +96,7 @@ def test_the_wheel_asks_for_no_torch(wheel: Path) -> None:
     lines = archive.read(name).decode().splitlines()
     base = [line for line in lines if line.startswith("Requires-Dist") and "extra ==" not in line]
     assert len(base) >= 6
-    for package in ("torch", "transformers", "segment", "pillow", "pytest"):
+    for package in ("torch", "transformers", "segment", "pillow", "matplotlib", "pytest"):
         assert not [line for line in base if package in line.lower()]
 
 

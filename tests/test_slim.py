@@ -69,6 +69,28 @@ def test_a_scorer_of_ones_own_runs_there_too(laptop: Any, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
 
 
+def test_the_page_and_the_tables_are_made_there_too(laptop: Any, tmp_path: Path) -> None:
+    """Thumbnails are passed on as they are: no Pillow. Plots need matplotlib, and say so."""
+    for args in (("probe", "--pool", "none", "--head", "zeroshot"), ("probe", "--head", "zeroshot")):
+        assert laptop(*args).returncode == 0
+    done = laptop("report", "--no-plots", "--json")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert made["images"] == 4 and made["notes"] == []
+    text = (tmp_path / "laptop" / "results" / "report" / "report.html").read_text(encoding="utf-8")
+    assert "Soft negative margin" in text and text.count("/9j/") == 4, "four JPEG files in base64"
+
+
+@pytest.mark.parametrize("args", [("report",), ("show", "test/crow/0.png")])
+def test_drawing_ends_in_one_line_that_installs_it(args: tuple[str, ...], laptop: Any, tmp_path: Path) -> None:
+    assert laptop("score", "--scorer", "all").returncode == 0
+    done = laptop(*args)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert "'matplotlib'" in line and "pip install 'fgscore[report]'" in line
+    assert not (tmp_path / "laptop" / "results").exists(), "nothing was half-written"
+
+
 @pytest.mark.parametrize(
     "args",
     [

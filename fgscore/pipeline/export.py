@@ -20,7 +20,8 @@ from fgscore.store.arrays import FORMATS, Arrays
 from fgscore.store.match import Store, dataset_key, matches
 from fgscore.types import ImageIndex
 
-KINDS = (*schema.KINDS, "predictions", "masks")
+ARTEFACTS = tuple(kind for kind in schema.KINDS if kind != "thumbnails")  # pictures, not arrays
+KINDS = (*ARTEFACTS, "predictions", "masks")
 INDEX_COLUMNS = ("image_ids", "paths", "labels", "split", "sha256", "sizes_wh", "orientation", "shard", "boxes_xyxy")
 ROWS = {"globals": "N", "features": "N", "text": "C", "regions": "R", "region_embeddings": "R", "scores": "R"}
 
@@ -30,7 +31,7 @@ class Chosen:
     """What to export; None is everything. ``regions``, ``encoder`` and ``scorer`` are components as written."""
 
     dataset: str | None = None
-    kinds: tuple[str, ...] = schema.KINDS
+    kinds: tuple[str, ...] = ARTEFACTS
     regions: str | None = None
     encoder: str | None = None
     scorer: str | None = None

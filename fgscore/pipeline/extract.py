@@ -1,4 +1,4 @@
-"""The GPU half: regions, global, text and region embeddings of every image, shard by shard into the store.
+"""The GPU half: thumbnails, regions, global, text and region embeddings, shard by shard into the store.
 
 A shard that is there and was made from the same parents is left alone, so that an interrupted run goes on where it
 stopped and new photos cost only themselves. Batches never cross a shard: its content does not depend on its neighbours.
@@ -12,6 +12,7 @@ import numpy as np
 
 from fgscore import encoders, ragged, regions
 from fgscore.errors import BadImage
+from fgscore.pipeline import thumbnails
 from fgscore.pipeline.components import Component, Components
 from fgscore.pipeline.fill import Failure, Filler, Made, Share, Task
 from fgscore.pipeline.index import Indexed
@@ -40,6 +41,17 @@ class Extraction:
         self.photos = Photos(indexed.index, indexed.root, runtime.workers or 2)
         self.summaries: list[Summary] = [indexed.summary]
         self._filler = Filler(store, indexed.artefact.dataset, indexed.index, runtime, progress, retry_failed, share)
+
+    def thumbnails(self, size: int = thumbnails.SIZE) -> manifest.Artefact:
+        """Small copies to look at, the longest side ``size`` pixels."""
+
+        def make(task: Task) -> Made:
+            ids: list[str] = []
+            failures: list[Failure] = []
+            made = [thumbnails.shrink(image, size) for _, image in self._images(task, ids, failures)]
+            return Made(thumbnails.batch(ids, made), failures, {})
+
+        return self._fill(thumbnails.recipe(size, self._index_digest), make)
 
     def regions(self, generator: Component) -> manifest.Artefact:
         """Boxes, and masks where the generator makes them."""
@@ -151,9 +163,10 @@ def extract(
     runtime: Runtime,
     progress: Progress = silent,
     retry_failed: bool = False,
+    thumbnail_size: int | None = thumbnails.SIZE,
     share: Share = Share(),  # noqa: B008 (frozen)
 ) -> list[Summary]:
-    """Everything for one data set: globals and text, then crops, masks last."""
+    """Everything for one data set: globals, text, thumbnails (none with None), then crops, masks last."""
     run = Extraction(store, indexed, runtime, progress, retry_failed, share)
     for prompt in components.prompts:  # said before the long passes, not after
         encoders.prompt_set(prompt, indexed.noun).check(indexed.index.class_names)
@@ -161,6 +174,8 @@ def extract(
         run.globals(encoder)
         for prompt in components.prompts:
             run.text(encoder, prompt)
+    if thumbnail_size:
+        run.thumbnails(thumbnail_size)
     for generator in sorted(components.generators, key=lambda g: bool(g.bound.module.MASKS)):
         artefact = run.regions(generator)
         for encoder in components.encoders:

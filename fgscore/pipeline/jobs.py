@@ -29,9 +29,18 @@ class Job:
     noun: str | None
     runtime: Runtime
     retry_failed: bool = False
+    thumbnail_size: int | None = None
 
     @classmethod
-    def of(cls, store: Store, indexed: Indexed, components: Components, runtime: Runtime, retry_failed: bool) -> Job:
+    def of(
+        cls,
+        store: Store,
+        indexed: Indexed,
+        components: Components,
+        runtime: Runtime,
+        retry_failed: bool = False,
+        thumbnail_size: int | None = None,
+    ) -> Job:
         """What :func:`extract` would do with the same arguments."""
         return cls(
             store.layout.root,
@@ -43,6 +52,7 @@ class Job:
             indexed.noun,
             runtime,
             retry_failed,
+            thumbnail_size,
         )
 
     def on(self, device: str) -> Job:
@@ -58,4 +68,5 @@ class Job:
         parts = Components.check(
             list(self.generators), list(self.encoders), list(self.prompts), self.runtime, self.noun
         )
-        return extract(store, indexed, parts, self.runtime, progress, self.retry_failed, share)
+        size = self.thumbnail_size
+        return extract(store, indexed, parts, self.runtime, progress, self.retry_failed, size, share)

@@ -20,10 +20,11 @@ def merge(a: Any, b: Any, order: Sequence[str]) -> Any:
     images = np.argsort([place[i] for i in ids], kind="stable")
     taken = {"N": images}
     made = {}
-    for letter, name in (("R", "offsets"), ("K", "mask_offsets")):  # regions of images, then runs of regions
+    # regions of images, then runs of regions; bytes of images
+    for letter, name, owner in (("R", "offsets", "N"), ("K", "mask_offsets", "R"), ("B", "jpeg_offsets", "N")):
         if name in left:
             joined = np.concatenate([left[name], left[name][-1] + right[name][1:]])
-            taken[letter], made[name] = ragged.take(joined, taken["N" if letter == "R" else "R"])
+            taken[letter], made[name] = ragged.take(joined, taken[owner])
     for name, column in schema.COLUMNS[kind].items():
         if name in left and name not in made:
             made[name] = np.concatenate([left[name], right[name]])[taken[column.dims[0]]]

@@ -84,6 +84,8 @@ def _next(store: Store, artefact: manifest.Artefact, unfinished: bool) -> str:
     dataset = _as_typed(store.parent(artefact, "names" if kind == "text" else "images"))
     if kind == "regions":
         return f'fgscore regions {dataset} --regions "{component}"'
+    if kind == "thumbnails":
+        return f"fgscore extract {dataset} --thumbnail-size {artefact.recipe.params['size']}"
     command = f'fgscore extract {dataset} --encoder "{component}"'
     if kind == "region_embeddings":
         command += f' --regions "{store.parent(artefact, "regions").recipe.component}"'

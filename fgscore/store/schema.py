@@ -1,7 +1,9 @@
 """The on-disk contract: for each kind of shard its HDF5 datasets, their dtypes and shapes.
 
-Dimensions: N images, R regions, K run lengths, C classes, T templates, d and D widths; ``N+1`` is one more. Strings
-are fixed-length UTF-8, because variable-length data would escape the checksum of their dataset.
+Dimensions: N images, R regions, K run lengths, B bytes, C classes, T templates, d and D widths; ``N+1`` is one more.
+Strings are fixed-length UTF-8, because variable-length data would escape the checksum of their dataset.
+
+A new kind leaves the schema's number alone: nothing that was written before changes, and earlier versions pass it over.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy as np
 from fgscore import types
 
 SCHEMA = 1
-SHARD_KINDS = ("regions", "region_embeddings", "globals", "text", "scores", "features")
+SHARD_KINDS = ("thumbnails", "regions", "region_embeddings", "globals", "text", "scores", "features")
 KINDS = ("index", *SHARD_KINDS)
 LAPTOP_KINDS = frozenset({"scores", "features"})  # seconds to make anew: no shard waits for the disk
 
@@ -33,6 +35,13 @@ class Column:
 IDS = Column("S", ("N",))
 OFFSETS = Column("<i8", ("N+1",))
 COLUMNS: Mapping[str, Mapping[str, Column]] = {
+    "thumbnails": {
+        "image_ids": IDS,
+        "jpeg": Column("|u1", ("B",)),
+        "jpeg_offsets": Column("<i8", ("N+1",)),
+        "sizes_wh": Column("<i4", ("N", "2")),
+        "original_wh": Column("<i4", ("N", "2")),
+    },
     "regions": {
         "image_ids": IDS,
         "offsets": OFFSETS,
@@ -114,6 +123,7 @@ def unpack(kind: str, arrays: Arrays) -> Any:
 
 
 RECORDS: Mapping[str, Any] = {
+    "thumbnails": types.ThumbnailShard,
     "regions": types.RegionBatch,
     "region_embeddings": types.EmbeddingShard,
     "globals": types.GlobalShard,

@@ -33,7 +33,7 @@ def make_job(photos, tmp_path, small_shards):
         store, runtime = Store(Layout(tmp_path / name)), Runtime()
         indexed = make_index(store, "folder", root=photos)
         parts = Components.check(["random_crop(n=4)"], ["fake"], ["plain"], runtime)
-        return Job.of(store, indexed, parts, runtime, False)
+        return Job.of(store, indexed, parts, runtime)
 
     return make
 
@@ -130,5 +130,5 @@ def test_no_devices_are_refused(text):
 def test_from_the_command_line(run, photos, make_job, clean):
     options = ("--root", photos, "--encoder", "fake", "--regions", "random_crop(n=4)")
     result = run("extract", "folder", *options, "--devices", "cpu,cpu", "--json")
-    assert result.code == 0 and result.json["computed"] == 11
+    assert result.code == 0 and result.json["computed"] == 14
     assert run("extract", "folder", *options, "--devices", "cpu,cpu", "--device", "cpu").code == 2

@@ -21,7 +21,7 @@ from fgscore.store.paths import Layout
 from fgscore.types import Runtime
 
 Extract = Callable[..., dict[str, Any]]
-IMAGE_KINDS = ("globals", "regions", "region_embeddings")
+IMAGE_KINDS = ("thumbnails", "globals", "regions", "region_embeddings")
 KINDS = ("index", "text", *IMAGE_KINDS)
 
 
@@ -98,6 +98,7 @@ def test_an_option_of_regions_alone_leaves_globals_and_text(store: Store, extrac
     cache = data / "cache" / "folder"
     assert {kind: len(list((cache / kind).iterdir())) for kind in ("text", *IMAGE_KINDS)} == {
         "text": 1,
+        "thumbnails": 1,
         "globals": 1,
         "regions": 1,
         "region_embeddings": 2,

@@ -33,6 +33,7 @@ def test_a_new_prompt_costs_text_only(tmp_path, photos):
     store = Store(Layout(tmp_path / "data"))
     assert {s.kind for s in run(store, photos, ["plain"]) if s.computed} == {
         "index",
+        "thumbnails",
         "globals",
         "text",
         "regions",
@@ -45,7 +46,7 @@ def test_a_new_prompt_costs_text_only(tmp_path, photos):
     for prompt in ("clip", "a drawing of a {}.", str(mine), str(said)):
         summaries = run(store, photos, ["plain", prompt])
         assert [(s.kind, s.computed) for s in summaries if s.computed] == [("text", 1)]
-        assert sum(s.reused for s in summaries) == 5
+        assert sum(s.reused for s in summaries) == 6
     assert run(store, photos, ["clip", str(mine)])[-1].computed == 0
     assert len(match.bundles(store)) == 5
 

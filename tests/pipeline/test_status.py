@@ -21,9 +21,10 @@ def by_kind(store: Store) -> dict[str, dict[str, Any]]:
 
 def test_a_complete_cache(store: Store) -> None:
     rows = by_kind(store)
-    assert list(rows) == ["index", "regions", "region_embeddings", "globals", "text"]
+    assert list(rows) == ["index", "thumbnails", "regions", "region_embeddings", "globals", "text"]
     assert {k: r["images"] for k, r in rows.items()} == {
         "index": 10,
+        "thumbnails": 10,
         "regions": 10,
         "region_embeddings": 10,
         "globals": 10,

@@ -27,6 +27,7 @@ HEAVY = (
     "h5py",
     "pyarrow",
     "PIL",
+    "matplotlib",
 )
 
 

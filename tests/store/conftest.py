@@ -15,6 +15,7 @@ from fgscore.types import (
     RegionBatch,
     ScoreShard,
     TextBank,
+    ThumbnailShard,
 )
 
 
@@ -24,7 +25,9 @@ def records() -> dict[str, Any]:
     ids, offsets = np.array(["a", "bé"]), np.array([0, 2, 3])
     rows = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
     masks = MaskRLE(np.array([1, 5, 0, 6, 3, 1, 2]), np.array([0, 2, 4, 7]), np.array([[2, 3], [2, 3]]))
+    jpeg, sizes = np.arange(9, dtype=np.uint8), np.array([[4, 3], [2, 4]])
     return {
+        "thumbnails": ThumbnailShard(ids, jpeg, np.array([0, 5, 9]), sizes, 10 * sizes),
         "regions": RegionBatch(
             image_ids=ids,
             offsets=offsets,

@@ -3,6 +3,7 @@ the store was made; it is never made anew."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +43,7 @@ def test_the_archive_is_small_and_holds_every_kind() -> None:
     files = [p for p in ARCHIVE.rglob("*") if p.is_file()]
     assert sum(p.stat().st_size for p in files) < 200_000
     kinds = {p.relative_to(ARCHIVE).parts[2] for p in files}
-    assert kinds == {"index", "regions", "region_embeddings", "globals", "text", "scores", "features"}
+    assert kinds == {"index", "regions", "region_embeddings", "globals", "text", "scores", "features", "thumbnails"}
 
 
 def test_the_index(old: dict[str, RegionBundle]) -> None:
@@ -137,6 +138,17 @@ def test_features(old: dict[str, RegionBundle]) -> None:
     np.testing.assert_array_equal(second.features[0, 8:], second.features[0, :8])
     pooled = [-0.387292, 0.140831, 0.170967, -0.279594, -0.024619, 0.370318, 0.499763, -0.37115]
     np.testing.assert_allclose(child(old["random_crop(n=3)"], "features")[1].features[1, 8:], pooled, atol=2e-6)
+
+
+def test_thumbnails(old: dict[str, RegionBundle]) -> None:
+    store = old["by_hand"].store
+    (artefact,) = store.artefacts("thumbnails")
+    assert artefact.recipe.component == "jpeg(size=16)"
+    first, second = (store.read(artefact, number) for number in (0, 1))
+    assert first.sizes_wh.tolist() == [[16, 11]] * 4 and second.original_wh.tolist() == [[24, 16]] * 2
+    assert second.image_ids.tolist() == ["test/Brewer's_Sparrow/2.png", "test/Käfer/2.png"]
+    assert [hashlib.sha256(second.file(i)).hexdigest()[:16] for i in (0, 1)] == ["d6038cc0fe5bc45e", "33ae3a370d6e1ce6"]
+    assert second.file(0)[:2] == b"\xff\xd8" and second.file(0)[-2:] == b"\xff\xd9"
 
 
 def test_commands_find_what_is_there_and_compute_nothing_again(

@@ -23,11 +23,19 @@ from fgscore.types import (
     RegionBatch,
     ScoreShard,
     TextBank,
+    ThumbnailShard,
 )
 
 KINDS = list(schema.SHARD_KINDS)
 # the on-disk contract of schema 1, written down a second time: a change of it must be on purpose
 CONTRACT = {
+    "thumbnails": {
+        "image_ids": "|S",
+        "jpeg": "|u1",
+        "jpeg_offsets": "<i8",
+        "sizes_wh": "<i4",
+        "original_wh": "<i4",
+    },
     "regions": {
         "image_ids": "|S",
         "offsets": "<i8",
@@ -81,6 +89,10 @@ def any_record(draw: st.DrawFn) -> Any:
     counts = draw(st.lists(st.integers(0, 3), min_size=n, max_size=n))
     offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
     r = int(offsets[-1])
+    if kind == "thumbnails":
+        content = np.frombuffer(draw(st.binary(min_size=r, max_size=r)), np.uint8)
+        sizes = numbers(draw, (n, 2)).astype(np.int32)
+        return ThumbnailShard(ids, content, offsets, sizes, sizes + 1)
     if kind == "regions":
         iou = np.where(numbers(draw, (r,)) > 0, np.nan, 0.5)
         boxes = numbers(draw, (r, 4)).astype(np.int32)
@@ -121,6 +133,7 @@ def test_any_record_comes_back_as_it_was_written(record: Any, tmp_path: Path) ->
 def test_no_images_at_all_is_a_record_like_any_other(kind: str, tmp_path: Path) -> None:
     none, flat, zero = np.zeros(0, np.str_), np.zeros(0), np.zeros(1, np.int64)
     record = {
+        "thumbnails": ThumbnailShard(none, flat, zero, np.zeros((0, 2)), np.zeros((0, 2))),
         "regions": RegionBatch(none, zero, np.zeros((0, 4)), flat, flat, flat),
         "region_embeddings": EmbeddingShard(none, zero, np.zeros((0, 4)), flat),
         "globals": GlobalShard(none, np.zeros((0, 4)), flat),

@@ -4,7 +4,7 @@
 
 writes such a store to DIR/cache. The committed copy is never made anew: it stands for the stores that users of schema 1
 have, and ``tests/store/test_archive.py`` checks that they stay readable and keep their numbers. A new schema gets a
-script and a folder of its own.
+script and a folder of its own. Thumbnails, a later kind of the same schema, were added to the store that was there.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ def make(folder: Path) -> None:
         run.text(encoder, "plain")
         run.region_embeddings(encoder, run.regions(Component("region generator", "random_crop(n=3)", runtime)))
         run.region_embeddings(encoder, by_hand(store, run))
+        run.thumbnails(16)
     for bundle in match.bundles(store):
         assert isinstance(bundle, RegionBundle)
         scored = runs_for(bundle, [scorers.bind("entropy(tau=5)")], ["global"])

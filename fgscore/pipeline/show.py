@@ -1,0 +1,117 @@
+"""One image with its regions under a scorer, for `fgscore show`: read from the cache, scored on the spot."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fgscore import ragged
+from fgscore.errors import DataError, NothingCached, UnknownName, UsageError
+from fgscore.pipeline import gallery
+from fgscore.pipeline.score import ScoreRun, check_complete, compute, read_block, runs_for
+from fgscore.report import figure, plots
+from fgscore.report.figure import Kept, Row, Shown
+from fgscore.scorers import Scorer
+from fgscore.store import files
+from fgscore.store.match import RegionBundle
+from fgscore.types import RegionBatch, ThumbnailShard
+
+SUFFIXES = (".png", ".svg")
+
+
+def show(
+    bundles: Sequence[RegionBundle], image_id: str, scorer: Scorer, target: str, k: int | None, out: Path
+) -> Shown:
+    """Draw the image, its regions and the ``k`` best (all with None) into ``out``, one row for each bundle that has the
+    image. Returns what was drawn.
+
+    Raises :class:`UsageError` for a suffix other than .png and .svg, :class:`UnknownName` for an image that no index
+    holds, :class:`DataError` for one that could not be read, :class:`NothingCached` where thumbnails are missing.
+    """
+    if out.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"--out: expected a file of {' or '.join(SUFFIXES)}, found {out.name!r}; name one")
+    plots.check()
+    having = [bundle for bundle in bundles if image_id in set(bundle.index.image_ids.tolist())]
+    if not having:
+        raise _unknown(bundles, image_id)
+    having = [bundle for bundle in having if bundle.index_artefact.path == having[0].index_artefact.path]
+    index = having[0].index
+    row = index.image_ids.tolist().index(image_id)
+    number = int(index.shard[row])
+    picture = _picture(having[0], number, image_id)
+    label = index.class_names[int(index.labels[row])]
+    rows = []
+    for bundle in sorted(having, key=lambda bundle: bundle.regions.recipe.component):
+        check_complete(bundle)
+        (run,) = runs_for(bundle, [scorer], [target])
+        rows.append(_row(run, number, image_id, picture, k))
+    shown = Shown(image_id, label, picture.jpeg, rows[0].run, rows)
+    files.publish(out, figure.render(shown, out.suffix.lower()[1:]))
+    return shown
+
+
+def _unknown(bundles: Sequence[RegionBundle], image_id: str) -> UnknownName:
+    ids = list(dict.fromkeys(i for bundle in bundles for i in bundle.index.image_ids.tolist()))
+    part = [i for i in ids if image_id and image_id in i]
+    near = list(dict.fromkeys([*part, *difflib.get_close_matches(image_id, ids, n=3, cutoff=0.3)]))[:3]
+    near = near or ids[:3]
+    where = ", ".join(dict.fromkeys(bundle.dataset for bundle in bundles))
+    return UnknownName(f"no image named {image_id!r} in {where}; near it: {', '.join(map(repr, near))}")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A thumbnail, its size, and pixels of it for a pixel of the photo, both (x, y)."""
+
+    jpeg: bytes
+    size_wh: tuple[int, int]
+    scale_xy: np.ndarray
+
+
+def _picture(bundle: RegionBundle, number: int, image_id: str) -> Picture:
+    artefact = gallery.thumbnails(bundle.store, bundle.index_artefact)
+    if artefact is None:
+        raise NothingCached(
+            f"no thumbnails of {bundle.dataset} are cached; run `fgscore extract {bundle.index_artefact.dataset}`"
+        )
+    record: ThumbnailShard = bundle.store.read(artefact, number)
+    i = _place(record.image_ids, image_id, "thumbnail")
+    width, height = record.sizes_wh[i].tolist()
+    return Picture(record.file(i), (width, height), record.sizes_wh[i] / record.original_wh[i])
+
+
+def _place(image_ids: np.ndarray, image_id: str, what: str) -> int:
+    found = np.flatnonzero(image_ids == image_id)
+    if not len(found):
+        raise DataError(f"image {image_id!r} has no {what}: it was quarantined; `fgscore extract` says why")
+    return int(found[0])
+
+
+def _row(run: ScoreRun, number: int, image_id: str, picture: Picture, k: int | None) -> Row:
+    """All regions of the image by one generator, and the best of them."""
+    bundle = run.bundle
+    block = read_block(bundle, number)
+    (scored,) = compute([run], block)
+    i = _place(block.image_ids, image_id, "embedding")
+    own = slice(int(scored.offsets[i]), int(scored.offsets[i + 1]))
+    scores, targets = scored.scores[own], scored.target[own]
+    offsets = np.array([0, len(scores)])
+    kept, kept_offsets = ragged.topk(scores, offsets, k)
+    weights = ragged.softmax(scores[kept], kept_offsets) if len(kept) else scores
+    batch: RegionBatch = bundle.store.read(bundle.regions, number)
+    at = _place(batch.image_ids, image_id, "regions")
+    first = int(batch.offsets[at])
+    boxes = batch.boxes_xyxy[first : first + len(scores)] * np.tile(picture.scale_xy, 2)
+    masks = None
+    if batch.masks is not None:
+        masks = [gallery.shrunk(batch.masks, first + r, at, picture.size_wh) for r in range(len(scores))]
+    names = bundle.index.class_names
+    best = [
+        Kept(int(r), float(scores[r]), float(w), names[targets[r]] if run.target else "")
+        for r, w in zip(kept, weights, strict=True)
+    ]
+    return Row(bundle.regions.recipe.component.partition("(")[0], run.label, boxes, masks, best)

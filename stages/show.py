@@ -1,0 +1,64 @@
+"""fgscore show: one image with its regions and the best of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import _options as o
+from . import _run
+
+
+def show(
+    image_id: Annotated[str, typer.Argument(help="The image, as the index names it.")],
+    scorer: Annotated[str, typer.Option("--scorer", help='Scorer, as "entropy(tau=50)" or ./mine.py:myscore.')] = (
+        o.SCORER
+    ),
+    target: Annotated[str, typer.Option("--target", help="Class to score against: global, local, oracle.")] = o.TARGET,
+    k: Annotated[str, typer.Option("--k", help="Regions kept, or all.")] = o.K,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Figure to write, .png or .svg; IMAGE_ID.png where left out.")
+    ] = None,
+    dataset: o.Dataset = None,
+    regions: o.Regions = None,
+    encoder: o.Encoder = None,
+    prompt: o.Prompt = None,
+    data: o.Data = o.DATA,
+    json: o.Json = False,
+) -> None:
+    """Draw one image, all its regions, and the best of them with their scores, weights and pseudo-labels.
+
+    Example: fgscore show test/crow/12.jpg --scorer entropy --k 3 --out crow.svg
+    """
+    from fgscore.aggregate import bind as bind_pooling
+    from fgscore.pipeline.show import show as draw
+    from fgscore.report.figure import facts
+    from fgscore.scorers import bind
+    from fgscore.store.paths import slug
+
+    (mode,) = _run.targets([target])
+    kept = bind_pooling(f"topk(k={k})").k
+    found = _run.with_regions(_run.bundles(data, dataset, regions, encoder, prompt), "`fgscore show`")
+    path = out or Path(f"{slug(image_id)}.png")
+    shown = draw(found, image_id, bind(scorer), mode, kept, path)
+
+    def say() -> None:
+        from fgscore.report import tables
+
+        rows = [
+            {"regions": row.generator, "rank": i + 1, "score": f"{b.score:.4f}", "weight": f"{b.weight:.3f}",
+             "target": b.target}
+            for row in shown.rows
+            for i, b in enumerate(row.best)
+        ]  # fmt: skip
+        names = {"regions": "regions", "rank": "rank", "score": "score", "weight": "weight", "target": "scored as"}
+        tables.show(rows, names, f"{shown.image_id}, {shown.label}")
+        print(f"\nWritten: {path}")
+
+    _run.emit({**facts(shown), "file": str(path)}, json, say)
+
+
+if __name__ == "__main__":
+    _run.main(show)

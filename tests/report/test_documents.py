@@ -1,0 +1,169 @@
+"""Tables as Markdown, CSV, LaTeX and HTML: nothing in a name is ever taken for markup, and the numbers are whole."""
+
+from __future__ import annotations
+
+import csv
+import html.parser
+import io
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fgscore.report import documents
+from fgscore.report.documents import Change, Estimate, Short, Table
+
+HOSTILE = "</script><img src=x onerror=alert(1)> 50% of $x_i^2$ & #1 | {a} ~b \\textbf{c} `d` *e* [f](javascript:g)"
+TABLE = Table(
+    "results",
+    "Top-1 accuracy",
+    {"name": "strategy", "regions": "regions", "k": "k", "a": "cub", "gain": "Δ global"},
+    [
+        {"name": "Soft_margin", "regions": Short("sam", "sam(n=3)"), "k": "5", "a": Estimate(0.65585, 0.6401, 0.6703)},
+        {"name": HOSTILE, "regions": Short("sam", "sam(n=4)"), "k": "all", "a": Estimate(0.5), "gain": Change(-0.0132)},
+        {"name": "oracle", "k": "5", "a": Estimate(0.9), "marked": True},
+    ],
+    note="All with head logreg(C=1).",
+    best=["a"],
+)
+
+
+# ---- Markdown
+
+
+def test_markdown() -> None:
+    lines = documents.markdown(TABLE).splitlines()
+    assert lines[0] == "### Top-1 accuracy"
+    assert lines[2] == "| strategy | regions | k | cub | Δ global |"
+    assert lines[3] == "| --- | --- | ---: | ---: | ---: |"
+    assert lines[4] == "| Soft_margin | sam | 5 | **0.6559 (0.640–0.670)** |  |"
+    assert lines[6] == "| oracle |  | 5 | 0.9000 |  |"
+    assert lines[-1] == "All with head logreg(C=1)."
+
+
+def test_every_row_of_markdown_has_as_many_cells_as_the_heading() -> None:
+    rows = [line for line in documents.markdown(TABLE).splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {6}
+
+
+def test_markdown_shows_markup_as_text() -> None:
+    made = documents.markdown_text(HOSTILE)
+    assert "\\<img" in made and "\\[f\\](javascript" in made and "\\|" in made and "\\`d\\`" in made
+    assert documents.markdown_text("random_crop") == "random_crop"
+    assert documents.markdown_text("_a_\nb") == "\\_a\\_ b"
+
+
+# ---- LaTeX
+
+PRINTED = {
+    r"\textbackslash{}": "\\",
+    r"\textasciitilde{}": "~",
+    r"\textasciicircum{}": "^",
+    r"\textless{}": "<",
+    r"\textgreater{}": ">",
+    r"\textbar{}": "|",
+    r"$\Delta$": "Δ",
+    **{f"\\{c}": c for c in "&%$#_{}"},
+}
+
+
+def printed(latex: str) -> str:
+    """What LaTeX would print, for the commands that we emit; any other special character is an error."""
+    out, i = "", 0
+    while i < len(latex):
+        command = next((c for c in PRINTED if latex.startswith(c, i)), None)
+        assert command or latex[i] not in "\\&%$#_{}~^", f"{latex!r} at {i}"
+        out += PRINTED[command] if command else latex[i]
+        i += len(command) if command else 1
+    return out
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"])))
+def test_latex_prints_any_text_as_it_is(text: str) -> None:
+    assert printed(documents.latex_text(text)) == " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "latex"),
+    [
+        ("50% of a_b & c#d", r"50\% of a\_b \& c\#d"),
+        (r"\write18{rm}", r"\textbackslash{}write18\{rm\}"),
+        ("$x^2$ ~", r"\$x\textasciicircum{}2\$ \textasciitilde{}"),
+    ],
+)
+def test_latex_escapes(text: str, latex: str) -> None:
+    assert documents.latex_text(text) == latex
+
+
+def test_latex_is_a_booktabs_table() -> None:
+    lines = documents.latex(TABLE).splitlines()
+    assert lines[0] == r"% needs \usepackage{booktabs}"
+    assert r"\begin{tabular}{llrrr}" in lines
+    body = lines[lines.index(r"\midrule") + 1 : lines.index(r"\bottomrule")]
+    assert body[0] == r"Soft\_margin & sam & 5 & \textbf{0.6559 (0.640–0.670)} &  \\"
+    assert all(len(re.findall(r"(?<!\\)&", line)) == 4 and line.endswith(r" \\") for line in body)
+    assert r"strategy & regions & k & cub & $\Delta$ global \\" in lines
+    text = "\n".join(lines)
+    plain = re.sub(r"\\[{}]", "", text)
+    assert plain.count("{") == plain.count("}")
+    assert text.count(r"\begin{") == text.count(r"\end{") == 2
+
+
+# ---- CSV
+
+
+def test_csv_holds_numbers_in_full_and_intervals_apart() -> None:
+    first, second, third = csv.DictReader(io.StringIO(documents.comma_separated(TABLE)))
+    assert list(first) == ["name", "regions", "k", "a", "a_low", "a_high", "gain"]
+    assert (float(first["a"]), float(first["a_low"]), float(first["a_high"])) == (0.65585, 0.6401, 0.6703)
+    assert second["name"] == HOSTILE and second["regions"] == "sam(n=4)"
+    assert (float(second["gain"]), second["a_low"], third["gain"]) == (-0.0132, "", "")
+
+
+# ---- HTML
+
+
+class Reader(html.parser.HTMLParser):
+    """Tags, attributes and text of a piece of HTML."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.cells: list[str] = []
+        self.values: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag in ("td", "th", "caption"):
+            self.cells.append("")
+        self.values += [value or "" for name, value in attrs if name == "data-value"]
+
+    def handle_data(self, data: str) -> None:
+        if self.cells:
+            self.cells[-1] += data
+
+
+def test_html_shows_any_name_as_text() -> None:
+    reader = Reader()
+    reader.feed(documents.hypertext(TABLE))
+    assert HOSTILE in reader.cells
+    assert set(reader.tags) <= {"table", "caption", "thead", "tbody", "tr", "th", "td", "b", "small", "p"}
+
+
+def test_html_cells_carry_their_number() -> None:
+    reader = Reader()
+    reader.feed(documents.hypertext(TABLE))
+    assert reader.values == ["5.0", "0.65585", "inf", "0.5", "-0.0132", "5.0", "0.9"]
+
+
+# ---- the best
+
+
+def test_the_best_is_set_bold_among_what_may_be_compared() -> None:
+    assert [TABLE.is_best(row, "a") for row in TABLE.rows] == [True, False, False]
+    tied = [{"a": Estimate(0.50001)}, {"a": Estimate(0.49999)}, {"a": Estimate(0.4)}]
+    table = Table("t", "t", {"a": "a"}, tied, best=["a"])
+    assert [table.is_best(row, "a") for row in tied] == [True, True, False], "alike as printed"
+    alone = Table("t", "t", {"a": "a"}, tied[:1], best=["a"])
+    assert not alone.is_best(tied[0], "a")
