@@ -32,6 +32,16 @@ def take(offsets: np.ndarray, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return np.repeat(offsets[:-1][keep], sizes) + within, new
 
 
+def window(offsets: np.ndarray, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    """Elements ``start`` to ``stop`` of each segment, as many as there are. Returns (elements, new offsets) as
+    :func:`take`."""
+    if not 0 <= start < stop:
+        raise ValueError(f"window: expected 0 <= start < stop, found {start} and {stop}")
+    within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
+    kept = np.flatnonzero((within >= start) & (within < stop))
+    return kept, from_lengths(np.clip(np.diff(offsets) - start, 0, stop - start))
+
+
 def rank(scores: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """(R,) int64: position of each element within its segment by falling score, ties by position."""
     _check(scores, offsets)
