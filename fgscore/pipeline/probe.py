@@ -95,7 +95,12 @@ class ProbeRun:
     def known(self) -> Row | None:
         """The result where it has been computed before and is still that of what the cache holds."""
         row = None if self.is_own else results.read_row(self.folder, self.file)
-        return row if row and row.get("digest") == self.digest() else None
+        if row is None or row.get("digest") != self.digest():
+            return None
+        if "low" not in row:  # kept by a version that gave no interval
+            interval = stats.bootstrap(self.predictions().right)
+            row |= {"low": interval.low, "high": interval.high}
+        return {**self.labels(), **row}
 
     def predictions(self) -> Predictions:
         """The predictions of a result that is there."""
