@@ -22,6 +22,7 @@ from . import (
     regions,
     score,
     status,
+    sweep,
     verify,
 )
 from . import list as list_stage
@@ -47,6 +48,7 @@ COMMANDS = {
     "score": score.score,
     "aggregate": aggregate.aggregate,
     "probe": probe.probe,
+    "sweep": sweep.sweep,
     "predict": predict.predict,
     "import": import_.import_embeddings,
     "export": export.export,

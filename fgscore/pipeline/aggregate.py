@@ -104,7 +104,7 @@ def _probabilities(cosines: np.ndarray, scale: float) -> np.ndarray:
 def prepare(runs: list[FeatureRun], progress: Progress = silent) -> list[Summary]:
     """Make sure that the scores behind ``runs``, which share a bundle, are there."""
     check_complete(runs[0].bundle)
-    needed = list({id(run.scores): run.scores for run in runs if run.scores}.values())
+    needed = list({run.scores.recipe.digest: run.scores for run in runs if run.scores}.values())
     return score(needed, progress) if needed else []
 
 
