@@ -23,14 +23,17 @@ def compare(lines: Sequence[Line], progress: Progress = silent) -> list[Row]:
     to the global probe with ``difference_low`` and ``difference_high``, ``p`` (exact McNemar of the first run) and
     ``p_holm``, ``paper``, ``paper_gain``, ``upper_bound``. Where a line has several runs, outcomes are means over
     them; ``fixed_regions`` marks masks, of which there is one set an image and no other draw. Holm's family is every
-    comparison of one data set in this call.
+    comparison of one data set under one head in this call.
     """
     runs = {run.digest(): run for line in lines for run in (*line.runs, *line.baseline)}
     known = dict(zip(runs, probe(list(runs.values()), progress), strict=True))
     read = cache(lambda digest: runs[digest].predictions())
     rows = [_row(line, [known[run.digest()] for run in line.runs], read) for line in lines]
-    for dataset in {row["dataset"] for row in rows}:
-        _adjust([row for row in rows if row["dataset"] == dataset and row["p"] is not None])
+    families: dict[tuple, list[Row]] = {}
+    for row in rows:
+        families.setdefault((row["dataset"], row["head"], row["shots"]), []).append(row)
+    for family in families.values():
+        _adjust([row for row in family if row["p"] is not None])
     return rows
 
 

@@ -115,7 +115,7 @@ def caption(rows: Sequence[Row]) -> list[str]:
         "Intervals: 95 %, bootstrap over test images. They tell of the choice of test images; the variance of training "
         "is not in them.",
         "Against global: points over the global embedding alone under the same head, on the same images; p: McNemar, "
-        f"exact; Holm's correction over {n} comparisons of a data set.",
+        f"exact; Holm's correction over the {n} comparisons of a data set under one head.",
     ]
     if any(row["runs"] > 1 for row in rows):
         lines.append(
