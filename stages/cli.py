@@ -10,6 +10,7 @@ import typer
 from . import (
     aggregate,
     check,
+    claims,
     demo,
     download,
     embed,
@@ -49,6 +50,7 @@ COMMANDS = {
     "aggregate": aggregate.aggregate,
     "probe": probe.probe,
     "sweep": sweep.sweep,
+    "claims": claims.claims,
     "predict": predict.predict,
     "import": import_.import_embeddings,
     "export": export.export,

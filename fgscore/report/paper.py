@@ -69,3 +69,13 @@ def gain(dataset: str, cell: Cell) -> float | None:
     """The paper's accuracy less that of its own global linear probe."""
     own, whole = accuracy(dataset, cell), accuracy(dataset, Cell(1, "", "none", "", ""))
     return None if own is None or whole is None else round(own - whole, 4)
+
+
+def repeats() -> list[float]:
+    """Differences between the two accuracies that the paper prints for one setting: k = 5 stands in Tables 3 and 4 and
+    again in Table 1. What differs there is chance, so this is how far its figures scatter by themselves."""
+    return [
+        round(value - figures()[dataset, Cell(1, cell.regions, cell.scorer, cell.target, "5")], 4)
+        for (dataset, cell), value in figures().items()
+        if cell.table in (3, 4) and cell.k == "5"
+    ]
