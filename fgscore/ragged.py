@@ -74,6 +74,14 @@ def softmax(scores: np.ndarray, offsets: np.ndarray, temperature: float = 1.0) -
     return (e / np.bincount(ids, e, minlength=len(offsets) - 1)[ids]).astype(np.float32)
 
 
+def mean(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """(N, ...) float64: the mean of ``values`` (R, ...) over each segment; NaN for an empty one."""
+    sizes = np.diff(offsets).reshape(-1, *([1] * (values.ndim - 1)))
+    sums = np.zeros((len(sizes), *values.shape[1:]))
+    np.add.at(sums, segment_ids(offsets), values)
+    return np.divide(sums, sizes, out=np.full(sums.shape, np.nan), where=sizes > 0)
+
+
 def weighted_sum(values: np.ndarray, weights: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """(N, d) float32: the sum of weights * values over each segment; zero for an empty one.
 

@@ -13,6 +13,8 @@ import numpy as np
 
 LEVEL = 0.95
 RESAMPLES = 10_000
+FEW = 100  # distinct outcomes up to which the multinomial is drawn
+IN_MEMORY = 10_000_000  # outcomes drawn at a time
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,26 @@ class McNemar:
 def bootstrap(outcomes: np.ndarray, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
     """The mean of ``outcomes`` (N,) with its bootstrap percentile interval over images.
 
-    Resampling N images with replacement draws the counts of the distinct outcomes from a multinomial: that is drawn
-    here, so that the cost depends on the number of distinct values and not on N. Raises ValueError for N = 0.
+    Where outcomes take few values, as right and wrong do, how often each is drawn is drawn at once, from a
+    multinomial: the same distribution without drawing N images. Raises ValueError for N = 0.
     """
-    values, counts = _distinct(outcomes)
-    n = int(counts.sum())
-    drawn = np.random.default_rng(seed).multinomial(n, counts / n, size=resamples)
-    means = drawn @ values / n
+    outcomes = np.asarray(outcomes, np.float64)
+    if outcomes.ndim != 1 or not len(outcomes):
+        raise ValueError(f"outcomes: expected (N,) with N of at least 1, found {outcomes.shape}")
+    means = _resampled(np.sort(outcomes), resamples, np.random.default_rng(seed))
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(float(counts @ values / n), float(low), float(high), n, level)
+    return Estimate(float(outcomes.mean()), float(low), float(high), len(outcomes), level)
+
+
+def _resampled(outcomes: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """(resamples,) means of N outcomes drawn with replacement."""
+    n = len(outcomes)
+    values, counts = np.unique(outcomes, return_counts=True)
+    if len(values) <= FEW:
+        return np.asarray(rng.multinomial(n, counts / n, size=resamples) @ values / n)
+    step = max(1, IN_MEMORY // n)
+    blocks = [min(step, resamples - start) for start in range(0, resamples, step)]
+    return np.concatenate([outcomes[rng.integers(n, size=(size, n))].mean(axis=1) for size in blocks])
 
 
 def paired_difference(
@@ -113,13 +126,6 @@ def restricted_share(only_a: int, only_b: int, n: int, delta: float) -> float:
     constant = -only_b * delta * (1 - delta)
     root = (np.sqrt(max(0.0, linear**2 - 8 * n * constant)) - linear) / (4 * n)
     return float(np.clip(root, max(0.0, -delta), 1.0))
-
-
-def _distinct(outcomes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    outcomes = np.asarray(outcomes, np.float64)
-    if outcomes.ndim != 1 or not len(outcomes):
-        raise ValueError(f"outcomes: expected (N,) with N of at least 1, found {outcomes.shape}")
-    return np.unique(outcomes, return_counts=True)
 
 
 def _right(outcomes: np.ndarray) -> np.ndarray:

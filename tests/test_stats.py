@@ -48,6 +48,23 @@ def test_means_over_runs_are_resampled_as_a_plain_loop_would():
     assert (found.low, found.high) == pytest.approx(np.quantile(loop, [0.025, 0.975]), abs=0.03)
 
 
+def test_many_distinct_outcomes_have_the_interval_of_the_normal():
+    outcomes = np.random.default_rng(2).standard_normal(900)
+    found = stats.bootstrap(outcomes, resamples=40_000)
+    half = 1.96 * outcomes.std() / 30
+    assert (found.low, found.high) == pytest.approx((outcomes.mean() - half, outcomes.mean() + half), abs=0.003)
+
+
+def test_both_ways_of_resampling_agree(monkeypatch):
+    outcomes = np.repeat(np.linspace(0, 1, 11), 20)
+    few = stats.bootstrap(outcomes, resamples=50_000)
+    monkeypatch.setattr(stats, "FEW", 1)
+    monkeypatch.setattr(stats, "IN_MEMORY", 5000)
+    many = stats.bootstrap(outcomes, resamples=50_000)
+    assert (few.low, few.high) == pytest.approx((many.low, many.high), abs=2e-3)
+    assert few.low != many.low, "really another way"
+
+
 @given(OUTCOMES, st.integers(0, 9))
 def test_an_interval_holds_its_estimate_and_comes_again_from_its_seed(outcomes, seed):
     found = stats.bootstrap(outcomes, resamples=300, seed=seed)

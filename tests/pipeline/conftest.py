@@ -24,7 +24,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
-def invent(layout: Layout, name: str, seed: int, val: int = 0) -> None:
+def invent(layout: Layout, name: str, seed: int, val: int = 0, component: str = "") -> None:
     """One data set ``name`` with crops and masks: 12 crops an image, 0 to 6 masks; a region embeds its class the more
     clearly, the more of it lies on the object."""
     rng = np.random.default_rng(seed)
@@ -47,7 +47,7 @@ def invent(layout: Layout, name: str, seed: int, val: int = 0) -> None:
         np.arange(n) // 32,
         np.tile(np.array(OBJECT, np.float32), (n, 1)),
     )
-    component = f"folder(name={name!r})"
+    component = component or f"folder(name={name!r})"
     indexed = index_store.write(layout, index, index_store.recipe(component, {"name": name}, 1, None))
     parent = {"images": indexed.recipe.digest}
     sizes = {number: rows.stop - rows.start for number, rows in index.shards.items()}
@@ -103,7 +103,8 @@ def rle(boxes: np.ndarray, n: int) -> MaskRLE:
     for x0, y0, x1, y1 in boxes.tolist():
         flat = np.zeros((SIDE, SIDE), bool)
         flat[y0:y1, x0:x1] = True
-        changes = np.flatnonzero(np.diff(flat.T.ravel().astype(np.int8))) + 1
+        column_major = np.concatenate([[0], flat.T.ravel()])  # runs start with background, if none of it
+        changes = np.flatnonzero(np.diff(column_major))
         runs.append(np.diff(np.concatenate([[0], changes, [SIDE * SIDE]])))
     counts = np.concatenate([np.zeros(0, np.int64), *runs])
     offsets = np.concatenate([[0], np.cumsum([len(r) for r in runs])]).astype(np.int64)
@@ -134,5 +135,5 @@ def study(_invented: Path, data: Path) -> Store:
 
 @pytest.fixture
 def invent_into() -> Callable[..., None]:
-    """``invent_into(layout, name, seed, val=0)`` adds one more."""
+    """``invent_into(layout, name, seed, val=0, component="")`` adds one more."""
     return invent
