@@ -83,7 +83,7 @@ def _line(row: Row, short: Mapping[str, str], several: bool) -> dict[str, Any]:
         "candidate": short[row["regions"]] or "-",
         "target": f"{row['target']} (upper bound)" if row["upper_bound"] else row["target"] or "-",
         "strategy": strategy(row),
-        "k": _k(row["pool"]),
+        "k": kept(row["pool"]),
         "shots": row["shots"] or "",
         "accuracy": accuracy(row["accuracy"]),
         "interval": interval(row["low"], row["high"]),
@@ -100,7 +100,8 @@ def _line(row: Row, short: Mapping[str, str], several: bool) -> dict[str, Any]:
     }
 
 
-def _k(pool: str) -> str:
+def kept(pool: str) -> str:
+    """How many regions a pooling keeps, with what else it was given; empty where it does not choose."""
     params = specs.parse(pool).params
     if not pool.startswith("topk"):
         return ""
