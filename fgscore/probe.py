@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fgscore import specs
+from fgscore import plugins, specs
 from fgscore.errors import BadParameter, DataError, unknown
 from fgscore.heads.adamw import adamw
 from fgscore.heads.data import Linear, Outcome, ProbeData, few_shot, holdout, mean_per_class, top1, validation_split
@@ -55,6 +55,11 @@ class Head:
         seed = self.params.get("seed")
         return None if seed is None else int(seed)  # type: ignore[arg-type]
 
+    def check_installed(self) -> None:
+        """Raises :class:`MissingExtra` where a package that it needs is not installed; imports nothing."""
+        for package in NEEDS.get(self.name, ()):
+            plugins.check_package(package, f"the head {self.name!r}")
+
     def __call__(self, data: ProbeData) -> ProbeResult:
         """Fit where there is something to fit, predict the test images, measure."""
         test = data.rows("test")
@@ -77,6 +82,7 @@ class Head:
 
 
 HEADS = {f.__name__: f for f in (logreg, adamw, zeroshot)}
+NEEDS = {"adamw": ("torch",)}
 AT_LEAST = {"max_iter": 1, "seed": 0, "epochs": 1, "batch_size": 1, "weight_decay": 0}
 
 

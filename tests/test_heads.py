@@ -144,7 +144,7 @@ def test_probabilities_of_logreg_are_scikit_learns_own():
 
 @pytest.mark.parametrize("c", [100.0, 1000.0])
 def test_a_fit_predicts_as_the_optimum_does(c):
-    """Clusters that can be told apart want ever larger weights: there the usual tolerance stops far from the optimum."""
+    """Clusters that can be told apart want ever larger weights: the usual tolerance stops far from the optimum."""
     data = blobs(per_class=24, classes=6, width=10, spread=0.9, splits=("train", "test", "test"))
     rows, test = data.rows("train"), data.rows("test")
     exact = LogisticRegression(C=c, tol=1e-12, max_iter=100_000)

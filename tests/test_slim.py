@@ -36,7 +36,8 @@ def laptop(store: Store, data: Path, tmp_path: Path) -> Any:
     shutil.copytree(data / "cache", fresh / "cache")
     site.mkdir()
     (site / "sitecustomize.py").write_text(SITECUSTOMIZE)
-    env = {**os.environ, "PYTHONPATH": str(site), "FGSCORE_DATA": str(fresh)}
+    paths = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+    env = {**os.environ, "PYTHONPATH": paths, "FGSCORE_DATA": str(fresh)}
 
     def call(*args: str, program: tuple[str, ...] = ("-m", "fgscore_stages.cli")) -> Any:
         return subprocess.run(
@@ -79,6 +80,9 @@ def test_a_scorer_of_ones_own_runs_there_too(laptop: Any, tmp_path: Path) -> Non
         ("status",),
         ("verify",),
         ("aggregate", "--pool", "mean"),
+        ("sweep", "--table", "1", "--head", "zeroshot"),
+        ("claims",),
+        ("diagnose", "--head", "zeroshot"),
         ("--help",),
         ("extract", "--help"),
     ],
@@ -100,6 +104,7 @@ def test_the_rest_of_the_laptop_half(args: tuple[str, ...], laptop: Any) -> None
         ("regions", "folder", "--regions", "random_crop"),
         ("index", "folder"),
         ("index", "demo"),
+        ("probe", "--head", "adamw"),
     ],
 )
 def test_the_gpu_half_ends_in_one_line_that_installs_it(args: tuple[str, ...], laptop: Any, tmp_path: Path) -> None:

@@ -125,8 +125,10 @@ def probe(runs: Sequence[ProbeRun], progress: Progress = silent) -> list[Row]:
     for i, run in enumerate(runs):
         if known := run.known():
             rows[i] = {**known, "cached": True}
-    progress("probe", len(rows), len(runs))
     todo = [(i, run) for i, run in enumerate(runs) if i not in rows]
+    for _, run in todo:  # said before the scores are made, not after
+        run.head.check_installed()
+    progress("probe", len(rows), len(runs))
     for group in _by_bundle(todo):
         prepare([run.features for _, run in group], progress)
         for block in _in_memory(group):

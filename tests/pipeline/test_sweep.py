@@ -50,6 +50,43 @@ def test_every_table_of_every_data_set(study: Store, run: Run) -> None:
     assert [r["accuracy"] for r in again] == [r["accuracy"] for r in rows]
 
 
+def test_a_sweep_that_is_cut_short_goes_on_where_it_stopped(
+    study: Store, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fgscore.probe import Head
+
+    fitted, whole = [], Head.__call__
+
+    def interrupted(self: Head, data: Any) -> Any:
+        if len(fitted) == 5:
+            raise KeyboardInterrupt
+        fitted.append(self)
+        return whole(self, data)
+
+    monkeypatch.setattr(Head, "__call__", interrupted)
+    assert run("sweep", "cub", "--table", "1", *FAST).code == 130
+    assert len(list(study.layout.results.glob("cub/probes/*.parquet"))) == 5
+    monkeypatch.setattr(Head, "__call__", whole)
+    rows = sweep(run, "cub", "--table", "1", *FAST)["results"]
+    assert sum(r["computed"] for r in rows) == 21 - 5
+
+
+def test_embeddings_are_read_once_for_all_lines(study: Store, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores first, then features: twice over each shard, however many scorers, targets and k there are."""
+    from fgscore.pipeline import aggregate, score
+
+    read, reader = [], score.read_block
+
+    def counted(bundle: Any, number: int) -> Any:
+        read.append((bundle.regions.recipe.name, number))
+        return reader(bundle, number)
+
+    monkeypatch.setattr(score, "read_block", counted)
+    monkeypatch.setattr(aggregate, "read_block", counted)
+    sweep(run, "cub", "--table", "all", *FAST)
+    assert len(set(read)) == 6 and len(read) == 2 * 6
+
+
 def test_a_row_of_a_sweep_is_that_of_probe(study: Store, run: Run) -> None:
     args = ("cub", "--regions", "random_crop", "--scorer", "entropy", "--k", "3", *FAST)
     (probed,) = run("probe", *args, "--json").json["results"]
