@@ -58,6 +58,8 @@ def _groups(rows: list[Any]) -> list[tuple[str, list[Any]]]:
     for group in groups.values():
         row = group[0]
         name = f"all together: {', '.join(row['datasets'])}" if row["dataset"] == "all" else row["dataset"]
+        of = ", ".join(text.partition("(")[0] if text.startswith("sam(") else text for text in row["regions"])
+        name += f", {of}" if of else ""
         titles.append((f"{name}; head {row['head']}, encoder {row['encoder']}, prompt {row['prompt']}", group))
     return titles
 

@@ -65,6 +65,8 @@ def sweep(
     seeds = _seeds(seed, head_seeds)
     plan = grid.Plan(_heads(head, seeds), shots or (None,), _features.rows(features), draws)
     tables = _tables(table)
+    if tables and (scorer, target, pool, k) != ([o.SCORER], [o.TARGET], [o.POOL], None):
+        raise UsageError("--table brings its own scorers, targets, pooling and k; leave out --table, or the others")
     with _run.Bars() as bars:
         found = _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt)
         lines, missing = [], {}

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from fgscore import probe as heads_
-from fgscore.errors import UsageError
+from fgscore.errors import NothingCached, UsageError
 from fgscore.pipeline import grid, results
 from fgscore.pipeline import verdicts as decide
 from fgscore.pipeline.compare import outcomes
@@ -94,6 +94,11 @@ def verdicts(
         raise UsageError(f"expected a margin between 0 and 100 points, found {100 * margin:g}")
     found = {id(b): b for text in regions or [None] for b in bundles(store, dataset, text, encoder, prompt)}  # type: ignore[list-item]
     studies = list(_studies(list(found.values()), heads))
+    if not studies:
+        names = ", ".join(dict.fromkeys(b.dataset for b in found.values()))
+        raise NothingCached(
+            f"claims are about regions, found whole images alone of {names}; run `fgscore extract demo`"
+        )
     rows = [_row([study], claim, margin) for study in studies for claim in CLAIMS]
     for group in _pooled(studies):
         for claim in CLAIMS:
@@ -105,9 +110,11 @@ def verdicts(
 def _studies(found: Sequence[Bundle], asked: Sequence[str]) -> Iterator[Study]:
     for family in grid.families(found):
         folder = family.whole.store.layout.results / family.whole.index_artefact.dataset
+        if not family.of(CROPS) and not family.of(MASKS):
+            continue
         crops, masks = (family.of(generator) or [None] for generator in (CROPS, MASKS))  # type: ignore[list-item]
         for pair in ((c, m) for c in crops for m in masks):
-            chosen = Family(tuple(b for b in pair if b) or (family.whole,))
+            chosen = Family(tuple(b for b in pair if b))
             texts = list(asked) or [t for t in results.heads(folder) if not heads_.bind(t).seed]
             studies = [Study(chosen, heads_.bind(text)) for text in texts]
             # the global probe alone, which any head may have, is no result that a claim could use

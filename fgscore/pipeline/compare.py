@@ -37,6 +37,11 @@ def compare(lines: Sequence[Line], progress: Progress = silent) -> list[Row]:
     return rows
 
 
+def known(lines: Sequence[Line]) -> list[Line]:
+    """Those of ``lines`` whose results, and those to compare with, are all there: nothing would be computed."""
+    return [line for line in lines if all(run.known() for run in (*line.runs, *line.baseline))]
+
+
 def _row(line: Line, results: Sequence[Row], read: Callable[[str], Predictions]) -> Row:
     ids, ours = outcomes([read(run.digest()) for run in line.runs])
     interval = stats.bootstrap(ours)

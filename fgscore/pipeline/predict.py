@@ -2,7 +2,7 @@
 
 A photo goes through what the training photos went through: regions by the recorded generator, embeddings by the
 recorded encoder (rounded to float16, as the store does), scores, pooling, classifier. Random crops depend on the id of
-the image, which for a new photo is its file's name.
+the image, which for a new photo is its file's name. A banner that a data set cuts off (aircraft) is left on it.
 """
 
 from __future__ import annotations

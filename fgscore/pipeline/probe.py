@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from fgscore import specs, stats
+from fgscore.errors import DataError
 from fgscore.pipeline import results
 from fgscore.pipeline.aggregate import FeatureRun, Matrix, matrices, prepare
 from fgscore.pipeline.progress import Clock, Progress, silent
@@ -114,6 +115,11 @@ class ProbeRun:
             split = few_shot(labels, split, self.shots, self.head.seed or 0)
         if self.validation:
             split = validation_split(labels, split, self.head.seed or 0)
+            if not (split == "test").any():
+                raise DataError(
+                    "choosing on validation images needs official ones, or at least 2 train images a class; "
+                    "leave out --select val or give more --shots"
+                )
         votes = None if self.features.pooling.name == "none" else self.features.votes
         return ProbeData(matrix.features, labels, split, len(index.class_names), bank.text, bank.logit_scale, votes)
 

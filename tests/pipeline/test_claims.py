@@ -139,6 +139,15 @@ def test_without_masks_in_the_cache_the_way_out_is_extract(study: Store, run: Ru
     assert rows["all regions hurt crops"]["next"] == "fgscore sweep cub --table 3"
 
 
+def test_whole_images_alone_have_nothing_to_say(study: Store, run: Run) -> None:
+    import shutil
+
+    for kind in ("regions", "region_embeddings"):
+        shutil.rmtree(study.layout.cache / "cub" / kind)
+    failed = run("claims", "cub")
+    assert (failed.code, "found whole images alone of cub" in failed.message) == (1, True)
+
+
 def is_sam(store: Store, folder: Path) -> bool:
     from fgscore.store import manifest
 

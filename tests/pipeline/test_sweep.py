@@ -268,6 +268,26 @@ def test_selection_without_official_validation_takes_a_part_of_train(study: Stor
     assert masks["difference"] == pytest.approx(masks["accuracy"] - whole["accuracy"])
 
 
+def test_one_shot_leaves_nothing_to_select_on(study: Store, run: Run) -> None:
+    done = run("sweep", "cub", "--regions", "sam", "--k", "1", "--k", "2", "--shots", "1", *FAST, "--select", "val")
+    assert (done.code, "at least 2 train images a class" in done.err) == (1, True)
+
+
+def test_lines_with_results_are_told_from_those_without(study: Store, run: Run) -> None:
+    from fgscore import probe
+    from fgscore.pipeline import compare, grid
+    from fgscore.store import match
+
+    family = grid.families(match.bundles(study, "cub"))[0]
+    lines, missing = grid.paper_lines(family, [1, 4], grid.Plan([[probe.bind("logreg(C=10)")]]))
+    assert missing == [] and compare.known(lines) == []
+    rows = sweep(run, "cub", "--table", "4", *FAST)["results"]
+    some = compare.known(lines)
+    assert {line.cell.table for line in some if line.cell} == {1, 4} and len(some) == 28 + 1 + 4
+    again = compare.compare([line for line in some if line.cell and line.cell.table == 4])
+    assert [r["accuracy"] for r in again] == [r["accuracy"] for r in rows]
+
+
 def test_rows_that_the_cache_cannot_make_are_named(study: Store, run: Run) -> None:
     result = sweep(run, "cub", "--table", "1", "--regions", "random_crop", *FAST)
     assert len(result["results"]) == 11
@@ -280,6 +300,8 @@ def test_rows_that_the_cache_cannot_make_are_named(study: Store, run: Run) -> No
         (("--table", "5"), "expected 1, 2, 3, 4 or all, found '5'"),
         (("--select", "test"), "expected val, found 'test'"),
         (("--features", "odd"), "expected unit or raw"),
+        (("--table", "1", "--k", "3"), "--table brings its own scorers"),
+        (("--table", "2", "--target", "local"), "--table brings its own scorers"),
         (("--head", "logreg(C=[1,-1])"), "C must be a number above 0"),
     ],
 )
