@@ -32,6 +32,16 @@ def take(offsets: np.ndarray, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return np.repeat(offsets[:-1][keep], sizes) + within, new
 
 
+def window(offsets: np.ndarray, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    """Elements ``start`` to ``stop`` of each segment, as many as there are. Returns (elements, new offsets) as
+    :func:`take`."""
+    if not 0 <= start < stop:
+        raise ValueError(f"window: expected 0 <= start < stop, found {start} and {stop}")
+    within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
+    kept = np.flatnonzero((within >= start) & (within < stop))
+    return kept, from_lengths(np.clip(np.diff(offsets) - start, 0, stop - start))
+
+
 def rank(scores: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """(R,) int64: position of each element within its segment by falling score, ties by position."""
     _check(scores, offsets)
@@ -62,6 +72,14 @@ def softmax(scores: np.ndarray, offsets: np.ndarray, temperature: float = 1.0) -
     np.maximum.at(largest, ids, z)
     e = np.exp(z - largest[ids])
     return (e / np.bincount(ids, e, minlength=len(offsets) - 1)[ids]).astype(np.float32)
+
+
+def mean(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """(N, ...) float64: the mean of ``values`` (R, ...) over each segment; NaN for an empty one."""
+    sizes = np.diff(offsets).reshape(-1, *([1] * (values.ndim - 1)))
+    sums = np.zeros((len(sizes), *values.shape[1:]))
+    np.add.at(sums, segment_ids(offsets), values)
+    return np.divide(sums, sizes, out=np.full(sums.shape, np.nan), where=sizes > 0)
 
 
 def weighted_sum(values: np.ndarray, weights: np.ndarray, offsets: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
+import itertools
 import json
 import math
 import types
@@ -74,6 +75,8 @@ def _keywords(call: str, string: str) -> dict[str, Value]:
 def _literal_value(node: ast.expr) -> Value:
     if isinstance(node, ast.Name):  # k=all needs no quotes, which a shell would want quoted again
         return node.id
+    if isinstance(node, ast.List | ast.Tuple):
+        return tuple(_literal_value(element) for element in node.elts)
     return _plain(ast.literal_eval(node))
 
 
@@ -102,6 +105,14 @@ def _literal(value: Value) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     return repr(value)
+
+
+def expand(string: str) -> list[str]:
+    """Every component that a text with lists stands for: ``entropy(tau=[10, 50])`` is two. The first list varies
+    slowest."""
+    spec = parse(string)
+    lists = [value if isinstance(value, tuple) else (value,) for value in spec.params.values()]
+    return [text(spec.name, dict(zip(spec.params, values, strict=True))) for values in itertools.product(*lists)]
 
 
 def tunables(function: Callable[..., Any]) -> dict[str, Any]:

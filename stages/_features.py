@@ -16,20 +16,26 @@ def usable(bundles: list[Any], poolings: list[Any]) -> list[Any]:
     return _run.with_regions(bundles, f"--pool {poolings[0].name}")
 
 
-def feature_runs(bundle: Any, scorers: list[Any], targets: list[str], poolings: list[Any], rows: str) -> list[Any]:
+def rows(features: str) -> str:
+    """``unit`` or ``raw``, checked."""
+    if features not in ("unit", "raw"):
+        raise UsageError(f"--features: expected unit or raw, found {features!r}")
+    return features
+
+
+def feature_runs(bundle: Any, scorers: list[Any], targets: list[str], poolings: list[Any], features: str) -> list[Any]:
     """One run for every pooling, and for topk for every scorer and target; only 'none' where there are no regions.
-    ``rows`` is 'unit' or 'raw'."""
+    ``features`` is 'unit' or 'raw'."""
     from fgscore.pipeline.aggregate import FeatureRun
     from fgscore.pipeline.score import runs_for
     from fgscore.store.match import RegionBundle
 
-    if rows not in ("unit", "raw"):
-        raise UsageError(f"--features: expected unit or raw, found {rows!r}")
+    summed = rows(features)
     if not isinstance(bundle, RegionBundle):
-        return [FeatureRun(bundle, pooling, None, rows) for pooling in poolings if pooling.name == "none"]
+        return [FeatureRun(bundle, pooling, None, summed) for pooling in poolings if pooling.name == "none"]
     scored = runs_for(bundle, scorers, targets)
     made = []
     for pooling in poolings:
         sources = scored if pooling.needs_scores else [None]
-        made += [FeatureRun(bundle, pooling, source, rows) for source in sources]
+        made += [FeatureRun(bundle, pooling, source, summed) for source in sources]
     return made

@@ -49,8 +49,16 @@ K_ = Annotated[
     typer.Option("--k", help=f"Regions kept by topk, or all ({K} where left out). Repeatable.", show_default=False),
 ]
 Features = Annotated[str, typer.Option("--features", help="Sum unit or raw region embeddings.")]
-Head = Annotated[list[str], typer.Option("--head", help='logreg, "logreg(C=100)" or zeroshot. Repeatable.')]
-Seed = Annotated[int, typer.Option("--seed", help="Of the validation split that chooses C.")]
+Head = Annotated[list[str], typer.Option("--head", help='logreg, "logreg(C=100)", adamw or zeroshot. Repeatable.')]
+Seed = Annotated[
+    int, typer.Option("--seed", help="Of the head: the hold-out that chooses C, adamw's start, the shots.")
+]
+Shots = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--shots", min=1, help="Train on N images a class; all where left out. Repeatable.", show_default=False
+    ),
+]
 
 Data = Annotated[
     Path,

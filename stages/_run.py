@@ -176,6 +176,23 @@ def poolings(pools: list[str], ks: list[str] | None) -> list[Any]:
     return made
 
 
+def heads(names: list[str], seeds: list[int]) -> list[Any]:
+    """Every head named with every seed; a seed goes to those that have one. Raises :class:`UsageError` where a head
+    says its own as well."""
+    from fgscore import specs
+    from fgscore.probe import bind
+
+    made = {}
+    for text in names:
+        head, spec = bind(text), specs.parse(text)
+        for seed in dict.fromkeys(seeds) if head.seed is not None else [0]:
+            if seed and "seed" in spec.params:
+                raise UsageError(f"expected the seed once, found --seed {seed} and --head {text!r}")
+            one = bind(specs.text(spec.name, {**spec.params, "seed": seed})) if seed else head
+            made.setdefault(one.canonical, one)
+    return list(made.values())
+
+
 def emit(content: Mapping[str, Any], as_json: bool, show: Callable[[], None]) -> None:
     """One JSON object, or what ``show`` prints."""
     if as_json:

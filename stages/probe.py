@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
 from fgscore.errors import UsageError
 
 from . import _features, _run
@@ -16,11 +21,16 @@ def probe(
     k: o.K_ = None,
     head: o.Head = [o.HEAD],  # noqa: B006
     seed: o.Seed = 0,
+    shots: o.Shots = None,
     features: o.Features = "unit",
     dataset: o.Dataset = None,
     regions: o.Regions = None,
     encoder: o.Encoder = None,
     prompt: o.Prompt = None,
+    save_probe: Annotated[
+        Path | None,
+        typer.Option("--save-probe", help="Keep the one classifier as FILE.safetensors.", show_default=False),
+    ] = None,
     data: o.Data = o.DATA,
     json: o.Json = False,
 ) -> None:
@@ -31,22 +41,31 @@ def probe(
     Example: fgscore probe --scorer entropy --k 5
     Example: fgscore probe --scorer all --target global --target local --k 1 --k 5 --k all
     Example: fgscore probe --pool none --head logreg --head zeroshot
+    Example: fgscore probe --head adamw --shots 1 --shots 4 --shots 16
+    Example: fgscore probe cub --scorer soft_margin --save-probe birds.safetensors
     """
     from fgscore.pipeline.probe import ProbeRun
     from fgscore.pipeline.probe import probe as run_probes
-    from fgscore.probe import bind
 
     chosen, modes, pools = _run.scorers(scorer), _run.targets(target), _run.poolings(pool, k)
-    heads = [bind(_seeded(text, seed)) for text in dict.fromkeys(head)]
+    heads = _run.heads(head, [seed])
     with _run.Bars() as bars:
         found = _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt)
-        runs = [
-            ProbeRun(features_run, one)
+        runs = {
+            run.digest(): run
             for bundle in _features.usable(found, pools)
             for features_run in _features.feature_runs(bundle, chosen, modes, pools, features)
             for one in heads
-        ]
-        rows = run_probes(list({run.digest(): run for run in runs}.values()), bars)
+            for n in (shots if shots and one.trains else [None])
+            for run in [ProbeRun(features_run, one, n)]
+        }
+        if save_probe:
+            _check_saved(list(runs.values()), save_probe)
+        rows = run_probes(list(runs.values()), bars)
+        if save_probe:
+            from fgscore.pipeline.saved import save
+
+            save(next(iter(runs.values())), save_probe)
 
     def show() -> None:
         from fgscore.report import tables
@@ -55,19 +74,20 @@ def probe(
         known = sum(row["cached"] for row in rows)
         if known:
             print(f"\n{known} of {len(rows)} results were known already.")
+        if save_probe:
+            print(f"\nNext: fgscore predict --probe {_run.shell(str(save_probe))} PHOTO...")
 
     _run.emit({"results": rows}, json, show)
 
 
-def _seeded(head: str, seed: int) -> str:
-    """``--seed`` is short for the head's own seed, where it has one."""
-    if not seed or not head.strip().startswith("logreg"):
-        return head
-    if "seed" in head:
-        raise UsageError(f"expected the seed once, found --seed {seed} and --head {head!r}")
-    name, _, rest = head.strip().partition("(")
-    inside = rest.removesuffix(")")
-    return f"{name}({inside}{', ' if inside else ''}seed={seed})"
+def _check_saved(runs: list[Any], path: Path) -> None:
+    from fgscore.pipeline.saved import check
+
+    if len(runs) != 1:
+        raise UsageError(
+            f"--save-probe keeps one classifier, found {len(runs)} to be made; name one data set, scorer, k and head"
+        )
+    check(runs[0], path)
 
 
 if __name__ == "__main__":

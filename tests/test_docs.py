@@ -91,8 +91,10 @@ def components(args: list[str]) -> Iterator[tuple[str, str]]:
         return
     for option, value in option_values(args):
         if option in kinds and ".py:" not in value and value != "all":
-            yield kinds[option], value
-    if args[0] in ("extract", "index", "regions", "embed", "score", "probe") and len(args) > 1 and args[1][0] != "-":
+            lists = args[0] == "sweep"  # where a list stands for one of each
+            yield from ((kinds[option], one) for one in (specs.expand(value) if lists else [value]))
+    with_subject = ("extract", "index", "regions", "embed", "score", "probe", "sweep", "claims", "locate", "diagnose")
+    if args[0] in with_subject and len(args) > 1 and args[1][0] != "-":
         yield "data set", args[1]
 
 

@@ -81,6 +81,11 @@ def test_the_wheel_holds_the_parts_of_the_page(wheel: Path) -> None:
     assert parts <= names
 
 
+def test_the_wheel_holds_the_papers_numbers(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    assert archive.read("fgscore/report/paper.csv") == (ROOT / "fgscore" / "report" / "paper.csv").read_bytes()
+
+
 def test_the_wheel_holds_no_tests_and_stays_small(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {n.split("/")[0] for n in names}

@@ -124,3 +124,30 @@ def test_offsets_of_other_data_are_refused(offsets):
     ):
         with pytest.raises(ValueError, match="offsets: expected 0 to 2"):
             call()
+
+
+@given(sizes_lists, st.integers(0, 5), st.integers(1, 4))
+def test_a_window_is_a_slice_of_every_segment(sizes, start, length):
+    offsets = ragged.from_lengths(np.array(sizes, np.int64))
+    kept, new = ragged.window(offsets, start, start + length)
+    wanted = [list(range(a, b))[start : start + length] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    assert kept.tolist() == [i for part in wanted for i in part]
+    assert np.diff(new).tolist() == [len(part) for part in wanted]
+
+
+@given(sizes_lists)
+def test_the_mean_of_a_segment_is_numpys_and_of_nothing_nan(sizes):
+    offsets = ragged.from_lengths(np.array(sizes, np.int64))
+    values = np.random.default_rng(0).standard_normal((offsets[-1], 2))
+    found = ragged.mean(values, offsets)
+    for i, (a, b) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+        if a == b:
+            assert np.isnan(found[i]).all()
+        else:
+            np.testing.assert_allclose(found[i], values[a:b].mean(axis=0))
+
+
+@pytest.mark.parametrize(("start", "stop"), [(-1, 2), (2, 2)])
+def test_an_empty_window_is_refused(start, stop):
+    with pytest.raises(ValueError, match="window"):
+        ragged.window(np.array([0, 3]), start, stop)

@@ -14,7 +14,7 @@ import pytest
 
 from fgscore.store.match import Store
 
-BLOCKED = ("torch", "torchvision", "transformers", "segment_anything", "PIL", "cv2", "safetensors", "huggingface_hub")
+BLOCKED = ("torch", "torchvision", "transformers", "segment_anything", "PIL", "cv2", "huggingface_hub")
 SITECUSTOMIZE = f"""
 from importlib.machinery import PathFinder
 
@@ -36,7 +36,8 @@ def laptop(store: Store, data: Path, tmp_path: Path) -> Any:
     shutil.copytree(data / "cache", fresh / "cache")
     site.mkdir()
     (site / "sitecustomize.py").write_text(SITECUSTOMIZE)
-    env = {**os.environ, "PYTHONPATH": str(site), "FGSCORE_DATA": str(fresh)}
+    paths = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+    env = {**os.environ, "PYTHONPATH": paths, "FGSCORE_DATA": str(fresh)}
 
     def call(*args: str, program: tuple[str, ...] = ("-m", "fgscore_stages.cli")) -> Any:
         return subprocess.run(
@@ -101,6 +102,9 @@ def test_drawing_ends_in_one_line_that_installs_it(args: tuple[str, ...], laptop
         ("status",),
         ("verify",),
         ("aggregate", "--pool", "mean"),
+        ("sweep", "--table", "1", "--head", "zeroshot"),
+        ("claims",),
+        ("diagnose", "--head", "zeroshot"),
         ("--help",),
         ("extract", "--help"),
     ],
@@ -122,6 +126,7 @@ def test_the_rest_of_the_laptop_half(args: tuple[str, ...], laptop: Any) -> None
         ("regions", "folder", "--regions", "random_crop"),
         ("index", "folder"),
         ("index", "demo"),
+        ("probe", "--head", "adamw"),
     ],
 )
 def test_the_gpu_half_ends_in_one_line_that_installs_it(args: tuple[str, ...], laptop: Any, tmp_path: Path) -> None:

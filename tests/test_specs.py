@@ -310,3 +310,13 @@ def test_a_number_that_json_lacks_has_no_digest(value):
 def test_single_words_are_strings_so_that_a_shell_needs_no_inner_quotes():
     assert specs.parse("topk(k=all)") == specs.parse("topk(k='all')")
     assert specs.parse("clip(dtype=bf16, model=demo)").params == {"dtype": "bf16", "model": "demo"}
+
+
+def test_lists_stand_for_one_component_each():
+    assert specs.expand("entropy(tau=[10, 50], lam=0.1)") == ["entropy(tau=10, lam=0.1)", "entropy(tau=50, lam=0.1)"]
+    assert specs.expand("topk(k=[1, all], temperature=[0.5, 1])") == [
+        "topk(k=1, temperature=0.5)", "topk(k=1, temperature=1)", "topk(k='all', temperature=0.5)",
+        "topk(k='all', temperature=1)",
+    ]  # fmt: skip
+    assert specs.expand("mean") == ["mean"]
+    assert specs.expand("entropy(tau=[])") == []

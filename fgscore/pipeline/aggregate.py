@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from fgscore import aggregate
+from fgscore import aggregate, ragged
 from fgscore.aggregate import Pooling
 from fgscore.pipeline.progress import Clock, Progress, Summary, provenance, silent
 from fgscore.pipeline.score import Block, ScoreRun, check_complete, read_block, score
 from fgscore.store import manifest
 from fgscore.store.match import Bundle, RegionBundle
-from fgscore.types import FeatureShard
+from fgscore.types import FeatureShard, ScoreShard
 
 Rows = Literal["unit", "raw"]
 
@@ -23,12 +23,14 @@ Rows = Literal["unit", "raw"]
 @dataclass(frozen=True)
 class FeatureRun:
     """One pooling of one bundle; ``scores`` says by what, None for poolings without scores; ``rows`` whether unit or
-    raw region embeddings are summed (the paper leaves it open). Only pooling 'none' does without regions."""
+    raw region embeddings are summed (the paper leaves it open). ``crops`` (start, stop) leaves in only those of each
+    image's cached regions: another draw where crops are random. Only pooling 'none' does without regions."""
 
     bundle: Bundle
     pooling: Pooling
     scores: ScoreRun | None = None
     rows: Rows = "unit"
+    crops: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.pooling.name != "none" and not isinstance(self.bundle, RegionBundle):
@@ -41,7 +43,9 @@ class FeatureRun:
         parents = {role: getattr(self.bundle, role).recipe.digest for role in roles}
         if self.scores:
             parents["scores"] = self.scores.recipe.digest
-        extra = {} if self.rows == "unit" else {"features": self.rows}
+        extra: dict[str, object] = {} if self.rows == "unit" else {"features": self.rows}
+        if self.crops:
+            extra["crops"] = list(self.crops)
         pooling = self.pooling
         return manifest.Recipe("features", pooling.canonical, dict(pooling.params), parents=parents, extra=extra)
 
@@ -51,26 +55,56 @@ class FeatureRun:
         sizes = self.bundle.globals.shard_sizes
         return manifest.plan(self.bundle.store.layout, self.bundle.index_artefact.dataset, self.recipe, sizes)
 
-    def compute(self, number: int, block: Block | None = None) -> FeatureShard:
-        """Features of one shard, from cached scores."""
-        store = self.bundle.store
+    def compute(self, number: int, block: Block | None = None, scored: ScoreShard | None = None) -> FeatureShard:
+        """Features of one shard, from cached scores. ``block`` and ``scored`` where the caller has read them."""
         if not isinstance(self.bundle, RegionBundle) or self.pooling.name == "none":
-            whole = store.read(self.bundle.globals, number)
+            whole = self.bundle.store.read(self.bundle.globals, number)
             features, n_pooled = aggregate.pool(self.pooling, whole.globals[:0], np.zeros(1, np.int64), whole.globals)
             return FeatureShard(whole.image_ids, features, n_pooled)
         block = block or read_block(self.bundle, number)
         regions = block.inputs.regions
         if self.rows == "raw":
             regions = regions * block.norms[:, None]
-        scored = store.read(self.scores.artefact, number).scores if self.scores else None
-        features, n_pooled = aggregate.pool(self.pooling, regions, block.inputs.offsets, block.inputs.globals, scored)
+        features, n_pooled = self._pool(number, block, regions, block.inputs.globals, scored)
         return FeatureShard(block.image_ids, features, n_pooled)
+
+    def votes(self) -> np.ndarray:
+        """(N, C) float32: for each image the weighted mean of the class probabilities of its pooled regions, those of
+        the whole image where it has none. Probabilities are softmax(logit scale x cosines), as CLIP's own."""
+        if not isinstance(self.bundle, RegionBundle) or self.pooling.name == "none":
+            raise ValueError("votes need pooled regions, found whole images")
+        votes = []
+        for number in self.bundle.globals.shard_sizes:
+            block = read_block(self.bundle, number)
+            inputs = block.inputs
+            of_regions, of_images = (
+                _probabilities(z, inputs.logit_scale) for z in (inputs.region_text, inputs.global_text)
+            )
+            votes.append(self._pool(number, block, of_regions, of_images)[0][:, of_images.shape[1] :])
+        return np.concatenate(votes)
+
+    def _pool(
+        self, number: int, block: Block, rows: np.ndarray, whole: np.ndarray, scored: ScoreShard | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """``rows``, one a region, pooled by this run's weights beside ``whole``, one an image."""
+        scores, offsets = None, block.inputs.offsets
+        if self.scores:
+            scores = (scored or self.bundle.store.read(self.scores.artefact, number)).scores
+        if self.crops:
+            kept, offsets = ragged.window(offsets, *self.crops)
+            rows, scores = rows[kept], None if scores is None else scores[kept]
+        return aggregate.pool(self.pooling, rows, offsets, whole, scores)
+
+
+def _probabilities(cosines: np.ndarray, scale: float) -> np.ndarray:
+    e = np.exp(scale * (cosines - cosines.max(axis=1, keepdims=True)))
+    return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
 def prepare(runs: list[FeatureRun], progress: Progress = silent) -> list[Summary]:
     """Make sure that the scores behind ``runs``, which share a bundle, are there."""
     check_complete(runs[0].bundle)
-    needed = list({id(run.scores): run.scores for run in runs if run.scores}.values())
+    needed = list({run.scores.recipe.digest: run.scores for run in runs if run.scores}.values())
     return score(needed, progress) if needed else []
 
 
@@ -102,23 +136,50 @@ def aggregate_features(runs: list[FeatureRun], progress: Progress = silent) -> l
     return summaries + own
 
 
-def matrix(run: FeatureRun) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features of all images of a run, from the cache where they are there.
+class Matrix(NamedTuple):
+    """Features of all images of a run: ``features`` (N, D) float32, ``rows`` (N,) int64 rows of the index,
+    ``n_pooled`` (N,) int32."""
 
-    Returns (features, rows, n_pooled): (N, D) float32, (N,) int64 rows of the index, (N,) int32.
-    """
-    records = list(_records(run))
-    row_of = {image_id: row for row, image_id in enumerate(run.bundle.index.image_ids.tolist())}
-    rows = [row_of[i] for record in records for i in record.image_ids.tolist()]
-    features = np.concatenate([r.features for r in records])
-    return features, np.array(rows, np.int64), np.concatenate([r.n_pooled for r in records])
+    features: np.ndarray
+    rows: np.ndarray
+    n_pooled: np.ndarray
 
 
-def _records(run: FeatureRun) -> Iterator[FeatureShard]:
-    store = run.bundle.store
-    cached = store.find("features", run.bundle.index_artefact.dataset, run.recipe.digest)
-    for number in run.bundle.globals.shard_sizes:
+def matrix(run: FeatureRun) -> Matrix:
+    """Features of all images of a run, from the cache where they are there."""
+    return matrices([run])[0]
+
+
+def matrices(runs: Sequence[FeatureRun]) -> list[Matrix]:
+    """Features of all images for each of ``runs``, which share a bundle: every shard of embeddings, and of each
+    scorer's scores, is read once for all of them."""
+    records: list[list[FeatureShard]] = [[] for _ in runs]
+    bundle = runs[0].bundle
+    for number in bundle.globals.shard_sizes:
+        for record, features in zip(records, _shard_features(runs, number), strict=True):
+            record.append(features)
+    row_of = {image_id: row for row, image_id in enumerate(bundle.index.image_ids.tolist())}
+    return [_joined(shards, row_of) for shards in records]
+
+
+def _joined(shards: Sequence[FeatureShard], row_of: dict[str, int]) -> Matrix:
+    rows = np.array([row_of[i] for shard in shards for i in shard.image_ids.tolist()], np.int64)
+    return Matrix(np.concatenate([s.features for s in shards]), rows, np.concatenate([s.n_pooled for s in shards]))
+
+
+def _shard_features(runs: Sequence[FeatureRun], number: int) -> list[FeatureShard]:
+    block: Block | None = None
+    scored: dict[str, ScoreShard] = {}
+    made = []
+    for run in runs:
+        store = run.bundle.store
+        cached = store.find("features", run.bundle.index_artefact.dataset, run.recipe.digest)
         if cached and cached.is_current(number, store.parents_now(cached, number)):
-            yield cached.read(number)
-        else:
-            yield run.compute(number)
+            made.append(cached.read(number))
+            continue
+        if isinstance(run.bundle, RegionBundle) and run.pooling.name != "none":
+            block = block or read_block(run.bundle, number)
+        if run.scores and run.scores.recipe.digest not in scored:
+            scored[run.scores.recipe.digest] = store.read(run.scores.artefact, number)
+        made.append(run.compute(number, block, scored.get(run.scores.recipe.digest) if run.scores else None))
+    return made

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from fgscore import specs
-from fgscore.errors import StoreError
-from fgscore.pipeline.aggregate import FeatureRun, matrix, prepare
+from fgscore import specs, stats
+from fgscore.errors import DataError
+from fgscore.pipeline import results
+from fgscore.pipeline.aggregate import FeatureRun, Matrix, matrices, prepare
 from fgscore.pipeline.progress import Clock, Progress, silent
-from fgscore.probe import Head, ProbeData, ProbeResult
-from fgscore.store import files
+from fgscore.pipeline.results import Predictions, Row
+from fgscore.probe import Head, ProbeData, ProbeResult, few_shot, validation_split
 from fgscore.store.match import Bundle
 
-Row = dict[str, Any]
-VERSION = 1  # of the heads' code: a change that moves results raises it, so that none is mistaken for current
+VERSION = 2  # of the heads' code: a change that moves results raises it, so that none is mistaken for current
+IN_MEMORY = 1 << 30  # bytes of feature matrices that are made in one pass over the embeddings
 
 
 @dataclass(frozen=True)
 class ProbeRun:
-    """One head on one set of features."""
+    """One head on one set of features. ``shots`` leaves it so many train images a class; ``validation`` measures it on
+    validation images instead of test ones, to choose among settings."""
 
     features: FeatureRun
     head: Head
+    shots: int | None = None
+    validation: bool = False
 
     @property
     def bundle(self) -> Bundle:
@@ -38,8 +37,9 @@ class ProbeRun:
         return self.features.bundle
 
     def labels(self) -> Row:
-        """What was compared, as the columns of a results table."""
-        scores = self.features.scores
+        """What was compared, as the columns of a results table. ``shots`` is 0 for all train images and ``seed`` -1
+        for a head without chance."""
+        scores, crops = self.features.scores, self.features.crops
         pooled = self.features.pooling.name != "none"
         names = self.bundle.labels
         return {
@@ -50,14 +50,18 @@ class ProbeRun:
             "target": (scores.target if scores else None) or "",
             "pool": self.features.pooling.canonical,
             "features": self.features.rows,
+            "crops": f"{crops[0]}:{crops[1]}" if crops else "",
             "head": self.head.canonical,
+            "shots": self.shots or 0,
+            "seed": -1 if self.head.seed is None else self.head.seed,
         }
 
-    def digest(self) -> str:
-        """Of everything that decides the result: recipes, contents, labels, head."""
+    @cached_property
+    def _digest(self) -> str:
         bundle = self.bundle
         roles = ("globals", "text", *(() if self.features.pooling.name == "none" else ("region_embeddings",)))
-        parents = {role: _contents(getattr(bundle, role)) for role in roles}
+        parents = {role: bundle.contents(role) for role in roles}
+        asked = {"shots": self.shots, "validation": self.validation}
         return specs.digest(
             {
                 "version": VERSION,
@@ -65,89 +69,146 @@ class ProbeRun:
                 "parents": parents,
                 "labels": bundle.index.labels_digest(),
                 "head": self.head.canonical,
+                **{key: value for key, value in asked.items() if value},
             }
         )
+
+    def digest(self) -> str:
+        """Of everything that decides the result: recipes, contents, labels, head."""
+        return self._digest
 
     @property
     def is_own(self) -> bool:
         """Whether a user's own scorer took part: such a result is computed anew each time."""
         return bool(self.features.scores and self.features.scores.scorer.sha256)
 
+    @property
+    def folder(self) -> Path:
+        """Where its result lies; what was measured on validation images is kept apart."""
+        folder = self.bundle.store.layout.results / self.bundle.index_artefact.dataset
+        return folder / "validation" if self.validation else folder
 
-def _contents(artefact: Any) -> list[str | None]:
-    return [artefact.content(number) for number in artefact.shard_sizes]
+    @property
+    def file(self) -> str:
+        """The name of its files."""
+        return f"{self.digest()[:16]}.parquet"
+
+    def known(self) -> Row | None:
+        """The result where it has been computed before and is still that of what the cache holds."""
+        row = None if self.is_own else results.read_row(self.folder, self.file)
+        if row is None or row.get("digest") != self.digest():
+            return None
+        if "low" not in row:  # kept by a version that gave no interval
+            interval = stats.bootstrap(self.predictions().right)
+            row |= {"low": interval.low, "high": interval.high}
+        return {**self.labels(), **row}
+
+    def predictions(self) -> Predictions:
+        """The predictions of a result that is there."""
+        return results.read_predictions(self.folder, self.file)
+
+    def data(self, matrix: Matrix) -> ProbeData:
+        """What the head is given."""
+        index, bank = self.bundle.index, self.bundle.text_bank
+        labels, split = index.labels[matrix.rows], index.split[matrix.rows]
+        if self.shots and self.head.trains:
+            split = few_shot(labels, split, self.shots, self.head.seed or 0)
+        if self.validation:
+            split = validation_split(labels, split, self.head.seed or 0)
+            if not (split == "test").any():
+                raise DataError(
+                    "choosing on validation images needs official ones, or at least 2 train images a class; "
+                    "leave out --select val or give more --shots"
+                )
+        votes = None if self.features.pooling.name == "none" else self.features.votes
+        return ProbeData(matrix.features, labels, split, len(index.class_names), bank.text, bank.logit_scale, votes)
 
 
 def probe(runs: Sequence[ProbeRun], progress: Progress = silent) -> list[Row]:
-    """The results of ``runs``, in order; ``cached`` tells those that were known already."""
-    rows: list[Row] = []
-    prepared: set[int] = set()
-    for done, run in enumerate(runs):
-        progress("probe", done, len(runs))
-        known = None if run.is_own else _read(run)
-        if known is None and id(run.bundle) not in prepared:
-            prepared.add(id(run.bundle))
-            prepare([r.features for r in runs if r.bundle is run.bundle], progress)
-        rows.append({**known, "cached": True} if known else {**_compute(run), "cached": False})
-    progress("probe", len(runs), len(runs))
-    return rows
+    """The results of ``runs``, in order; ``cached`` tells those that were known already. Each is kept as soon as it is
+    there, so that a run that is cut short loses one."""
+    rows: dict[int, Row] = {}
+    for i, run in enumerate(runs):
+        if known := run.known():
+            rows[i] = {**known, "cached": True}
+    todo = [(i, run) for i, run in enumerate(runs) if i not in rows]
+    for _, run in todo:  # said before the scores are made, not after
+        run.head.check_installed()
+    progress("probe", len(rows), len(runs))
+    for group in _by_bundle(todo):
+        prepare([run.features for _, run in group], progress)
+        for block in _in_memory(group):
+            for i, row in _compute(block):
+                rows[i] = {**row, "cached": False}
+                progress("probe", len(rows), len(runs))
+    return [rows[i] for i in range(len(runs))]
 
 
-def _compute(run: ProbeRun) -> Row:
+def _by_bundle(todo: Sequence[tuple[int, ProbeRun]]) -> list[list[tuple[int, ProbeRun]]]:
+    groups: dict[int, list[tuple[int, ProbeRun]]] = {}
+    for i, run in todo:
+        groups.setdefault(id(run.bundle), []).append((i, run))
+    return list(groups.values())
+
+
+def _in_memory(group: Sequence[tuple[int, ProbeRun]]) -> Iterator[list[tuple[int, ProbeRun]]]:
+    """The runs of ``group`` by features, in blocks whose feature matrices fit into memory together."""
+    by_features: dict[str, list[tuple[int, ProbeRun]]] = {}
+    for i, run in group:
+        by_features.setdefault(run.features.recipe.digest, []).append((i, run))
+    bundle = group[0][1].bundle
+    one = 8 * sum(bundle.globals.shard_sizes.values()) * bundle.text_bank.text.shape[1]
+    size = max(1, IN_MEMORY // max(1, one))
+    sets = list(by_features.values())
+    for start in range(0, len(sets), size):
+        yield [pair for pairs in sets[start : start + size] for pair in pairs]
+
+
+def _compute(block: Sequence[tuple[int, ProbeRun]]) -> Iterator[tuple[int, Row]]:
+    """The result of each run of ``block``; their features are made together."""
     clock = Clock()
+    distinct = {run.features.recipe.digest: run.features for _, run in block}
+    made = dict(zip(distinct, matrices(list(distinct.values())), strict=True))
+    share = clock.seconds() / len(distinct)
+    for i, run in block:
+        matrix = made[run.features.recipe.digest]
+        clock = Clock()
+        result = run.head(run.data(matrix))
+        yield i, _keep(run, matrix, result, clock.seconds(), share)
+
+
+def _keep(run: ProbeRun, matrix: Matrix, result: ProbeResult, seconds: float, features_seconds: float) -> Row:
     index = run.bundle.index
-    features, rows, n_pooled = matrix(run.features)
-    data = ProbeData(features, index.labels[rows], index.split[rows], len(index.class_names), run.bundle.text_bank.text)
-    result = run.head(data)
+    tested = matrix.rows[result.test_rows]
+    predictions = Predictions(index.image_ids[tested], index.labels[tested], result.predictions)
+    interval = stats.bootstrap(predictions.right)
     row = {
         **run.labels(),
         "accuracy": result.accuracy,
+        "low": interval.low,
+        "high": interval.high,
         "per_class": result.per_class,
         "n_train": result.n_train,
         "n_test": len(result.test_rows),
-        "without_regions": int((n_pooled == 0).sum()) if run.features.pooling.name != "none" else 0,
+        "without_regions": int((matrix.n_pooled == 0).sum()) if run.features.pooling.name != "none" else 0,
         "converged": result.converged,
-        "seconds": round(clock.seconds(), 3),
+        "seconds": round(seconds + features_seconds, 3),
+        "features_seconds": round(features_seconds, 3),
         "details": json.dumps(dict(result.details), sort_keys=True),
+        "labels_digest": index.labels_digest(),
         "digest": run.digest(),
     }
-    _write(run, row, result, rows)
+    results.write(run.folder, run.file, row, predictions)
     return row
 
 
-def _paths(run: ProbeRun) -> tuple[Path, Path]:
-    folder = run.bundle.store.layout.results / run.bundle.index_artefact.dataset
-    name = f"{run.digest()[:16]}.parquet"
-    return folder / "probes" / name, folder / "predictions" / name
+def fit(run: ProbeRun) -> tuple[ProbeResult, Matrix]:
+    """Fit one head again, with its classifier: results on disk keep predictions and no weights."""
+    prepare([run.features])
+    (matrix,) = matrices([run.features])
+    return run.head(run.data(matrix)), matrix
 
 
-def _write(run: ProbeRun, row: Row, result: ProbeResult, rows: np.ndarray) -> None:
-    row_path, predictions_path = _paths(run)
-    index = run.bundle.index
-    tested = rows[result.test_rows]
-    predictions = pa.table(
-        {
-            "image_id": index.image_ids[tested].tolist(),
-            "label": index.labels[tested],
-            "prediction": result.predictions,
-        }
-    )
-    files.publish(predictions_path, _parquet(predictions))
-    files.publish(row_path, _parquet(pa.Table.from_pylist([row])))
-
-
-def _parquet(table: pa.Table) -> bytes:
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
-    return buffer.getvalue()
-
-
-def _read(run: ProbeRun) -> Row | None:
-    path, predictions = _paths(run)
-    if not path.is_file() or not predictions.is_file():
-        return None
-    try:
-        row: Row = pq.read_table(path).to_pylist()[0]
-    except (pa.ArrowException, OSError, IndexError) as error:
-        raise StoreError(f"{path}: not a result ({error}); remove the file and run again") from error
-    return row if row.get("digest") == run.digest() else None
+def on_validation(run: ProbeRun) -> ProbeRun:
+    """The same run measured on validation images."""
+    return replace(run, validation=True)

@@ -69,8 +69,11 @@ PROBE_COLUMNS = {
     "target": "target",
     "pool": "pooling",
     "features": "features",
+    "crops": "crops",
     "head": "head",
+    "shots": "shots",
     "accuracy": "top-1",
+    "interval": "95 % interval",
     "per_class": "per class",
     "n_test": "test",
     "without_regions": "no regions",
@@ -79,13 +82,19 @@ PROBE_COLUMNS = {
 }
 
 
+def interval(low: float | None, high: float | None) -> str:
+    """0.6413 to 0.6701, as text."""
+    return "" if low is None or high is None else f"{low:.4f} to {high:.4f}"
+
+
 def probe_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Result rows as text, with the oracle marked: it reads test labels and is an upper bound."""
     shown = []
     for row in rows:
         target = f"{row['target']} (upper bound)" if row["target"] == "oracle" else row["target"]
         text = {k: accuracy(row[k]) for k in ("accuracy", "per_class")}
-        shown.append({**row, **text, "target": target})
+        text["interval"] = interval(row.get("low"), row.get("high"))
+        shown.append({**row, **text, "target": target, "shots": row.get("shots") or ""})
     return shown
 
 

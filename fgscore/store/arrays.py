@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fgscore.errors import DataError, UsageError, missing_extra
+from fgscore.errors import DataError, UsageError
 from fgscore.store import files
 
 Arrays = dict[str, np.ndarray]
@@ -68,20 +68,16 @@ def _decoded(array: np.ndarray) -> np.ndarray:
 
 
 def _to_safetensors(arrays: Mapping[str, np.ndarray], columns: Collection[str]) -> bytes:
-    try:
-        from safetensors.numpy import save
-    except ImportError as error:
-        raise missing_extra("safetensors", "the format safetensors") from error
+    from safetensors.numpy import save
+
     tensors = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in arrays.items() if a.dtype.kind != "U"}
     texts = {name: a.tolist() for name, a in arrays.items() if a.dtype.kind == "U"}
     return bytes(save(tensors, metadata={META: json.dumps(texts)}))
 
 
 def _from_safetensors(path: Path) -> Arrays:
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError as error:
-        raise missing_extra("safetensors", "the format safetensors") from error
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, framework="numpy") as content:
             arrays = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 (not a mapping)

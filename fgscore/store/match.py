@@ -111,6 +111,17 @@ class Bundle:
         """The images, labels and split."""
         return self.store.index(self.index_artefact)
 
+    @cached_property
+    def _contents(self) -> dict[str, list[str | None]]:
+        return {}
+
+    def contents(self, role: str) -> list[str | None]:
+        """Content digests of the shards of one of its artefacts, as they were when first asked for."""
+        if role not in self._contents:
+            artefact = getattr(self, role)
+            self._contents[role] = [artefact.content(number) for number in artefact.shard_sizes]
+        return self._contents[role]
+
     @property
     def dataset(self) -> str:
         """The data set's name, with what it was asked for and its limit where it has one."""

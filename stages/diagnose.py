@@ -1,0 +1,79 @@
+"""fgscore diagnose: what lies behind an accuracy."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from . import _options as o
+from . import _run
+
+
+def diagnose(
+    subject: o.Subject = None,
+    scorer: o.Scorer = ["all"],  # noqa: B006 (Typer copies it)
+    target: o.Target = [o.TARGET],  # noqa: B006
+    k: o.K_ = None,
+    head: o.Head = [o.HEAD],  # noqa: B006
+    top: Annotated[int, typer.Option("--top", min=1, help="Confused pairs and worst classes to show.")] = 5,
+    dataset: o.Dataset = None,
+    regions: o.Regions = None,
+    encoder: o.Encoder = None,
+    prompt: o.Prompt = None,
+    data: o.Data = o.DATA,
+    json: o.Json = False,
+) -> None:
+    """Say how good pseudo-labels are, how scorers agree, what sizes they like, which classes and images change.
+
+    Scores and results that are missing are computed.
+
+    Example: fgscore diagnose demo
+    Example: fgscore diagnose cub --scorer soft_margin --scorer entropy --k 5 --head logreg --json
+    """
+    from fgscore.pipeline import diagnose as library
+    from fgscore.pipeline import grid
+    from fgscore.pipeline.probe import probe
+    from fgscore.pipeline.score import runs_for
+
+    chosen, modes, pools = _run.scorers(scorer), _run.targets(target), _run.poolings(["topk"], k)
+    plan = grid.Plan([[one] for one in _run.heads(head, [0])])
+    found: dict[str, list[Any]] = {"pseudo_labels": [], "scorers": [], "agreement": [], "results": []}
+    with _run.Bars() as bars:
+        cached = _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt)
+        for bundle in _run.with_regions(cached, "diagnose"):
+            rows = library.of_regions(bundle, runs_for(bundle, chosen, modes), pools, bars)
+            for key, made in rows.items():
+                found[key] += made
+            lines = grid.own_lines(grid.Family((bundle,)), chosen, modes, pools, plan)
+            probe([run for line in lines for run in line.runs], bars)
+            found["results"] += [_result(line, top) for line in lines]
+
+    def show() -> None:
+        _show(found)
+
+    _run.emit(found, json, show)
+
+
+def _result(line: Any, top: int) -> dict[str, Any]:
+    from fgscore.pipeline import diagnose as library
+
+    run = line.runs[0]
+    row = run.labels() if line.is_baseline else library.flips(run, line.baseline[0])
+    confusions = library.confusions(run, top)
+    regions = line.runs[0].bundle.labels["regions"]  # the global embedding too is listed with its bundle
+    return {**row, "regions": regions, "pairs": confusions["pairs"], "classes": confusions["classes"], "top": top}
+
+
+def _show(found: dict[str, list[Any]]) -> None:
+    from fgscore.report import paper_diagnosis, tables
+
+    for title, key, rows in paper_diagnosis.tables(found):
+        tables.show(rows, paper_diagnosis.COLUMNS[key], title)
+        print()
+    for line in paper_diagnosis.CAPTION:
+        print(line)
+
+
+if __name__ == "__main__":
+    _run.main(diagnose)

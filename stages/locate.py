@@ -1,0 +1,64 @@
+"""fgscore locate: whether the best regions lie on the annotated object or part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import _options as o
+from . import _run
+
+
+def locate(
+    subject: o.Subject = None,
+    scorer: o.Scorer = ["all"],  # noqa: B006 (Typer copies it)
+    target: o.Target = [o.TARGET],  # noqa: B006
+    k: o.K_ = None,
+    dataset: o.Dataset = None,
+    regions: o.Regions = None,
+    encoder: o.Encoder = None,
+    prompt: o.Prompt = None,
+    root: o.Root = None,
+    data: o.Data = o.DATA,
+    json: o.Json = False,
+) -> None:
+    """Say how much of the top k lies on the annotated object (boxes of cub, cars, pets, aircraft) or part (demo).
+
+    Beside it the chance level: the same of all regions.
+
+    Example: fgscore locate demo
+    Example: fgscore locate cub --scorer soft_margin --target global --target oracle --k 1 --k 5
+    """
+    from fgscore.errors import DataError
+    from fgscore.pipeline.locate import locate as run_locate
+
+    chosen, modes, pools = _run.scorers(scorer), _run.targets(target), _run.poolings(["topk"], k)
+    rows: list[Any] = []
+    without = []
+    with _run.Bars() as bars:
+        found = _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt)
+        for bundle in _run.with_regions(found, "locate"):
+            made = run_locate(bundle, chosen, modes, pools, root, bars)
+            rows += made
+            without += [] if made else [bundle.dataset]
+    if not rows:
+        raise DataError(
+            f"expected object boxes or part maps, found none of {', '.join(dict.fromkeys(without))}; cub, cars, pets, "
+            "aircraft and demo have some"
+        )
+
+    def show() -> None:
+        from fgscore.report import paper_located, tables
+
+        for title, group in paper_located.groups(rows):
+            tables.show(paper_located.located_rows(group), paper_located.COLUMNS, title)
+            print()
+        for line in paper_located.CAPTION:
+            print(line)
+        for name in dict.fromkeys(without):
+            print(f"left out {name}: no annotations")
+
+    _run.emit({"located": rows}, json, show)
+
+
+if __name__ == "__main__":
+    _run.main(locate)

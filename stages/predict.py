@@ -1,0 +1,68 @@
+"""fgscore predict: a saved probe on new photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import _extract, _run
+from . import _options as o
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Photos.")],
+    probe: Annotated[Path, typer.Option("--probe", help="What `fgscore probe --save-probe` wrote.")],
+    top: Annotated[int, typer.Option("--top", min=1, help="Classes to show of each photo.")] = 3,
+    encoder: Annotated[
+        str | None,
+        typer.Option("--encoder", help="Where the encoder's weights lie: \"clip(model='DIR')\".", show_default=False),
+    ] = None,
+    regions: Annotated[
+        str | None,
+        typer.Option("--regions", help="Where the generator's weights lie.", show_default=False),
+    ] = None,
+    device: o.Device = "auto",
+    batch_size: o.BatchSize = 64,
+    data: o.Data = o.DATA,
+    json: o.Json = False,
+) -> None:
+    """Class of new photos by a saved probe: the same regions, embeddings, scores and pooling as in training.
+
+    Exit 3 where some photos cannot be read.
+
+    Example: fgscore predict --probe birds.safetensors a.jpg b.jpg
+    """
+    from fgscore.pipeline.predict import Predictor
+    from fgscore.pipeline.predict import predict as run_predict
+    from fgscore.pipeline.saved import load
+
+    predictor = Predictor(load(probe), _extract.runtime(data, device, batch_size, 0), encoder, regions)
+    rows = []
+    with _run.Bars() as bars:
+        for row in run_predict(predictor, images, top):
+            rows.append(row)
+            bars("predict", len(rows), len(images))
+
+    def show() -> None:
+        from fgscore.report import tables
+
+        columns = {"image": "photo", "class_name": "class", "probability": "probability", "error": ""}
+        tables.show([line for row in rows for line in _lines(row)], columns)
+
+    _run.emit({"predictions": rows}, json, show)
+    if any("error" in row for row in rows):
+        raise typer.Exit(_run.QUARANTINED)
+
+
+def _lines(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """One line a class; the photo is named on the first."""
+    if "error" in row:
+        return [row]
+    lines = [{**c, "probability": f"{c['probability']:.4f}"} for c in row["classes"]]
+    return [{**line, "image": row["image"] if i == 0 else ""} for i, line in enumerate(lines)]
+
+
+if __name__ == "__main__":
+    _run.main(predict)

@@ -1,0 +1,167 @@
+"""fgscore sweep: the paper's tables, or a grid of your own, from the cache."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from fgscore.errors import UsageError
+
+from . import _features, _run
+from . import _options as o
+
+SELECT = ("val",)
+
+
+def sweep(
+    subject: o.Subject = None,
+    table: Annotated[
+        list[str] | None,
+        typer.Option("--table", help="A table of the paper, 1 to 4, or all. Repeatable.", show_default=False),
+    ] = None,
+    scorer: o.Scorer = [o.SCORER],  # noqa: B006 (Typer copies it)
+    target: o.Target = [o.TARGET],  # noqa: B006
+    pool: o.Pool = [o.POOL],  # noqa: B006
+    k: o.K_ = None,
+    head: o.Head = [o.HEAD],  # noqa: B006
+    seed: Annotated[list[int] | None, typer.Option("--seed", help="Of adamw's training. Repeatable.")] = None,
+    head_seeds: Annotated[int, typer.Option("--head-seeds", min=1, help="Train adamw with seeds 0 to N-1.")] = 1,
+    shots: o.Shots = None,
+    n_regions: Annotated[
+        int | None,
+        typer.Option("--n-regions", min=1, help="Use so many of the cached crops an image.", show_default=False),
+    ] = None,
+    resamples: Annotated[int, typer.Option("--resamples", min=1, help="So many disjoint draws of them.")] = 1,
+    select: Annotated[
+        str | None,
+        typer.Option("--select", help="val: choose k and hyper-parameters on validation images.", show_default=False),
+    ] = None,
+    features: o.Features = "unit",
+    dataset: o.Dataset = None,
+    regions: o.Regions = None,
+    encoder: o.Encoder = None,
+    prompt: o.Prompt = None,
+    data: o.Data = o.DATA,
+    json: o.Json = False,
+) -> None:
+    """Compute the paper's tables, or any grid, with intervals and tests against the global embedding alone.
+
+    Each result is kept as soon as it is there: the same command goes on where it stopped. A list in a component, as
+    in entropy(tau=[10,50]), stands for one of each.
+
+    Example: fgscore sweep demo --table 1
+    Example: fgscore sweep --table all --head adamw --head-seeds 5
+    Example: fgscore sweep cub --scorer "entropy(tau=[10,50,100], lam=[0.1,0.5])" --k 1 --k 5 --select val
+    Example: fgscore sweep cub --regions random_crop --n-regions 32 --resamples 5
+    """
+    from fgscore.pipeline import choose, compare, grid
+
+    if select is not None and select not in SELECT:
+        raise UsageError(f"--select: expected val, found {select!r}")
+    if resamples > 1 and n_regions is None:
+        raise UsageError(f"--resamples {resamples} needs --n-regions: how many crops each draw has")
+    draws = grid.Draws(n_regions, resamples) if n_regions else None
+    seeds = _seeds(seed, head_seeds)
+    plan = grid.Plan(_heads(head, seeds), shots or (None,), _features.rows(features), draws)
+    tables = _tables(table)
+    if tables and (scorer, target, pool, k) != ([o.SCORER], [o.TARGET], [o.POOL], None):
+        raise UsageError("--table brings its own scorers, targets, pooling and k; leave out --table, or the others")
+    with _run.Bars() as bars:
+        found = _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt)
+        lines, missing = [], {}
+        for family in grid.families(found):
+            if tables:
+                made, absent = grid.paper_lines(family, tables, plan)
+                missing.update({(family.whole.dataset, generator): None for generator in absent})
+            else:
+                made = _own(family, scorer, target, pool, k, plan)
+            lines += made
+        chosen, candidates = choose.choose(lines, bars) if select else (lines, [])
+        rows = compare.compare(chosen, bars)
+    skipped = [_skipped(name, generator, regions) for name, generator in missing]
+
+    def show() -> None:
+        _show(rows, candidates, skipped)
+
+    _run.emit({"results": rows, "selection": candidates, "skipped": skipped}, json, show)
+
+
+def _seeds(seed: list[int] | None, head_seeds: int) -> list[int]:
+    if seed and head_seeds > 1:
+        raise UsageError(f"expected --seed or --head-seeds, found both: --seed {seed[0]} and --head-seeds {head_seeds}")
+    return seed or list(range(head_seeds))
+
+
+def _heads(names: list[str], seeds: list[int]) -> list[list[Any]]:
+    """Each head with its seeds: those of training for adamw, the first alone where chance only splits validation."""
+    from fgscore import probe, specs
+
+    texts = dict.fromkeys(text for name in names for text in specs.expand(name))
+    return [_run.heads([t], seeds if probe.bind(t).name == "adamw" else seeds[:1]) for t in texts]
+
+
+def _tables(names: list[str] | None) -> list[int]:
+    """The tables asked for, in order; none where a grid of one's own is."""
+    from fgscore.pipeline.grid import TABLES
+
+    known = {str(n): [n] for n in TABLES} | {"all": list(TABLES)}
+    for name in names or ():
+        if name not in known:
+            raise UsageError(f"--table: expected 1, 2, 3, 4 or all, found {name!r}")
+    return list(dict.fromkeys(n for name in names or () for n in known[name]))
+
+
+def _own(family: Any, scorer: list[str], target: list[str], pool: list[str], k: list[str] | None, plan: Any) -> Any:
+    from fgscore import specs
+    from fgscore.pipeline.grid import own_lines
+
+    chosen = _run.scorers([text for name in scorer for text in specs.expand(name)])
+    poolings = _run.poolings([text for name in pool for text in specs.expand(name)], k)
+    return own_lines(family, chosen, _run.targets(target), poolings, plan)
+
+
+def _skipped(dataset: str, generator: str, asked: list[str] | None) -> str:
+    if asked and not any(text.startswith(generator) for text in asked):
+        return f"{dataset}: rows of {generator} left out, as --regions asks"
+    return f"{dataset}: no regions of {generator} are cached; run `fgscore extract {_run.shell(dataset)}` for its rows"
+
+
+def _show(rows: list[Any], candidates: list[Any], skipped: list[str]) -> None:
+    from fgscore.report import paper_rows, tables
+
+    if candidates:
+        columns = {
+            key: tables.PROBE_COLUMNS.get(key, key) for key in ("dataset", "regions", "scorer", "target", "pool")
+        }
+        columns |= {"head": "head", "validation_accuracy": "validation", "chosen": "chosen"}
+        text = [{**r, "validation_accuracy": tables.accuracy(r["validation_accuracy"])} for r in candidates]
+        tables.show(text, columns, "Chosen on validation images")
+        print()
+    for title, group in _groups(rows):
+        shared = tables.shared(group, ("encoder", "prompt", "head"))
+        columns = {key: name for key, name in paper_rows.COLUMNS.items() if key not in shared}
+        tables.show(paper_rows.sweep_rows(group), columns, title)
+        said = [f"{k} {v}" for k, v in shared.items()] + list(
+            dict.fromkeys(r["regions"] for r in group if r["regions"])
+        )
+        print(f"{group[0]['n_test']} test images; {', '.join(said)}\n")
+    for line in (*paper_rows.caption(rows), *skipped):
+        print(line)
+    known = sum(row["computed"] == 0 for row in rows)
+    if known:
+        print(f"{known} of {len(rows)} lines were known already.")
+
+
+def _groups(rows: list[Any]) -> list[tuple[str, list[Any]]]:
+    """Rows of one data set and one table, with a title."""
+    from fgscore.report.paper_rows import TITLES
+
+    groups: dict[tuple[str, int], list[Any]] = {}
+    for row in rows:
+        groups.setdefault((row["dataset"], row["table"]), []).append(row)
+    return [(f"{dataset}{'. ' if n else ''}{TITLES[n]}", group) for (dataset, n), group in groups.items()]
+
+
+if __name__ == "__main__":
+    _run.main(sweep)
