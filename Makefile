@@ -12,7 +12,7 @@ endif
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint faults extract score probe clean
+.PHONY: help setup demo test lint faults extract score probe report clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ score: $(READY) ## Score DATASET from the store
 
 probe: $(READY) ## Probe DATASET from the store
 	$(BIN)/fgscore probe $(DATASET) $(ARGS)
+
+report: $(READY) ## Tables, plots and the page of what the store and the results hold
+	$(BIN)/fgscore report $(ARGS)
 
 clean: ## Remove .venv and caches of tools; data/ is left alone
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,7 +7,7 @@ arrays.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,14 +88,12 @@ def _ids(store: Store, artefact: manifest.Artefact) -> set[str]:
 
 def _records(
     store: Store, artefact: manifest.Artefact, index: ImageIndex, images: Images
-) -> list[tuple[int, Any, int]]:
-    """(row of the index, its shard's record, its place in it) for every image; each shard is read once."""
-    found = []
+) -> Iterator[tuple[int, Any, int]]:
+    """(row of the index, its shard's record, its place in it) for every image; one shard in memory at a time."""
     for number, rows in images.items():
         record = store.read(artefact, number)
         place = {image_id: i for i, image_id in enumerate(record.image_ids.tolist())}
-        found += [(row, record, place[str(index.image_ids[row])]) for row in rows]
-    return found
+        yield from ((row, record, place[str(index.image_ids[row])]) for row in rows)
 
 
 def _image(index: ImageIndex, row: int, record: ThumbnailShard, i: int) -> dict[str, Any]:

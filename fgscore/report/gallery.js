@@ -138,7 +138,7 @@ function gallery(sets) {
     const items = state.matching.map((i, at) => {
       const { id, label, jpeg, size } = state.set.images[i];
       const source = { src: `data:image/jpeg;base64,${jpeg}`, width: size[0], height: size[1] };
-      const picture = make("img", { ...source, alt: "", loading: "lazy" });
+      const picture = make("img", { ...source, alt: "", decoding: "async" });
       const name = `${state.set.classes[label]}, ${id}`;
       const button = make("button", { type: "button", "aria-label": name, tabindex: -1 }, picture);
       if (predicted(i) >= 0) button.classList.add(predicted(i) === label ? "right" : "wrong");

@@ -6,6 +6,7 @@ import base64
 import json
 import shutil
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,16 @@ def test_a_script_that_slipped_in_would_not_run(browser: Any, page: str, tmp_pat
     for rule in ("script-src", "img-src"):
         assert any("Content Security Policy" in said and rule in said for said in complaints), rule
     assert reader.where.startswith("1 of 12"), "the page's own script runs"
+
+
+def test_the_style_sheet_is_understood_whole(desk: Reader) -> None:
+    """As many rules as there are blocks: a slip would have cost the browser some."""
+    count = desk.js(
+        "const count = (rules) => [...rules].reduce((n, r) => n + (r.cssRules ? count(r.cssRules) + 1 : 1), 0);"
+        "return count(document.styleSheets[0].cssRules)"
+    )
+    style = (resources.files("fgscore.report") / "page.css").read_text(encoding="utf-8")
+    assert count == style.count("{") == style.count("}") > 50
 
 
 def test_the_page_fits_its_window(reader: Reader) -> None:
