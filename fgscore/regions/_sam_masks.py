@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from fgscore.regions import _sam_encoder
+from fgscore.regions._matmul import quick_float32
 from fgscore.regions._sam_decoder import Decoder
 
 PIXELS = {"cpu": 1 << 21, "cuda": 1 << 27}  # of all masks that are at full size at one time
@@ -147,12 +149,16 @@ class ExactGenerator:
     def __init__(self, upstream: Any) -> None:
         self._settings, self._predictor, self._sam = upstream, upstream.predictor, upstream.predictor.model
         self._threshold = float(self._sam.mask_threshold)
+        self._own_encoder = _sam_encoder.supports(self._sam.image_encoder)
         with torch.no_grad():
             self._decoder = Decoder(self._sam)
 
-    @torch.no_grad()
     def generate(self, image: np.ndarray) -> Masks:
         """Masks of ``image`` (H, W, 3) uint8, in upstream's order."""
+        with torch.inference_mode(), quick_float32():
+            return self._generate(image)
+
+    def _generate(self, image: np.ndarray) -> Masks:
         from segment_anything.utils.amg import generate_crop_boxes
         from torchvision.ops import batched_nms
 
@@ -181,10 +187,9 @@ class ExactGenerator:
 
         x0, y0, x1, y1 = crop
         part = image[y0:y1, x0:x1]
-        self._predictor.set_image(part)
-        frame = Frame(self._sam.image_encoder.img_size, self._predictor.input_size, crop, image.shape[:2])
-        shared = self._decoder.image(self._predictor.features)
-        self._predictor.reset_image()
+        embedding, input_hw = self._embed(part)
+        frame = Frame(self._sam.image_encoder.img_size, input_hw, crop, image.shape[:2])
+        shared = self._decoder.image(embedding)
         points = self._predictor.transform.apply_coords(grid * np.array(frame.crop_hw)[None, ::-1], frame.crop_hw)
         prompts = torch.as_tensor(points, device=self._predictor.device)
         batches = [self._batch(shared, block, frame) for block in prompts.split(_limit(PROMPTS, prompts))]
@@ -195,6 +200,14 @@ class ExactGenerator:
         found = found.keep(rows)
         found.boxes += torch.tensor([x0, y0, x0, y0], device=found.boxes.device)
         return frame, found
+
+    def _embed(self, image: np.ndarray) -> tuple[Tensor, tuple[int, int]]:
+        """Embedding (1, c, h, w) of ``image`` (H, W, 3) uint8, and its size in the model's square."""
+        pixels = torch.as_tensor(self._predictor.transform.apply_image(image), device=self._predictor.device)
+        square = self._sam.preprocess(pixels.permute(2, 0, 1)[None])
+        encoder = self._sam.image_encoder
+        embedding = _sam_encoder.encode(encoder, square) if self._own_encoder else encoder(square)
+        return embedding, (int(pixels.shape[0]), int(pixels.shape[1]))
 
     def _batch(self, shared: Any, points: Tensor, frame: Frame) -> _Found:
         """Candidates of a batch of ``points`` (b, 2) that pass the filters, boxes in the crop's frame."""

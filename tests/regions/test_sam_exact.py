@@ -1,6 +1,8 @@
 """Our own automatic mask generation against upstream's, step by step and as a whole."""
 
+import copy
 import sys
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,9 @@ from fgscore.demo.draw import draw, image_rng  # noqa: E402
 from fgscore.demo.kinds import KINDS  # noqa: E402
 from fgscore.demo.models import load_sam  # noqa: E402
 from fgscore.errors import UsageError  # noqa: E402
+from fgscore.regions import _matmul, _sam_encoder, _sam_masks  # noqa: E402
 from fgscore.regions import sam as plugin  # noqa: E402
+from fgscore.regions._matmul import quick_float32  # noqa: E402
 from fgscore.regions._sam_decoder import Decoder  # noqa: E402
 from fgscore.regions._sam_masks import ExactGenerator, Frame, Runs, measure, run_lengths  # noqa: E402
 from fgscore.types import Runtime  # noqa: E402
@@ -98,10 +102,12 @@ class _Logits:
     ],
     ids=str,
 )
-def test_given_the_same_logits_everything_is_bit_identical(bird, demo, size_wh, more):
+def test_given_the_same_logits_everything_is_bit_identical(bird, demo, size_wh, more, monkeypatch):
+    monkeypatch.setattr(_sam_masks, "quick_float32", nullcontext)  # another library would round otherwise
     image = resized(bird, *size_wh)
     upstream, ours = both(demo, **{**LOOSE, **more})
     ours._decoder = UpstreamDecoder(demo)
+    ours._own_encoder = False
     theirs, found = plugin.columns(upstream.generate(image)), ours.generate(image)
     assert len(theirs.area) > 2 or "pred_iou_thresh" in more
     for name in ("boxes_xyxy", "area", "predicted_iou", "stability"):
@@ -167,6 +173,45 @@ def test_logits_are_as_near_to_float64_as_upstreams(model, request):
     assert (iou - exact_iou).abs().max() <= 2 * (their_iou - exact_iou).abs().max() + 1e-7
     some = torch.tensor([2, 0])
     torch.testing.assert_close(decoder.logits(image, batch.take(some)), logits[some], rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("scores", [None, 1 << 9, 1 << 17])
+@pytest.mark.parametrize("model", ["demo", "vit_b_decoder"])
+def test_embeddings_are_as_near_to_float64_as_upstreams(model, scores, request, monkeypatch):
+    """Whatever the number of queries at a time: a row, several, several heads."""
+    encoder = request.getfixturevalue(model).image_encoder
+    if scores:
+        monkeypatch.setitem(_sam_encoder.SCORES, "cpu", scores if model == "demo" else 64 * scores)
+    generator = torch.Generator().manual_seed(1)
+    image = torch.randn(1, 3, encoder.img_size, encoder.img_size, generator=generator)
+    assert _sam_encoder.supports(encoder)
+    exact = copy.deepcopy(encoder).double()(image.double())
+    theirs, ours = encoder(image), _sam_encoder.encode(encoder, image)
+    assert ours.shape == theirs.shape
+    assert (ours - exact).abs().max() <= 2 * (theirs - exact).abs().max()
+
+
+def test_quick_products_are_float32s_and_the_setting_is_put_back():
+    switch = torch.backends.mkldnn.matmul
+    before = switch.fp32_precision
+    a, b = torch.randn(300, 400), torch.randn(400, 500)
+    exact = a.double() @ b.double()
+    with pytest.raises(KeyError), quick_float32():
+        assert (a @ b - exact).abs().max() < 4e-4
+        raise KeyError
+    assert switch.fp32_precision == before
+
+
+def test_nothing_is_switched_where_products_would_lose_precision(monkeypatch):
+    @contextmanager
+    def lossy():
+        with monkeypatch.context() as patch:
+            real = torch.Tensor.__matmul__
+            patch.setattr(torch.Tensor, "__matmul__", lambda x, y: real(x.bfloat16().to(x), y.bfloat16().to(y)))
+            yield
+
+    monkeypatch.setattr(_matmul, "_bfloat16_allowed", lossy)
+    assert not _matmul._keeps_float32.__wrapped__()
 
 
 @pytest.mark.parametrize("size_wh", [(320, 320), (192, 120), (60, 90)], ids=str)
