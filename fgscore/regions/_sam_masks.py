@@ -20,7 +20,7 @@ from fgscore.regions import _sam_encoder
 from fgscore.regions._matmul import quick_float32
 from fgscore.regions._sam_decoder import Decoder
 
-PIXELS = {"cpu": 1 << 21, "cuda": 1 << 27}  # of all masks that are at full size at one time
+PIXELS = {"cpu": 1 << 20, "cuda": 1 << 27}  # of all masks that are at full size at one time
 PROMPTS = {"cpu": 4, "cuda": 64}  # in one pass of the decoder
 ELSEWHERE = "cuda"
 
@@ -41,13 +41,38 @@ class Frame:
         x0, y0, x1, y1 = self.crop_xyxy
         return y1 - y0, x1 - x0
 
-    def resize(self, logits: Tensor) -> Tensor:
-        """Low-resolution ``logits`` (m, h, w) at the size of the crop, in upstream's two bilinear steps."""
-        full = interpolate(logits[:, None], (self.side, self.side), mode="bilinear", align_corners=False)
-        full = full[..., : self.input_hw[0], : self.input_hw[1]]
-        if self.input_hw != self.crop_hw:  # else the second step leaves every value as it is
-            full = interpolate(full, self.crop_hw, mode="bilinear", align_corners=False)
-        return full[:, 0]
+    def resize(self, logits: Tensor, low: float) -> tuple[Tensor, int, int]:
+        """Low-resolution ``logits`` (m, h, w) at the size of the crop, in upstream's two bilinear steps; the part of it
+        outside which all are below ``low``, and the row and column of the crop where that part begins.
+
+        A value between four others is none below ``low`` if they all are: the first step is for the cells with others
+        in their midst. Values above ``low`` are upstream's to the bit: the steps of the kernel are powers of two.
+        """
+        factor = self.side // logits.shape[-1]
+        rows, columns = self._busy(logits, low) if factor in (2, 4, 8) else (slice(None), slice(None))
+        cells = logits[:, None, rows, columns]
+        part = interpolate(cells, (factor * cells.shape[-2], factor * cells.shape[-1]), mode="bilinear")
+        top, left = factor * (rows.start or 0), factor * (columns.start or 0)
+        part = part[..., : self.input_hw[0] - top, : self.input_hw[1] - left]
+        if self.input_hw == self.crop_hw:  # the second step would leave every value as it is
+            return part[:, 0], top, left
+        whole = part
+        if part.shape[-2:] != self.input_hw:
+            whole = part.new_full((len(part), 1, *self.input_hw), low - 1)
+            whole[..., top : top + part.shape[-2], left : left + part.shape[-1]] = part
+        return interpolate(whole, self.crop_hw, mode="bilinear")[:, 0], 0, 0
+
+    def _busy(self, logits: Tensor, low: float) -> tuple[slice, slice]:
+        """Rows and columns of cells of the image that are not surely below ``low``, and two more on each side: what is
+        mixed from the outermost is then below as well, whatever is put beyond it."""
+        height, width = (-(-n * logits.shape[-1] // self.side) + 1 for n in self.input_hw)
+        logits = logits[:, :height, :width]
+        busy = (logits + 1e-5 * logits.abs() > low - 1e-3).any(0)
+        spans = []
+        for some in (busy.any(1), busy.any(0)):
+            cells = some.nonzero()[:, 0].tolist() or [0]
+            spans.append(slice(max(0, cells[0] - 2), min(len(some), cells[-1] + 3)))
+        return spans[0], spans[1]
 
 
 @dataclass(frozen=True)
@@ -79,10 +104,11 @@ class Runs(Sequence[np.ndarray]):
         if isinstance(which, slice):
             return [self[i] for i in range(*which.indices(len(self)))]
         frame = self._frames[which]
-        mask = frame.resize(self._logits[which][None])[0] > self._threshold
-        x0, y0, x1, y1 = frame.crop_xyxy
+        part, top, left = frame.resize(self._logits[which][None], self._threshold)
+        mask = (part[0] > self._threshold).cpu().numpy()
+        x, y = frame.crop_xyxy[0] + left, frame.crop_xyxy[1] + top
         whole = np.zeros(frame.image_hw, bool)
-        whole[y0:y1, x0:x1] = mask.cpu().numpy()
+        whole[y : y + mask.shape[0], x : x + mask.shape[1]] = mask
         return run_lengths(whole)
 
 
@@ -100,29 +126,31 @@ def measure(logits: Tensor, frame: Frame, threshold: float, offset: float) -> tu
     found = []
     share = max(1, _limit(PIXELS, logits) // max(frame.side**2, frame.crop_hw[0] * frame.crop_hw[1]))
     for part in logits.split(share):
-        full = frame.resize(part)
-        inside = _count(full > threshold + offset)
-        around = _count(full > threshold - offset)
+        full, top, left = frame.resize(part, threshold - abs(offset))
+        inside, around = (
+            _in_rows(full > t).sum(-1, dtype=torch.int32) for t in (threshold + offset, threshold - offset)
+        )
         mask = full > threshold
-        found.append((_count(mask), inside / around, _boxes(mask)))
+        rows = _in_rows(mask)
+        boxes = _boxes(rows > 0, mask.view(torch.uint8).amax(-2) > 0, top, left)
+        found.append((rows.sum(-1, dtype=torch.int32), inside / around, boxes))
     area, stability, boxes = (torch.cat(column) for column in zip(*found, strict=True))
     return area, stability, boxes
 
 
-def _count(mask: Tensor) -> Tensor:
-    return mask.sum(-1, dtype=torch.int16).sum(-1, dtype=torch.int32)
+def _in_rows(mask: Tensor) -> Tensor:
+    """(m, H) int16: pixels of each row of ``mask`` (m, H, W)."""
+    return mask.sum(-1, dtype=torch.int16)
 
 
-def _boxes(mask: Tensor) -> Tensor:
-    """(m, 4) int64 of ``mask`` (m, H, W)."""
-    sides = []
-    for some in (mask.any(-2), mask.any(-1)):
-        length = some.shape[-1]
-        first = some.to(torch.uint8).argmax(-1)
-        last = length - 1 - some.flip(-1).to(torch.uint8).argmax(-1)
-        sides.append((first, last, some.any(-1)))
-    (x0, x1, some), (y0, y1, _) = sides
-    return torch.stack([x0, y0, x1, y1], dim=-1) * some[:, None]
+def _boxes(rows: Tensor, columns: Tensor, top: int, left: int) -> Tensor:
+    """(m, 4) int64, of masks that have pixels in ``rows`` (m, H) and ``columns`` (m, W), counted from (top, left)."""
+    edges = []
+    for some, start in ((columns, left), (rows, top)):
+        marks = some.to(torch.uint8)
+        edges.append((start + marks.argmax(-1), start + some.shape[-1] - 1 - marks.flip(-1).argmax(-1)))
+    (x0, x1), (y0, y1) = edges
+    return torch.stack([x0, y0, x1, y1], dim=-1) * rows.any(-1, keepdim=True)
 
 
 def _limit(table: dict[str, int], where: Tensor) -> int:
@@ -201,6 +229,9 @@ class ExactGenerator:
         found.boxes += torch.tensor([x0, y0, x0, y0], device=found.boxes.device)
         return frame, found
 
+    def _measure(self, logits: Tensor, frame: Frame) -> tuple[Tensor, Tensor, Tensor]:
+        return measure(logits, frame, self._threshold, self._settings.stability_score_offset)
+
     def _embed(self, image: np.ndarray) -> tuple[Tensor, tuple[int, int]]:
         """Embedding (1, c, h, w) of ``image`` (H, W, 3) uint8, and its size in the model's square."""
         pixels = torch.as_tensor(self._predictor.transform.apply_image(image), device=self._predictor.device)
@@ -224,7 +255,7 @@ class ExactGenerator:
             none = iou.new_zeros(0)
             return _Found(none.view(0, *side), none.view(0, 4).long(), none.int(), none, none)
         logits = self._decoder.logits(shared, batch.take(some.nonzero()[:, 0]))[good[some]]
-        area, stability, boxes = measure(logits, frame, self._threshold, settings.stability_score_offset)
+        area, stability, boxes = self._measure(logits, frame)
         found = _Found(logits, boxes, area, iou[good], stability)
         if settings.stability_score_thresh > 0:
             found = found.keep(stability >= settings.stability_score_thresh)

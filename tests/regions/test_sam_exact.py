@@ -124,10 +124,15 @@ def test_given_the_same_logits_everything_is_bit_identical(bird, demo, size_wh, 
 )
 def test_masks_are_measured_as_upstream_measures_them(input_hw, image_hw):
     generator = torch.Generator().manual_seed(0)
-    coarse = torch.randn(5, 1, 12, 12, generator=generator)
+    coarse = torch.randn(9, 1, 12, 12, generator=generator)
     logits = 6 * torch.nn.functional.interpolate(coarse, (256, 256), mode="bicubic")[:, 0] - 2
     logits[3] = -9.0  # an empty mask
     logits[4] = 9.0  # a full one
+    ys, xs = torch.meshgrid(torch.arange(256.0), torch.arange(256.0), indexing="ij")
+    for i, (y, x, radius, slope) in enumerate(
+        [(10, 30, 6, 1.0), (0, 0, 4, 9.0), (15, 100, 3, 40.0), (12, 250, 9, 0.2)]
+    ):
+        logits[5 + i] = slope * (radius - ((ys - y) ** 2 + (xs - x) ** 2).sqrt())  # small ones, soft and sharp
     frame = Frame(1024, input_hw, (0, 0, image_hw[1], image_hw[0]), image_hw)
     model = type("Square", (), {"image_encoder": type("Encoder", (), {"img_size": 1024})})()
     full = plugin_postprocess(model, logits[:, None], input_hw, image_hw)[:, 0]
@@ -135,7 +140,7 @@ def test_masks_are_measured_as_upstream_measures_them(input_hw, image_hw):
     torch.testing.assert_close(area, (full > 0).sum((1, 2)).int(), rtol=0, atol=0)
     torch.testing.assert_close(stability, amg.calculate_stability_score(full, 0.0, 1.0), rtol=0, atol=0, equal_nan=True)
     torch.testing.assert_close(boxes, amg.batched_mask_to_box(full > 0), rtol=0, atol=0)
-    runs = Runs(list(logits), [frame] * 5, 0.0)
+    runs = Runs(list(logits), [frame] * len(logits), 0.0)
     for r, theirs in enumerate(amg.mask_to_rle_pytorch(full > 0)):
         assert runs[r].tolist() == theirs["counts"]
     assert len(runs[1:3]) == 2
