@@ -69,7 +69,7 @@ class Prompts:
     queries: Tensor
     keys: Keys
 
-    def take(self, rows: Tensor) -> Prompts:
+    def take(self, rows: Tensor | slice) -> Prompts:
         """The prompts at ``rows`` alone."""
         keys = self.keys
         taken = Keys(keys.rho[rows], keys.columns[rows], keys.basis[rows], tuple(v[rows] for v in keys.values))
@@ -184,16 +184,27 @@ class Decoder:
         iou = self._decoder.iou_prediction_head(self._attend_last(image, batch, slice(0, 1))[:, 0])
         return batch, iou[:, 1:]
 
-    def logits(self, image: Image, batch: Prompts) -> Tensor:
-        """Low-resolution logits (b, M, 4 h, 4 w) of the M masks of each prompt."""
+    def logits(self, image: Image, batch: Prompts, keep: Tensor) -> Tensor:
+        """Low-resolution logits (k, 4 h, 4 w) of the k masks that ``keep`` (b, M) chooses of the prompts'."""
         count = self._decoder.num_mask_tokens
         chosen = self._attend_last(image, batch, slice(2, 1 + count))  # token 0 is for the IoU, mask token 0 unused
         mlps = self._decoder.output_hypernetworks_mlps[1:]
         weights = torch.stack([mlp(chosen[:, i]) for i, mlp in enumerate(mlps)], dim=1)
-        masks = weights @ self._upscale(image, batch.keys)
+        found = []
+        share = 1 if keep.device.type == "cpu" else len(keep)  # one prompt's pixels fit the cache
+        for start in range(0, len(keep), share):
+            rows = slice(start, start + share)
+            masks = weights[rows] @ self._upscale(image, batch.take(rows).keys)
+            found.append(self._arrange(masks[keep[rows]]))
+        return torch.cat(found)
+
+    def _arrange(self, masks: Tensor) -> Tensor:
+        """(k, 4 h, 4 w) of (k, 16 h w) in the order of `_upscale`; pixels are moved in long runs as far as can be."""
         h, w = self.grid
-        masks = masks.view(*masks.shape[:2], 2, 2, 2, 2, h, w)  # second and first subpixel's row and column
-        return masks.permute(0, 1, 6, 4, 2, 7, 5, 3).reshape(*masks.shape[:2], 4 * h, 4 * w)
+        k = len(masks)
+        parts = masks.view(k, 2, 2, 2, 2, h * w).permute(0, 1, 3, 4, 2, 5)  # rows of both, then columns of both
+        rows = parts.reshape(k, 4, 4, h * w).mT.reshape(k, 2, 2, h, 4 * w)
+        return rows.permute(0, 3, 2, 1, 4).reshape(k, 4 * h, 4 * w)
 
     def _attend_last(self, image: Image, batch: Prompts, which: slice) -> Tensor:
         """The tokens ``which`` after the final attention and its norm."""
@@ -230,15 +241,25 @@ def _heads(x: Tensor, heads: int) -> Tensor:
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
+def _shared(x: Tensor, image: Tensor) -> Tensor:
+    """``x`` (b, H, t, m) times what all prompts share, ``image`` (H, m, n)."""
+    if x.device.type != "cpu":
+        return x @ image
+    out = x.new_empty(*x.shape[:3], image.shape[-1])  # matmul would copy the image for every prompt
+    for one, into in zip(x, out, strict=True):
+        torch.bmm(one, image, out=into)
+    return out
+
+
 def _products(x: Tensor, own: Tensor, projection: Projection, keys: Keys | None) -> Tensor:
     """(b, H, T, N): tokens' vectors ``x`` (b, H, T, d) times the keys through ``projection``, head by head; ``own`` is
     F through it."""
     b, heads, t, _ = x.shape
     fixed = projection.fixed.unflatten(0, (heads, -1))
     if keys is None:
-        return x @ (own + fixed)
-    products = (x @ own).mul_(keys.rho[:, None])
-    products += x @ fixed
+        return _shared(x, own + fixed)
+    products = _shared(x, own).mul_(keys.rho[:, None])
+    products += _shared(x, fixed)
     basis = (keys.basis @ projection.weight.T).unflatten(-1, (heads, -1))  # (b, K, H, d)
     small = x @ basis.permute(0, 2, 3, 1)  # (b, H, T, K)
     return products.view(b, heads * t, -1).baddbmm_(small.flatten(1, 2), keys.columns).view_as(products)
@@ -252,12 +273,12 @@ def _read(
     q = _heads(attention.q_proj(queries), heads)
     weights = _products(q * q.shape[-1] ** -0.5, stage.key, key, keys).softmax(-1)
     if keys is None:
-        found = weights @ stage.value.mT
+        found = _shared(weights, stage.value.mT)
     else:
         in_columns = weights.flatten(1, 2) @ keys.columns.mT  # (b, H T, K)
         basis = (keys.basis @ value.weight.T).unflatten(-1, (heads, -1)).transpose(1, 2)
         found = in_columns.view(*weights.shape[:3], -1) @ basis
-        found += weights.mul_(keys.rho[:, None]) @ stage.value.mT
+        found += _shared(weights.mul_(keys.rho[:, None]), stage.value.mT)
     found = found.transpose(1, 2).flatten(2) + value.fixed[:, 0]
     return attention.out_proj(found)
 
@@ -276,7 +297,7 @@ def _write(attention: Any, with_pe: Tensor, tokens: Tensor, layer: Layer, stage:
         columns = torch.cat([keys.columns, columns], dim=1)
         lifted = [*keys.values, values]
     basis = _centre(basis, -1)
-    cross = [(x @ y).flatten(1, 2) for x, y in zip(lifted, stage.lifted, strict=True)]
+    cross = [_shared(x, y).flatten(1, 2) for x, y in zip(lifted, stage.lifted, strict=True)]
     sums = torch.cat(cross, dim=1).mul_(2)
     energy = stage.energy
     if keys is not None:

@@ -254,7 +254,7 @@ class ExactGenerator:
         if not some.any():
             none = iou.new_zeros(0)
             return _Found(none.view(0, *side), none.view(0, 4).long(), none.int(), none, none)
-        logits = self._decoder.logits(shared, batch.take(some.nonzero()[:, 0]))[good[some]]
+        logits = self._decoder.logits(shared, batch.take(some.nonzero()[:, 0]), good[some])
         area, stability, boxes = self._measure(logits, frame)
         found = _Found(logits, boxes, area, iou[good], stability)
         if settings.stability_score_thresh > 0:

@@ -77,8 +77,8 @@ class UpstreamDecoder:
         logits, iou = equality.decode_upstream(self.sam, embedding, points)
         return _Logits(logits), iou
 
-    def logits(self, embedding, batch):
-        return batch.logits
+    def logits(self, embedding, batch, keep):
+        return batch.logits[keep]
 
 
 class _Logits:
@@ -132,7 +132,7 @@ def test_masks_are_measured_as_upstream_measures_them(input_hw, image_hw):
     for i, (y, x, radius, slope) in enumerate(
         [(10, 30, 6, 1.0), (0, 0, 4, 9.0), (15, 100, 3, 40.0), (12, 250, 9, 0.2)]
     ):
-        logits[5 + i] = slope * (radius - ((ys - y) ** 2 + (xs - x) ** 2).sqrt())  # small ones, soft and sharp
+        logits[5 + i] = slope * (radius - ((ys - y) ** 2 + (xs - x) ** 2).sqrt())
     frame = Frame(1024, input_hw, (0, 0, image_hw[1], image_hw[0]), image_hw)
     model = type("Square", (), {"image_encoder": type("Encoder", (), {"img_size": 1024})})()
     full = plugin_postprocess(model, logits[:, None], input_hw, image_hw)[:, 0]
@@ -172,12 +172,12 @@ def test_logits_are_as_near_to_float64_as_upstreams(model, request):
     decoder = Decoder(sam)
     image = decoder.image(embedding)
     batch, iou = decoder.prompts(image, points)
-    logits = decoder.logits(image, batch)
+    logits = decoder.logits(image, batch, torch.ones(4, 3, dtype=torch.bool)).view_as(exact)
     assert exact.std() > 1
     assert (logits - exact).abs().max() <= 2 * (theirs - exact).abs().max()
     assert (iou - exact_iou).abs().max() <= 2 * (their_iou - exact_iou).abs().max() + 1e-7
-    some = torch.tensor([2, 0])
-    torch.testing.assert_close(decoder.logits(image, batch.take(some)), logits[some], rtol=1e-5, atol=1e-4)
+    some, keep = torch.tensor([2, 0]), torch.tensor([[True, False, True], [False, True, False]])
+    torch.testing.assert_close(decoder.logits(image, batch.take(some), keep), logits[some][keep], rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("scores", [None, 1 << 9, 1 << 17])
