@@ -15,7 +15,6 @@ from segment_anything.modeling.image_encoder import get_rel_pos
 from torch import Tensor
 
 SCORES = {"cpu": 1 << 20, "cuda": 1 << 28}  # of queries times keys that are held at one time
-ELSEWHERE = "cuda"
 
 
 def supports(encoder: Any) -> bool:
@@ -93,4 +92,4 @@ def _rows(attention: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def _limit(where: Tensor) -> int:
-    return SCORES.get(where.device.type, SCORES[ELSEWHERE])
+    return SCORES.get(where.device.type, SCORES["cuda"])

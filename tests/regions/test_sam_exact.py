@@ -23,7 +23,8 @@ from fgscore.regions import _matmul, _sam_encoder, _sam_masks  # noqa: E402
 from fgscore.regions import sam as plugin  # noqa: E402
 from fgscore.regions._matmul import quick_float32  # noqa: E402
 from fgscore.regions._sam_decoder import Decoder  # noqa: E402
-from fgscore.regions._sam_masks import ExactGenerator, Frame, Runs, measure, run_lengths  # noqa: E402
+from fgscore.regions._sam_frame import Frame, Runs, measure, run_lengths  # noqa: E402
+from fgscore.regions._sam_masks import ExactGenerator  # noqa: E402
 from fgscore.types import Runtime  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
