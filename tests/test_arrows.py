@@ -15,7 +15,11 @@ DEMO = ROOT / "fgscore" / "demo"
 HELPERS = [
     "fgscore.datasets._images",
     "fgscore.encoders._pixels",
+    "fgscore.regions._matmul",
     "fgscore.regions._sam_decoder",
+    "fgscore.regions._sam_encoder",
+    "fgscore.regions._sam_frame",
+    "fgscore.regions._sam_keys",
     "fgscore.regions._sam_masks",
 ]
 HEAVY_FILES = [ROOT / f"{module.replace('.', '/')}.py" for module in HELPERS]

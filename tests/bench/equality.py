@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from segment_anything import SamAutomaticMaskGenerator
-from segment_anything.modeling import ImageEncoderViT, Sam
+from segment_anything.modeling import Sam
 from torch import Tensor
 
 from fgscore.demo.models import build_sam
@@ -154,10 +154,8 @@ def liven(sam: Sam, seed: int = 0) -> Sam:
 
 
 def _scale_outputs(sam: Sam, generator: torch.Generator) -> None:
-    side = sam.image_encoder.img_size
-    assert isinstance(sam.image_encoder, ImageEncoderViT)
-    picture = torch.nn.functional.interpolate(torch.randn(1, 3, 16, 16, generator=generator), side, mode="bicubic")
-    embedding = sam.image_encoder(picture)
+    side, grid = sam.image_encoder.img_size, sam.prompt_encoder.image_embedding_size
+    embedding = torch.randn(1, sam.mask_decoder.transformer_dim, *grid, generator=generator)
     logits, iou = decode_upstream(sam, embedding, side * torch.rand(8, 2, generator=generator))
     for mlp in sam.mask_decoder.output_hypernetworks_mlps:
         for p in mlp.layers[-1].parameters():

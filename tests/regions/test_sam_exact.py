@@ -1,6 +1,8 @@
 """Our own automatic mask generation against upstream's, step by step and as a whole."""
 
+import copy
 import sys
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +19,12 @@ from fgscore.demo.draw import draw, image_rng  # noqa: E402
 from fgscore.demo.kinds import KINDS  # noqa: E402
 from fgscore.demo.models import load_sam  # noqa: E402
 from fgscore.errors import UsageError  # noqa: E402
+from fgscore.regions import _matmul, _sam_encoder, _sam_masks  # noqa: E402
 from fgscore.regions import sam as plugin  # noqa: E402
+from fgscore.regions._matmul import quick_float32  # noqa: E402
 from fgscore.regions._sam_decoder import Decoder  # noqa: E402
-from fgscore.regions._sam_masks import ExactGenerator, Frame, Runs, measure, run_lengths  # noqa: E402
+from fgscore.regions._sam_frame import Frame, Runs, measure, run_lengths  # noqa: E402
+from fgscore.regions._sam_masks import ExactGenerator  # noqa: E402
 from fgscore.types import Runtime  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
@@ -73,8 +78,8 @@ class UpstreamDecoder:
         logits, iou = equality.decode_upstream(self.sam, embedding, points)
         return _Logits(logits), iou
 
-    def logits(self, embedding, batch):
-        return batch.logits
+    def logits(self, embedding, batch, keep):
+        return batch.logits[keep]
 
 
 class _Logits:
@@ -98,10 +103,12 @@ class _Logits:
     ],
     ids=str,
 )
-def test_given_the_same_logits_everything_is_bit_identical(bird, demo, size_wh, more):
+def test_given_the_same_logits_everything_is_bit_identical(bird, demo, size_wh, more, monkeypatch):
+    monkeypatch.setattr(_sam_masks, "quick_float32", nullcontext)  # another library would round otherwise
     image = resized(bird, *size_wh)
     upstream, ours = both(demo, **{**LOOSE, **more})
     ours._decoder = UpstreamDecoder(demo)
+    ours._own_encoder = False
     theirs, found = plugin.columns(upstream.generate(image)), ours.generate(image)
     assert len(theirs.area) > 2 or "pred_iou_thresh" in more
     for name in ("boxes_xyxy", "area", "predicted_iou", "stability"):
@@ -118,10 +125,15 @@ def test_given_the_same_logits_everything_is_bit_identical(bird, demo, size_wh, 
 )
 def test_masks_are_measured_as_upstream_measures_them(input_hw, image_hw):
     generator = torch.Generator().manual_seed(0)
-    coarse = torch.randn(5, 1, 12, 12, generator=generator)
+    coarse = torch.randn(9, 1, 12, 12, generator=generator)
     logits = 6 * torch.nn.functional.interpolate(coarse, (256, 256), mode="bicubic")[:, 0] - 2
     logits[3] = -9.0  # an empty mask
     logits[4] = 9.0  # a full one
+    ys, xs = torch.meshgrid(torch.arange(256.0), torch.arange(256.0), indexing="ij")
+    for i, (y, x, radius, slope) in enumerate(
+        [(10, 30, 6, 1.0), (0, 0, 4, 9.0), (15, 100, 3, 40.0), (12, 250, 9, 0.2)]
+    ):
+        logits[5 + i] = slope * (radius - ((ys - y) ** 2 + (xs - x) ** 2).sqrt())
     frame = Frame(1024, input_hw, (0, 0, image_hw[1], image_hw[0]), image_hw)
     model = type("Square", (), {"image_encoder": type("Encoder", (), {"img_size": 1024})})()
     full = plugin_postprocess(model, logits[:, None], input_hw, image_hw)[:, 0]
@@ -129,7 +141,7 @@ def test_masks_are_measured_as_upstream_measures_them(input_hw, image_hw):
     torch.testing.assert_close(area, (full > 0).sum((1, 2)).int(), rtol=0, atol=0)
     torch.testing.assert_close(stability, amg.calculate_stability_score(full, 0.0, 1.0), rtol=0, atol=0, equal_nan=True)
     torch.testing.assert_close(boxes, amg.batched_mask_to_box(full > 0), rtol=0, atol=0)
-    runs = Runs(list(logits), [frame] * 5, 0.0)
+    runs = Runs(list(logits), [frame] * len(logits), 0.0)
     for r, theirs in enumerate(amg.mask_to_rle_pytorch(full > 0)):
         assert runs[r].tolist() == theirs["counts"]
     assert len(runs[1:3]) == 2
@@ -161,12 +173,51 @@ def test_logits_are_as_near_to_float64_as_upstreams(model, request):
     decoder = Decoder(sam)
     image = decoder.image(embedding)
     batch, iou = decoder.prompts(image, points)
-    logits = decoder.logits(image, batch)
+    logits = decoder.logits(image, batch, torch.ones(4, 3, dtype=torch.bool)).view_as(exact)
     assert exact.std() > 1
     assert (logits - exact).abs().max() <= 2 * (theirs - exact).abs().max()
     assert (iou - exact_iou).abs().max() <= 2 * (their_iou - exact_iou).abs().max() + 1e-7
-    some = torch.tensor([2, 0])
-    torch.testing.assert_close(decoder.logits(image, batch.take(some)), logits[some], rtol=1e-5, atol=1e-4)
+    some, keep = torch.tensor([2, 0]), torch.tensor([[True, False, True], [False, True, False]])
+    torch.testing.assert_close(decoder.logits(image, batch.take(some), keep), logits[some][keep], rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("scores", [None, 1 << 9, 1 << 17])
+@pytest.mark.parametrize("model", ["demo", "vit_b_decoder"])
+def test_embeddings_are_as_near_to_float64_as_upstreams(model, scores, request, monkeypatch):
+    """Whatever the number of queries at a time: a row, several, several heads."""
+    encoder = request.getfixturevalue(model).image_encoder
+    if scores:
+        monkeypatch.setitem(_sam_encoder.SCORES, "cpu", scores if model == "demo" else 64 * scores)
+    generator = torch.Generator().manual_seed(1)
+    image = torch.randn(1, 3, encoder.img_size, encoder.img_size, generator=generator)
+    assert _sam_encoder.supports(encoder)
+    exact = copy.deepcopy(encoder).double()(image.double())
+    theirs, ours = encoder(image), _sam_encoder.encode(encoder, image)
+    assert ours.shape == theirs.shape
+    assert (ours - exact).abs().max() <= 2 * (theirs - exact).abs().max()
+
+
+def test_quick_products_are_float32s_and_the_setting_is_put_back():
+    switch = torch.backends.mkldnn.matmul
+    before = switch.fp32_precision
+    a, b = torch.randn(300, 400), torch.randn(400, 500)
+    exact = a.double() @ b.double()
+    with pytest.raises(KeyError), quick_float32():
+        assert (a @ b - exact).abs().max() < 4e-4
+        raise KeyError
+    assert switch.fp32_precision == before
+
+
+def test_nothing_is_switched_where_products_would_lose_precision(monkeypatch):
+    @contextmanager
+    def lossy():
+        with monkeypatch.context() as patch:
+            real = torch.Tensor.__matmul__
+            patch.setattr(torch.Tensor, "__matmul__", lambda x, y: real(x.bfloat16().to(x), y.bfloat16().to(y)))
+            yield
+
+    monkeypatch.setattr(_matmul, "_bfloat16_allowed", lossy)
+    assert not _matmul._keeps_float32.__wrapped__()
 
 
 @pytest.mark.parametrize("size_wh", [(320, 320), (192, 120), (60, 90)], ids=str)

@@ -1,0 +1,95 @@
+"""SAM's image encoder without an N x N matrix a head.
+
+Upstream's global attention holds heads x N x N scores several times over: 800 MB a copy for ViT-B. Here a block of
+queries at a time meets all keys; its relative position bias is added and its softmax taken while it is in the cache.
+Windows are taken a few at a time, hidden layers of the MLP likewise. What upstream pads to fill the last windows is
+zero before the projection, so that its queries, keys and values are the bias: they are copied, not computed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from segment_anything.modeling.image_encoder import get_rel_pos
+from torch import Tensor
+
+SCORES = {"cpu": 1 << 20, "cuda": 1 << 28}  # of queries times keys that are held at one time
+
+
+def supports(encoder: Any) -> bool:
+    """Whether ``encoder`` is upstream's ``ImageEncoderViT``, with relative positions."""
+    names = {type(block).__name__ for block in encoder.blocks} if hasattr(encoder, "blocks") else set()
+    return type(encoder).__name__ == "ImageEncoderViT" and names == {"Block"} and encoder.blocks[0].attn.use_rel_pos
+
+
+def encode(encoder: Any, image: Tensor) -> Tensor:
+    """The embedding (1, c, h, w) of ``image`` (1, 3, S, S), preprocessed; as ``encoder(image)``."""
+    x = encoder.patch_embed(image)
+    if encoder.pos_embed is not None:
+        x = x + encoder.pos_embed
+    x = x[0]
+    for block in encoder.blocks:
+        x = x + block.attn.proj(_attend(block.attn, block.attn.qkv(block.norm1(x)), block.window_size))
+        x = x + _mlp(block, x)
+    return encoder.neck(x.permute(2, 0, 1)[None])
+
+
+def _mlp(block: Any, x: Tensor) -> Tensor:
+    hidden = block.mlp.lin1.out_features
+    tokens = x.flatten(0, 1).split(max(1, 2 * _limit(x) // hidden))
+    return torch.cat([block.mlp(block.norm2(part)) for part in tokens]).view(x.shape)
+
+
+def _attend(attention: Any, qkv: Tensor, window: int) -> Tensor:
+    """(h, w, C), before the output projection, of ``qkv`` (h, w, 3 C)."""
+    h, w, _ = qkv.shape
+    if not window:
+        return _heads_together(_rows(attention, *_apart(attention, qkv[None])))[0]
+    high, wide = -(-h // window) * window, -(-w // window) * window
+    filled = qkv.new_empty(high, wide, qkv.shape[-1])
+    filled[:h, :w] = qkv
+    filled[h:] = filled[:, w:] = attention.qkv.bias if attention.qkv.bias is not None else 0.0
+    windows = filled.view(high // window, window, wide // window, window, -1).transpose(1, 2).flatten(0, 1)
+    share = max(1, _limit(qkv) // (attention.num_heads * window**4))
+    done = [_heads_together(_rows(attention, *_apart(attention, some))) for some in windows.split(share)]
+    out = torch.cat(done).view(high // window, wide // window, window, window, -1)
+    return out.transpose(1, 2).reshape(high, wide, -1)[:h, :w]
+
+
+def _apart(attention: Any, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values (B, H, h, w, d) of ``qkv`` (B, h, w, 3 H d)."""
+    q, k, v = qkv.unflatten(-1, (3, attention.num_heads, -1)).permute(3, 0, 4, 1, 2, 5)
+    return q, k, v
+
+
+def _heads_together(x: Tensor) -> Tensor:
+    """(B, h, w, H d) of (B, H, h, w, d)."""
+    return x.permute(0, 2, 3, 1, 4).flatten(3)
+
+
+def _rows(attention: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention within each of B windows, (B, H, h, w, d), a few rows of queries of a few heads at a time."""
+    b, heads, h, w, d = q.shape
+    up_down = get_rel_pos(h, h, attention.rel_pos_h)  # (h, h, d), of a query's row and a key's
+    left_right = get_rel_pos(w, w, attention.rel_pos_w)
+    q, k, v = (x.reshape(b * heads, h, w, d) for x in (q, k, v))
+    keys, values = k.flatten(1, 2).mT * attention.scale, v.flatten(1, 2)
+    out = torch.empty_like(q)
+    many = max(1, _limit(q) // (h * w) ** 2)  # heads at a time
+    rows = max(1, min(h, _limit(q) // (w * h * w)))
+    for i in range(0, b * heads, many):
+        for y in range(0, h, rows):
+            some = q[i : i + many, y : y + rows]
+            by_row = some @ up_down[y : y + rows].mT  # (n, r, w, h)
+            by_column = (some.transpose(1, 2) @ left_right.mT).transpose(1, 2)  # (n, r, w, w)
+            scores = (some.flatten(1, 2) @ keys[i : i + many]).view(*some.shape[:3], h, w)
+            scores += by_row[..., None]
+            scores += by_column[..., None, :]
+            weights = scores.view(len(some), -1, h * w).softmax(-1)
+            out[i : i + many, y : y + rows] = (weights @ values[i : i + many]).view(some.shape)
+    return out.view(b, heads, h, w, d)
+
+
+def _limit(where: Tensor) -> int:
+    return SCORES.get(where.device.type, SCORES["cuda"])

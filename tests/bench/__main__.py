@@ -1,0 +1,109 @@
+"""How fast extraction is against what it replaces: ratios, all measured in this run, and none without equality.
+
+By default few prompts are run and the time of what depends on their number is extrapolated to 1,024; ``--side 32`` runs
+them all. Photos are given by path; FGSCORE_REAL_DATA names a folder whose photos/ is taken otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import timing
+
+TARGET = "4x"
+
+
+def main() -> int:
+    """Run the benchmarks, print the table, write the JSON; 1 where something was not equal."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("photos", nargs="*")
+    parser.add_argument("--side", type=int, default=8, help="points per side; 32 is upstream's default")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--model", default="vit_b", choices=("vit_b", "vit_l", "vit_h"))
+    parser.add_argument("--only", choices=("masks", "memory", "crops"))
+    parser.add_argument("--json", type=Path, default=Path(__file__).with_name("results.json"))
+    parser.add_argument("--task", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.task:
+        import masks
+
+        task = json.loads(options.task)
+        print(json.dumps(masks.memory(task) if "variant" in task else masks.worker(task)))
+        return 0
+    names = options.photos or _found()
+    rows: list[timing.Row] = []
+    if options.only in (None, "masks"):
+        rows += _masks(names, options)
+    if options.only in (None, "memory") and sys.platform == "linux":
+        rows += _memory(names, options)
+    if options.only in (None, "crops"):
+        import crops
+
+        rows += crops.rows(names)
+    print("\n" + timing.table(rows))
+    options.json.write_text(json.dumps([vars(row) for row in rows], indent=1))
+    return 0 if all(row.equal for row in rows) else 1
+
+
+def _found() -> list[str]:
+    folder = os.environ.get("FGSCORE_REAL_DATA")
+    names = sorted(str(p) for p in (Path(folder) / "photos").glob("*.jpg")) if folder else []
+    return [n for n in names if Path(n).stem in ("truck", "dog")] or names[:2]
+
+
+def _masks(names: list[str], options: argparse.Namespace) -> list[timing.Row]:
+    import equality
+    import masks
+
+    task = {"photos": names, "side": options.side, "rounds": options.rounds, "model": options.model}
+    n = options.side**2
+    print(f"{options.model}, random weights, {n} prompts an image" + ("" if n == 1024 else ", extrapolated to 1,024"))
+    cold = masks.in_process({**task, "warm": False, "variants": ["upstream"]})
+    warm = masks.in_process({**task, "warm": True, "variants": list(masks.VARIANTS)})
+    rows = []
+    for name, result in warm.items():
+        report = equality.Report(**result["equality"])
+        print(f"\n{name} {result['size'][1]}x{result['size'][0]}: {report.line()}")
+        times = {"upstream, allocator as it is": cold[name]["seconds"]["upstream"], **result["seconds"]}
+        _print_stages(times)
+        own = sum(times.pop("ours").values())
+        for variant, stages in times.items():
+            reference = variant if "as it is" in variant else f"{variant}, warm allocator"
+            what = f"masks of {name}, {options.model}, 1,024 prompts, one core"
+            ratio = sum(stages.values()) / own
+            rows.append(
+                timing.Row(what, reference, TARGET, ratio, equal=report.passed, detail={**result, **cold[name]})
+            )
+    return rows
+
+
+def _print_stages(times: dict[str, dict[str, float]]) -> None:
+    for variant, stages in times.items():
+        parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in stages.items())
+        print(f"  {variant}: {sum(stages.values()):.1f} s ({parts})")
+
+
+def _memory(names: list[str], options: argparse.Namespace) -> list[timing.Row]:
+    import masks
+
+    peaks: dict[str, Any] = {}
+    for variant in ("upstream", "ours", "full size"):
+        task = {"variant": variant, "photos": names[:1], "model": options.model}
+        peaks[variant] = masks.in_process(task)["peak"] / 2**30
+    return [
+        timing.Row("peak memory of 64 prompts", "upstream", "5x", peaks["upstream"] / peaks["ours"], detail=peaks),
+        timing.Row(
+            "4000 x 3000 photo, all at full size", "-", "at most 4 GiB", peaks["full size"], " GiB", detail=peaks
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

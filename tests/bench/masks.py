@@ -1,0 +1,148 @@
+"""Automatic mask generation, ours against upstream's, on ViT-B with random weights; see :mod:`equality`.
+
+A worker is one process on one core with the allocator in one state. It runs the variants it is told in turn; each is
+timed by the CPU seconds of its best round, which a machine that is busy with something else changes little.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import subprocess
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import equality
+import numpy as np
+import timing
+import torch
+from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
+from segment_anything.utils.amg import calculate_stability_score
+
+from fgscore import regions
+from fgscore.regions import _sam_masks, sam
+from fgscore.regions._matmul import quick_float32
+
+FULL = 1024  # prompts an image, upstream's default
+KEPT = 32  # masks an image, fgscore's default
+VARIANTS = ("upstream", "upstream, oneDNN", "ours")
+
+
+def model(name: str) -> Any:
+    """ViT-B (or another) with random weights."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        return equality.liven(sam_model_registry[name](checkpoint=None).eval())
+
+
+@torch.no_grad()
+def settings_for(network: Any, image: np.ndarray, side: int) -> dict[str, Any]:
+    """About 40 % of the masks pass the predicted IoU and most of those the stability score; none is suppressed, so
+    that all are compared."""
+    ours = _sam_masks.ExactGenerator(SamAutomaticMaskGenerator(network))
+    embedding, (height, width) = ours._embed(image)
+    generator = torch.Generator().manual_seed(0)
+    points = torch.rand(16, 2, generator=generator) * torch.tensor([width, height])
+    logits, iou = equality.decode_upstream(network, embedding, points)
+    least = torch.quantile(iou, 0.6)
+    stability = calculate_stability_score(logits[iou > least], 0.0, 1.0)
+    return {
+        "points_per_side": side,
+        "pred_iou_thresh": float(least),
+        "stability_score_thresh": float(torch.quantile(stability, 0.1)),
+        "box_nms_thresh": 1.0,
+    }
+
+
+def worker(task: dict[str, Any]) -> dict[str, Any]:
+    """Time ``task["variants"]`` on every photo: seconds in all and in each stage, and how equal the masks are."""
+    torch.set_num_threads(1)
+    if task["warm"]:
+        timing.warm_allocator()
+    network = model(task["model"])
+    results = {}
+    for name, photo in timing.photos(task["photos"]).items():
+        image = sam.reduce(photo, 1024)
+        settings = settings_for(network, image, task["side"])
+        times: dict[str, list[dict[str, float]]] = {v: [] for v in task["variants"]}
+        masks: dict[str, Any] = {}
+        for _ in range(task["rounds"]):
+            for variant in task["variants"]:
+                gc.collect()
+                seconds, masks[variant] = run(network, settings, variant, image)
+                times[variant].append(seconds)
+        report = None
+        if "ours" in masks:
+            upstream = SamAutomaticMaskGenerator(network, **settings)
+            report = vars(equality.compare(masks["upstream"], masks["ours"], image.shape[:2], upstream))
+        best = {v: min(rounds, key=lambda s: sum(s.values())) for v, rounds in times.items()}
+        results[name] = {"size": list(image.shape[:2]), "seconds": best, "equality": report}
+    return results
+
+
+def run(network: Any, settings: dict[str, Any], variant: str, image: np.ndarray) -> tuple[dict[str, float], Any]:
+    """Seconds by stage, extrapolated to FULL prompts, and the masks."""
+    upstream = SamAutomaticMaskGenerator(network, output_mode="uncompressed_rle", **settings)
+    stages, n = timing.Stages(), settings["points_per_side"] ** 2
+    if variant == "ours":
+        generator = _sam_masks.ExactGenerator(upstream)
+        stages.watch(generator, "_embed", "encoder")
+        stages.watch(generator._decoder, "image", "image side")
+        stages.watch(generator._decoder, "prompts", "transformer")
+        stages.watch(generator._decoder, "logits", "upscaling")
+        stages.watch(generator, "_measure", "full size")
+    else:
+        stages.watch(upstream.predictor, "set_image", "encoder")
+        stages.watch(network.mask_decoder, "forward", "decoder")
+        stages.watch(network, "postprocess_masks", "full size")
+    start = time.process_time()
+    with quick_float32() if variant == "upstream, oneDNN" else nullcontext():
+        masks = generator.generate(image) if variant == "ours" else sam.columns(upstream.generate(image))
+    rest = time.process_time() - start - sum(stages.seconds.values())
+    for watched in ((network.mask_decoder, "forward"), (network, "postprocess_masks")):
+        vars(watched[0]).pop(watched[1], None)
+    once = ("encoder", "image side")
+    seconds = {k: v if k in once else v * FULL / n for k, v in {**stages.seconds, "filters, NMS, rest": rest}.items()}
+    start = time.process_time()  # what is stored is encoded: all that passes upstream, what is kept with us
+    chosen = regions.select(sam.proposals(masks, image.shape[:2], image.shape[:2]), KEPT, 0.0, 1.0)
+    encoded = time.process_time() - start
+    seconds["run lengths"] = encoded / max(1, len(chosen.area)) * KEPT if variant == "ours" else 0.0
+    return seconds, masks
+
+
+@torch.no_grad()
+def memory(task: dict[str, Any]) -> dict[str, Any]:
+    """Peak bytes over one batch of 64 points beside the model and the embedding, and over a photo at full size."""
+    network = model(task["model"])
+    image = sam.reduce(next(iter(timing.photos(task["photos"]).values())), 1024)
+    settings = {**settings_for(network, image, 8), "output_mode": "uncompressed_rle"}
+    upstream = SamAutomaticMaskGenerator(network, **settings)
+    if task["variant"] == "full size":
+        big = np.array(timing.Image.fromarray(image).resize((4000, 3000)))
+        with timing.peak_memory():
+            found = _sam_masks.ExactGenerator(upstream).generate(big)
+            regions.select(sam.proposals(found, big.shape[:2], big.shape[:2]), KEPT, 0.0, 1.0)
+            return {"peak": timing._status("VmHWM")}
+    upstream.predictor.set_image(image)
+    points = upstream.point_grids[0] * np.array(image.shape[1::-1])
+    if task["variant"] == "upstream":
+        with timing.peak_memory() as peak:
+            upstream._process_batch(points, image.shape[:2], [0, 0, *image.shape[1::-1]], image.shape[:2])
+            return {"peak": peak()}
+    ours = _sam_masks.ExactGenerator(upstream)
+    ours._embed = lambda image: (upstream.predictor.features, upstream.predictor.input_size)
+    with timing.peak_memory() as peak:
+        ours.generate(image)
+        return {"peak": peak()}
+
+
+def in_process(task: dict[str, Any]) -> dict[str, Any]:
+    """The result of ``task`` in a process of its own."""
+    program = [sys.executable, str(Path(__file__).parent), "--task", json.dumps(task)]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"a worker failed: {done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
