@@ -21,7 +21,7 @@ def locate(
     data: o.Data = o.DATA,
     json: o.Json = False,
 ) -> None:
-    """Say how much of the top k lies on the annotated object (boxes of cub, cars, pets, aircraft) or part (demo).
+    """Say how much of the top k lies on the annotated object (boxes of cub, cars, aircraft) or part (pets, demo).
 
     Beside it the chance level: the same of all regions.
 

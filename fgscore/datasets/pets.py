@@ -38,6 +38,7 @@ DOWNLOADS = (
     ),
 )
 COOP = "split_zhou_OxfordPets.json"
+BOXES = "head"  # what the boxes are of, where not of the whole object
 BOX_TAG = re.compile(r"<(xmin|ymin|xmax|ymax)>\s*(\d+)")
 
 

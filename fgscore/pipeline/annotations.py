@@ -65,7 +65,13 @@ def _source(bundle: RegionBundle, root: Path | None) -> tuple[tuple[str, ...], C
         return _parts(bundle, root or bundle.store.layout.raw(DRAWN))
     if np.isnan(bundle.index.boxes_xyxy).all():
         return (), None
-    return (OBJECT,), _boxes(bundle)
+    return (_boxed(bundle.index_artefact.recipe.name),), _boxes(bundle)
+
+
+def _boxed(dataset: str) -> str:
+    """What the boxes of a data set are of: its file says where it is not the whole object."""
+    known = dataset in plugins.available("data set")
+    return str(getattr(plugins.module("data set", dataset), "BOXES", OBJECT)) if known else OBJECT
 
 
 def _rows(bundle: RegionBundle) -> Mapping[str, int]:

@@ -102,8 +102,8 @@ def verdicts(
     rows = [_row([study], claim, margin) for study in studies for claim in CLAIMS]
     for group in _pooled(studies):
         for claim in CLAIMS:
-            complete = [study for study in group if not study.way_out(claim)]
-            rows += [_row(complete, claim, margin)] if len(complete) > 1 else []
+            complete = {study.whole.dataset: study for study in group[::-1] if not study.way_out(claim)}
+            rows += [_row(list(complete.values())[::-1], claim, margin)] if len(complete) > 1 else []
     return rows
 
 
@@ -123,13 +123,12 @@ def _studies(found: Sequence[Bundle], asked: Sequence[str]) -> Iterator[Study]:
 
 
 def _pooled(studies: Sequence[Study]) -> list[list[Study]]:
-    """Studies of different data sets that agree in encoder, prompt and head."""
-    groups: dict[tuple[str, ...], dict[str, Study]] = {}
+    """Studies that agree in encoder, prompt and head, where they are of several data sets."""
+    groups: dict[tuple[str, ...], list[Study]] = {}
     for study in studies:
-        labels = study.whole.labels
-        key = (study.whole.globals.recipe.component, labels["prompt"], study.head.canonical)
-        groups.setdefault(key, {}).setdefault(study.whole.dataset, study)
-    return [list(group.values()) for group in groups.values() if len(group) > 1]
+        key = (study.whole.globals.recipe.component, study.whole.labels["prompt"], study.head.canonical)
+        groups.setdefault(key, []).append(study)
+    return [group for group in groups.values() if len({study.whole.dataset for study in group}) > 1]
 
 
 def _row(group: Sequence[Study], claim: Claim, margin: float) -> Row:

@@ -114,10 +114,13 @@ def caption(rows: Sequence[Row]) -> list[str]:
     n = max((row.get("comparisons", 0) for row in rows), default=0)
     lines = [
         "Intervals: 95 %, bootstrap over test images. They tell of the choice of test images; the variance of training "
-        "is not in them.",
-        "Against global: points over the global embedding alone under the same head, on the same images; p: McNemar, "
-        f"exact; Holm's correction over the {n} comparisons of a data set under one head.",
+        "is not in them."
     ]
+    if n:
+        lines.append(
+            "Against global: points over the global embedding alone under the same head, on the same images; p: "
+            f"McNemar, exact; Holm's correction over all comparisons of a data set under one head, here {n}."
+        )
     if any(row["runs"] > 1 for row in rows):
         lines.append(
             "Lines of several runs: mean accuracy, and its standard deviation over draws of crops and seeds of the "

@@ -114,6 +114,14 @@ def test_a_data_set_without_annotations_is_refused_or_left_out(
     assert "left out pets: no annotations" in out and "cub: random_crop" in out
 
 
+def test_boxes_of_heads_are_called_that(study: Store, run: Run, invent_into: Callable[..., None]) -> None:
+    invent_into(study.layout, "pets_again", seed=2, component="pets")
+    rows = run("locate", "--scorer", "region_text", "--json").json["located"]
+    assert {(r["dataset"], r["annotation"]) for r in rows} == {
+        ("cub", "object"), ("pets", "object"), ("pets_again", "head"),
+    }  # fmt: skip
+
+
 @pytest.fixture
 def drawn(study: Store, invent_into: Callable[..., None]) -> Store:
     """An invented data set that says it is the drawn one, with a part map an image: left half tail, top row bill."""
