@@ -11,6 +11,7 @@ import fgscore
 from fgscore.errors import NothingCached
 from fgscore.pipeline import gallery, origin, probed, views
 from fgscore.pipeline.charts import charts
+from fgscore.pipeline.claims import verdicts
 from fgscore.pipeline.probed import Result
 from fgscore.pipeline.progress import Progress, silent
 from fgscore.pipeline.views import Sources
@@ -42,12 +43,13 @@ def report(
     store: Store,
     folder: Path,
     options: Options,
-    claims: Sequence[Mapping[str, Any]] = (),
+    claims: Sequence[Mapping[str, Any]] | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Write tables (Markdown, CSV, LaTeX), plots (SVG, PNG) and ``report.html`` into ``folder``.
 
-    ``claims`` are rows as :func:`fgscore.report.page.claims_table` takes them. Returns the files with their sizes, and
+    ``claims`` are rows as :func:`fgscore.report.page.claims_table` takes them, those that the results in the cache can
+    decide where left out. Returns the files with their sizes, and
     notes about what was left out. Raises :class:`NothingCached` where there are neither results nor scores.
     """
     if options.plots:
@@ -58,7 +60,9 @@ def report(
         raise NothingCached(_nothing(store, options.dataset))
     rows = [result.row for result in results]
     tables = study.tables(rows)
-    for table in tables:
+    decided = page.claims_table(_decided(store, options.dataset) if claims is None else claims)
+    written = [*tables, *([decided] if decided else [])]
+    for table in written:
         for suffix, write in WRITERS.items():
             files.publish(folder / f"{table.name}.{suffix}", write(table).encode())
     pictures = []
@@ -73,14 +77,22 @@ def report(
         version=fgscore.__version__,
         tables=tables,
         pictures=pictures,
-        claims=page.claims_table(claims),
+        claims=decided,
         sets=sets,
         gallery_note=_gallery_note(sets),
         provenance=origin.tables(store, found, rows),
         notes=notes,
     )
     files.publish(folder / "report.html", page.render(content).encode())
-    return {"files": _written(folder, tables, drawn), "notes": notes, "images": sum(len(s["images"]) for s in sets)}
+    return {"files": _written(folder, written, drawn), "notes": notes, "images": sum(len(s["images"]) for s in sets)}
+
+
+def _decided(store: Store, dataset: str | None) -> list[dict[str, Any]]:
+    """The paper's findings that the results in the cache say something about."""
+    try:
+        return [row for row in verdicts(store, dataset) if row["verdict"] != "missing"]
+    except NothingCached:  # results whose embeddings are elsewhere
+        return []
 
 
 def _nothing(store: Store, dataset: str | None) -> str:
