@@ -23,6 +23,7 @@ from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
 from segment_anything.utils.amg import calculate_stability_score
 
 from fgscore import regions
+from fgscore.demo.models import load_sam
 from fgscore.regions import _sam_masks, sam
 from fgscore.regions._matmul import quick_float32
 
@@ -32,7 +33,9 @@ VARIANTS = ("upstream", "upstream, oneDNN", "ours")
 
 
 def model(name: str) -> Any:
-    """ViT-B (or another) with random weights."""
+    """ViT-B (or another) with random weights, or the demo's small Sam."""
+    if name == "demo":
+        return load_sam()
     torch.manual_seed(0)
     with torch.no_grad():
         return equality.liven(sam_model_registry[name](checkpoint=None).eval())

@@ -19,7 +19,7 @@ from fgscore.demo.draw import draw, image_rng  # noqa: E402
 from fgscore.demo.kinds import KINDS  # noqa: E402
 from fgscore.demo.models import load_sam  # noqa: E402
 from fgscore.errors import UsageError  # noqa: E402
-from fgscore.regions import _matmul, _sam_encoder, _sam_masks  # noqa: E402
+from fgscore.regions import _matmul, _sam_decoder, _sam_encoder, _sam_keys, _sam_masks  # noqa: E402
 from fgscore.regions import sam as plugin  # noqa: E402
 from fgscore.regions._matmul import quick_float32  # noqa: E402
 from fgscore.regions._sam_decoder import Decoder  # noqa: E402
@@ -70,6 +70,9 @@ class UpstreamDecoder:
 
     def __init__(self, sam):
         self.sam, self.grid = sam, tuple(sam.prompt_encoder.image_embedding_size)
+
+    def batches(self, points):
+        return points.split(64)
 
     def image(self, embedding):
         return embedding
@@ -179,6 +182,20 @@ def test_logits_are_as_near_to_float64_as_upstreams(model, request):
     assert (iou - exact_iou).abs().max() <= 2 * (their_iou - exact_iou).abs().max() + 1e-7
     some, keep = torch.tensor([2, 0]), torch.tensor([[True, False, True], [False, True, False]])
     torch.testing.assert_close(decoder.logits(image, batch.take(some), keep), logits[some][keep], rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("numbers", [1, 1 << 30], ids=["one at a time", "all at once"])
+def test_the_size_of_a_batch_of_prompts_changes_nothing(bird, demo, numbers, monkeypatch):
+    upstream, ours = both(demo, **LOOSE)
+    expected = ours.generate(bird)
+    monkeypatch.setitem(_sam_decoder.NUMBERS, "cpu", numbers)
+    report = equality.compare(expected, ours.generate(bird), bird.shape[:2], upstream)
+    assert report.passed and report.compared == len(expected.area), report
+
+
+def test_what_prompts_share_is_multiplied_alike_on_every_device():
+    x, image = torch.randn(3, 2, 5, 4), torch.randn(2, 4, 9)
+    torch.testing.assert_close(_sam_keys._shared(x, image), x @ image)
 
 
 @pytest.mark.parametrize("scores", [None, 1 << 9, 1 << 17])
