@@ -41,11 +41,13 @@ class Frame:
         A value between four others is none below ``low`` if they all are: the first step is for the cells with others
         in their midst. Values above ``low`` are upstream's to the bit: the steps of the kernel are powers of two.
         """
-        factor = self.side // logits.shape[-1]
-        rows, columns = self._busy(logits, low) if factor in (2, 4, 8) else (slice(None), slice(None))
+        factor = self.side / logits.shape[-1]
+        everything = slice(0, logits.shape[-2]), slice(0, logits.shape[-1])
+        rows, columns = self._busy(logits, low) if factor in (2, 4, 8) else everything
         cells = logits[:, None, rows, columns]
-        part = interpolate(cells, (factor * cells.shape[-2], factor * cells.shape[-1]), mode="bilinear")
-        top, left = factor * (rows.start or 0), factor * (columns.start or 0)
+        size = [round(factor * n) for n in cells.shape[-2:]]
+        part = interpolate(cells, size, mode="bilinear")
+        top, left = round(factor * rows.start), round(factor * columns.start)
         part = part[..., : self.input_hw[0] - top, : self.input_hw[1] - left]
         if self.input_hw == self.crop_hw:  # the second step would leave every value as it is
             return part[:, 0], top, left

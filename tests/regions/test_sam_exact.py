@@ -126,7 +126,9 @@ def test_given_the_same_logits_everything_is_bit_identical(bird, demo, size_wh, 
     [((1024, 683), (1024, 683)), ((1024, 683), (500, 333)), ((768, 1024), (1500, 2000)), ((64, 1024), (10, 160))],
     ids=str,
 )
-def test_masks_are_measured_as_upstream_measures_them(input_hw, image_hw):
+@pytest.mark.parametrize("side", [1024, 896], ids=["4 pixels a cell", "3.5 pixels a cell"])
+def test_masks_are_measured_as_upstream_measures_them(input_hw, image_hw, side):
+    input_hw = tuple(n * side // 1024 for n in input_hw)
     generator = torch.Generator().manual_seed(0)
     coarse = torch.randn(9, 1, 12, 12, generator=generator)
     logits = 6 * torch.nn.functional.interpolate(coarse, (256, 256), mode="bicubic")[:, 0] - 2
@@ -137,8 +139,8 @@ def test_masks_are_measured_as_upstream_measures_them(input_hw, image_hw):
         [(10, 30, 6, 1.0), (0, 0, 4, 9.0), (15, 100, 3, 40.0), (12, 250, 9, 0.2)]
     ):
         logits[5 + i] = slope * (radius - ((ys - y) ** 2 + (xs - x) ** 2).sqrt())
-    frame = Frame(1024, input_hw, (0, 0, image_hw[1], image_hw[0]), image_hw)
-    model = type("Square", (), {"image_encoder": type("Encoder", (), {"img_size": 1024})})()
+    frame = Frame(side, input_hw, (0, 0, image_hw[1], image_hw[0]), image_hw)
+    model = type("Square", (), {"image_encoder": type("Encoder", (), {"img_size": side})})()
     full = plugin_postprocess(model, logits[:, None], input_hw, image_hw)[:, 0]
     area, stability, boxes = measure(logits, frame, 0.0, 1.0)
     torch.testing.assert_close(area, (full > 0).sum((1, 2)).int(), rtol=0, atol=0)
