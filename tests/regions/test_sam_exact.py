@@ -146,6 +146,12 @@ def test_masks_are_measured_as_upstream_measures_them(input_hw, image_hw, side):
     torch.testing.assert_close(area, (full > 0).sum((1, 2)).int(), rtol=0, atol=0)
     torch.testing.assert_close(stability, amg.calculate_stability_score(full, 0.0, 1.0), rtol=0, atol=0, equal_nan=True)
     torch.testing.assert_close(boxes, amg.batched_mask_to_box(full > 0), rtol=0, atol=0)
+    for one, whole in zip(logits, full, strict=True):
+        part, top, left = frame.resize(one[None], -1.0)
+        filled = torch.full_like(whole, -2.0)
+        filled[top : top + part.shape[1], left : left + part.shape[2]] = part[0]
+        assert torch.equal(filled > -1, whole > -1)
+        assert torch.equal(filled[whole > -1], whole[whole > -1])
     runs = Runs(list(logits), [frame] * len(logits), 0.0)
     for r, theirs in enumerate(amg.mask_to_rle_pytorch(full > 0)):
         assert runs[r].tolist() == theirs["counts"]
