@@ -25,7 +25,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", nargs="*")
     parser.add_argument("--side", type=int, default=8, help="points per side; 32 is upstream's default")
-    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--model", default="vit_b", choices=("demo", "vit_b", "vit_l", "vit_h"))
     parser.add_argument("--only", choices=("masks", "memory", "crops"))
     parser.add_argument("--json", type=Path, default=Path(__file__).with_name("results.json"))
