@@ -130,9 +130,7 @@ class ExactGenerator:
 
         settings = self._settings
         batch, iou = self._decoder.prompts(shared, points)
-        good = (
-            iou > settings.pred_iou_thresh if settings.pred_iou_thresh > 0 else torch.ones_like(iou, dtype=torch.bool)
-        )
+        good = iou > (settings.pred_iou_thresh if settings.pred_iou_thresh > 0 else -torch.inf)  # 0 keeps all
         some = good.any(1)
         if not some.any():
             none = iou.new_zeros(0)
