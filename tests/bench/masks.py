@@ -118,7 +118,8 @@ def run(network: Any, settings: dict[str, Any], variant: str, image: np.ndarray)
 
 @torch.no_grad()
 def memory(task: dict[str, Any]) -> dict[str, Any]:
-    """Peak bytes over one batch of 64 points beside the model and the embedding, and over a photo at full size."""
+    """Peak bytes over one batch of 64 points beside the model and the embedding, or of all over a photo at full size;
+    and whether the masks of those 64 points are upstream's."""
     torch.set_num_threads(1)
     network = model(task["model"])
     image = sam.reduce(next(iter(timing.photos(task["photos"]).values())), 1024)
@@ -140,8 +141,10 @@ def memory(task: dict[str, Any]) -> dict[str, Any]:
     ours = _sam_masks.ExactGenerator(upstream)
     ours._embed = lambda image: (upstream.predictor.features, upstream.predictor.input_size)
     with timing.peak_memory() as peak:
-        ours.generate(image)
-        return {"peak": peak()}
+        found = ours.generate(image)
+        grown = peak()
+    report = equality.compare(sam.columns(upstream.generate(image)), found, image.shape[:2], upstream)
+    return {"peak": grown, "equal": report.passed}
 
 
 def in_process(task: dict[str, Any]) -> dict[str, Any]:
