@@ -12,10 +12,10 @@ endif
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint faults extract score probe report clean
+.PHONY: help setup demo test lint faults bench bench-extract extract score probe report clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 	@echo '  DATASET=cars picks the data set, ARGS="..." is passed through: make extract DATASET=cars ARGS="--limit 5"'
 
 setup: $(READY) ## Make .venv with everything fgscore needs
@@ -42,6 +42,12 @@ lint: $(READY) ## ruff, mypy, the arrows between modules
 
 faults: $(READY) ## Kill, fill, flip, cut, swap and race, many times over; print what was lost
 	$(BIN)/python tests/faults $(ARGS)
+
+bench: $(READY) ## Score, probe and read against what the machine can do: ratios; a few minutes
+	$(BIN)/python tests/bench/laptop.py $(ARGS)
+
+bench-extract: $(READY) ## Masks and crops against upstream's code: equality, then ratios; a few minutes
+	$(BIN)/python tests/bench $(ARGS)
 
 extract: $(READY) ## Regions and embeddings of DATASET into the store
 	$(BIN)/fgscore extract $(DATASET) $(ARGS)

@@ -50,6 +50,11 @@ class Head:
         return self.name != "zeroshot"
 
     @property
+    def thread_safe(self) -> bool:
+        """Whether several can be fitted at a time: torch's dropout draws from one generator for all threads."""
+        return self.name not in NEEDS
+
+    @property
     def seed(self) -> int | None:
         """Its seed; None for a head without chance."""
         seed = self.params.get("seed")

@@ -139,7 +139,7 @@ def test_probabilities_of_logreg_are_scikit_learns_own():
         model = LogisticRegression(C=2, max_iter=2000, tol=1e-10).fit(data.features[rows], data.labels[rows])
         z = probe.bind("logreg(C=2)")(data).linear.logits(data.features[test])
         p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-        np.testing.assert_allclose(p, model.predict_proba(data.features[test]), atol=2e-5)
+        np.testing.assert_allclose(p, model.predict_proba(data.features[test]), atol=2e-4)
 
 
 @pytest.mark.parametrize("c", [100.0, 1000.0])

@@ -1,6 +1,8 @@
 """Any dual encoder of transformers with image and text features: CLIP, SigLIP and their kin.
 
 ``model`` is a hub id, a local folder in transformers' format, or 'demo', the small model that ships with fgscore.
+Pictures come to the model's size by ``_pixels.py``, within 2/255 of its image processor, or by that processor itself:
+which of the two is provenance, no part of a spec.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Multinomial logistic regression by scikit-learn."""
+"""Multinomial logistic regression by scikit-learn.
+
+Features are centred first: CLIP's rows lie in one narrow cone, and with the mean taken out (the intercept, which is not
+penalised, takes it up exactly) the same optimum is reached in fewer steps.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +26,22 @@ def logreg(
     """Multinomial logistic regression (scikit-learn); C on validation, then refit on train and validation."""
     train = data.training_rows()
     details: dict[str, Any] = {}
+    mean = data.features[train].mean(axis=0, dtype=np.float64).astype(np.float32)
+    start = None
     if C == "auto":
-        C = _choose(data, train, max_iter, seed, details)
-    model, converged = _fit(data.features[train], data.labels[train], float(C), max_iter)
+        C, start = _choose(data, train, mean, max_iter, seed, details)
+    model, converged = _fit(data.features[train] - mean, data.labels[train], float(C), max_iter, start)
     details |= {"C": float(C), "n_iter": int(model.n_iter_.max())}
     converged &= details.pop("all_converged", True)
-    return Outcome(model.predict(data.features[test]), len(train), converged, details, _linear(model))
+    linear = _linear(model, mean)
+    found = model.classes_[linear.logits(data.features[test]).argmax(axis=1)]
+    return Outcome(found, len(train), converged, details, linear)
 
 
-def _choose(data: ProbeData, train: np.ndarray, max_iter: int, seed: int, details: dict[str, Any]) -> float:
-    """The C of C_GRID that is best on validation; the smallest of equals."""
+def _choose(
+    data: ProbeData, train: np.ndarray, mean: np.ndarray, max_iter: int, seed: int, details: dict[str, Any]
+) -> tuple[float, Any]:
+    """The C of C_GRID that is best on validation, the smallest of equals, and the model fitted there."""
     if len(official := data.rows("val")):
         fit, val = data.rows("train"), official
     else:
@@ -39,23 +49,26 @@ def _choose(data: ProbeData, train: np.ndarray, max_iter: int, seed: int, detail
         fit, val = train[~held], train[held]
     if not len(val) or len(np.unique(data.labels[fit])) < 2:
         details["validation"] = "too few images; C=10"
-        return 10.0
-    accuracies, start = [], None
+        return 10.0, None
+    x, y, x_val, y_val = data.features[fit] - mean, data.labels[fit], data.features[val] - mean, data.labels[val]
+    accuracies: list[float] = []
+    models: list[Any] = []
     for c in C_GRID:  # one path: each solution starts the next, weaker-regularised one
-        model, converged = _fit(data.features[fit], data.labels[fit], c, max_iter, start)
+        model, converged = _fit(x, y, c, max_iter, models[-1] if models else None)
         details["all_converged"] = details.get("all_converged", True) and converged
-        start = model
-        accuracies.append(top1(data.labels[val], model.predict(data.features[val])))
+        models.append(model)
+        accuracies.append(top1(y_val, model.predict(x_val)))
     details["validation_accuracy"] = max(accuracies)
-    return C_GRID[int(np.argmax(accuracies))]
+    best = int(np.argmax(accuracies))
+    return C_GRID[best], models[best]
 
 
 def _fit(x: np.ndarray, y: np.ndarray, c: float, max_iter: int, start: Any = None) -> tuple[Any, bool]:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=c, max_iter=max_iter, tol=TOLERANCE, warm_start=start is not None)
-    if start is not None:
+    model = LogisticRegression(C=c, max_iter=max_iter, tol=TOLERANCE, warm_start=True)
+    if start is not None and len(start.classes_) == len(np.unique(y)):
         model.coef_, model.intercept_, model.classes_ = start.coef_.copy(), start.intercept_.copy(), start.classes_
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -63,9 +76,11 @@ def _fit(x: np.ndarray, y: np.ndarray, c: float, max_iter: int, start: Any = Non
     return model, not any(issubclass(w.category, ConvergenceWarning) for w in caught)
 
 
-def _linear(model: Any) -> Linear:
-    """Two classes have one row in scikit-learn, the logit of the second: the first gets one of zeros."""
-    weight, intercept = np.asarray(model.coef_), np.asarray(model.intercept_)
+def _linear(model: Any, mean: np.ndarray) -> Linear:
+    """The classifier of features as they are, not centred. Two classes have one row in scikit-learn, the logit of the
+    second: the first gets one of zeros."""
+    weight = np.asarray(model.coef_, np.float64)
+    intercept = np.asarray(model.intercept_, np.float64) - weight @ mean
     if len(model.classes_) == 2:
         weight, intercept = np.vstack([np.zeros_like(weight), weight]), np.concatenate([[0.0], intercept])
     return Linear(weight.astype(np.float32), intercept.astype(np.float32), np.asarray(model.classes_, np.int64))

@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 from fgscore import specs, stats
 from fgscore.errors import DataError
 from fgscore.pipeline import results
 from fgscore.pipeline.aggregate import FeatureRun, Matrix, matrices, prepare
+from fgscore.pipeline.parallel import ahead, processors
 from fgscore.pipeline.progress import Clock, Progress, silent
 from fgscore.pipeline.results import Predictions, Row
 from fgscore.probe import Head, ProbeData, ProbeResult, few_shot, validation_split
@@ -165,16 +167,19 @@ def _in_memory(group: Sequence[tuple[int, ProbeRun]]) -> Iterator[list[tuple[int
 
 
 def _compute(block: Sequence[tuple[int, ProbeRun]]) -> Iterator[tuple[int, Row]]:
-    """The result of each run of ``block``; their features are made together."""
+    """The result of each run of ``block``; their features are made together, heads fitted several at a time."""
     clock = Clock()
     distinct = {run.features.recipe.digest: run.features for _, run in block}
     made = dict(zip(distinct, matrices(list(distinct.values())), strict=True))
     share = clock.seconds() / len(distinct)
-    for i, run in block:
-        matrix = made[run.features.recipe.digest]
+
+    def fitted(pair: tuple[int, ProbeRun]) -> tuple[ProbeResult, float]:
         clock = Clock()
-        result = run.head(run.data(matrix))
-        yield i, _keep(run, matrix, result, clock.seconds(), share)
+        return pair[1].head(pair[1].data(made[pair[1].features.recipe.digest])), clock.seconds()
+
+    for together, group in groupby(block, lambda pair: pair[1].head.thread_safe):
+        for (i, run), (result, seconds) in ahead(fitted, group, processors() if together else 1):
+            yield i, _keep(run, made[run.features.recipe.digest], result, seconds, share)
 
 
 def _keep(run: ProbeRun, matrix: Matrix, result: ProbeResult, seconds: float, features_seconds: float) -> Row:

@@ -6,19 +6,15 @@ no (R, C) matrix of a whole shard is ever made. Several shards are scored at a t
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any
 
 import numpy as np
 
 from fgscore import ragged, targets
 from fgscore.errors import StoreError
+from fgscore.pipeline.parallel import ahead, processors
 from fgscore.pipeline.progress import Clock, Progress, Summary, provenance, silent
 from fgscore.scorers import Scorer
 from fgscore.store import manifest
@@ -26,7 +22,6 @@ from fgscore.store.match import Bundle, RegionBundle
 from fgscore.types import RegionBatch, ScoreInputs, ScoreShard, TextBank
 
 PART = 1 << 17  # cosines in one part: half a megabyte
-THREADS = 8  # at most: reading is what bounds more
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,9 +188,9 @@ def score(runs: Sequence[ScoreRun], progress: Progress = silent, threads: int | 
     label, total, done = f"{bundle.dataset}: score", sum(sizes.values()), 0
     if any(run.scorer.sha256 for run in runs):
         threads = 1
-    threads = threads or min(THREADS, os.cpu_count() or 1)
+    threads = threads or processors()
     bundle.text_bank, bundle.index.shards  # noqa: B018 (read once, before the threads)
-    for number, facts in _ahead(lambda number: _score_shard(runs, number), sizes, threads):
+    for number, facts in ahead(lambda number: _score_shard(runs, number), sizes, threads):
         for summary, counts in zip(summaries, facts, strict=True):
             _count(summary, counts)
         done += sizes[number]
@@ -203,33 +198,6 @@ def score(runs: Sequence[ScoreRun], progress: Progress = silent, threads: int | 
     for run in runs:
         run.artefact.finish()
     return summaries
-
-
-def _ahead(work: Callable[[int], Any], numbers: Sequence[int] | Any, threads: int) -> Iterator[tuple[int, Any]]:
-    """``work`` of every number, in order, at most twice as many begun as there are threads, so that memory stays
-    flat. Each thread does its own matrix products: those of BLAS on top would fight for the same processors."""
-    with _one_blas_thread(), ThreadPoolExecutor(threads) as pool:
-        begun: deque[tuple[int, Future[Any]]] = deque()
-        try:
-            for number in numbers:
-                begun.append((number, pool.submit(work, number)))
-                if len(begun) >= 2 * threads:
-                    first, future = begun.popleft()
-                    yield first, future.result()
-            while begun:
-                first, future = begun.popleft()
-                yield first, future.result()
-        finally:
-            for _, future in begun:
-                future.cancel()
-
-
-def _one_blas_thread() -> AbstractContextManager[Any]:
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        return nullcontext()
-    return threadpool_limits(1, "blas")
 
 
 Counts = tuple[int, int, float]  # images, scores, seconds

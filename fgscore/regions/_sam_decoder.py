@@ -16,6 +16,13 @@ from torch import Tensor
 
 from fgscore.regions._sam_keys import Keys, Layer, Projection, Stage, centre, read, through, write
 
+NUMBERS = {"cpu": 1 << 21, "cuda": 1 << 26}  # that an array of a batch of prompts holds: on the CPU, what a cache does
+
+
+def prompts_at_a_time(where: Tensor, numbers: int) -> int:
+    """Prompts in a batch whose largest array has ``numbers`` for each."""
+    return min(64, max(1, NUMBERS.get(where.device.type, NUMBERS["cuda"]) // numbers))
+
 
 def supports(sam: Any) -> bool:
     """Whether ``sam`` is put together as upstream's: a two-way transformer, two transposed convolutions of stride 2."""
@@ -77,6 +84,12 @@ class Decoder:
         self._second = second.weight.flatten(1).T.contiguous()
         self._second_bias = second.bias.repeat_interleave(4)[:, None]
 
+    def batches(self, points: Tensor) -> tuple[Tensor, ...]:
+        """``points`` (B, 2) in batches of a size that suits the device."""
+        tokens = 1 + self._decoder.num_mask_tokens + 2  # a point and its padding
+        columns = tokens * sum(layer.heads for layer in self._layers)
+        return points.split(prompts_at_a_time(points, columns * self._position.shape[-1]))
+
     def image(self, embedding: Tensor) -> Image:
         """What the decoder needs of an image's embedding (1, c, h, w)."""
         features = embedding[0].flatten(1) + self._prompts.no_mask_embed.weight[0][:, None]
@@ -130,7 +143,7 @@ class Decoder:
         mlps = self._decoder.output_hypernetworks_mlps[1:]
         weights = torch.stack([mlp(chosen[:, i]) for i, mlp in enumerate(mlps)], dim=1)
         found = []
-        share = 1 if keep.device.type == "cpu" else len(keep)  # one prompt's pixels fit the cache
+        share = prompts_at_a_time(keep, self._second.shape[0] * 4 * batch.keys.rho.shape[-1])
         for start in range(0, len(keep), share):
             rows = slice(start, start + share)
             masks = weights[rows] @ self._upscale(image, batch.take(rows).keys)
@@ -160,7 +173,7 @@ class Decoder:
         x.baddbmm_(self._first.weight @ keys.basis.mT, keys.columns)
         x = x.view(b, -1, 4 * n)
         variance = x.square().mean(1, keepdim=True)
-        x.mul_((variance + self._norm.eps).rsqrt_())
-        x = self._activate(torch.addcmul(self._norm.bias[:, None], x, self._norm.weight[:, None]))
+        x.mul_((variance + self._norm.eps).rsqrt_()).mul_(self._norm.weight[:, None]).add_(self._norm.bias[:, None])
+        x = self._activate(x)
         x = torch.bmm(self._second.expand(b, -1, -1), x)
         return self._activate_last(x.add_(self._second_bias)).view(b, -1, 16 * n)

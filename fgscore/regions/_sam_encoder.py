@@ -1,7 +1,7 @@
 """SAM's image encoder without an N x N matrix a head.
 
 Upstream's global attention holds heads x N x N scores several times over: 800 MB a copy for ViT-B. Here a block of
-queries at a time meets all keys; its relative position bias is added and its softmax taken while it is in the cache.
+queries at a time meets all keys; its relative position bias is added and its softmax taken before the next block comes.
 Windows are taken a few at a time, hidden layers of the MLP likewise. What upstream pads to fill the last windows is
 zero before the projection, so that its queries, keys and values are the bias: they are copied, not computed.
 """
@@ -14,7 +14,7 @@ import torch
 from segment_anything.modeling.image_encoder import get_rel_pos
 from torch import Tensor
 
-SCORES = {"cpu": 1 << 20, "cuda": 1 << 28}  # of queries times keys that are held at one time
+SCORES = {"cpu": 1 << 22, "cuda": 1 << 28}  # of queries times keys that are held at one time
 
 
 def supports(encoder: Any) -> bool:

@@ -41,11 +41,13 @@ class Frame:
         A value between four others is none below ``low`` if they all are: the first step is for the cells with others
         in their midst. Values above ``low`` are upstream's to the bit: the steps of the kernel are powers of two.
         """
-        factor = self.side // logits.shape[-1]
-        rows, columns = self._busy(logits, low) if factor in (2, 4, 8) else (slice(None), slice(None))
+        factor = self.side / logits.shape[-1]
+        everything = slice(0, logits.shape[-2]), slice(0, logits.shape[-1])
+        rows, columns = self._busy(logits, low) if factor in (2, 4, 8) else everything
         cells = logits[:, None, rows, columns]
-        part = interpolate(cells, (factor * cells.shape[-2], factor * cells.shape[-1]), mode="bilinear")
-        top, left = factor * (rows.start or 0), factor * (columns.start or 0)
+        size = [round(factor * n) for n in cells.shape[-2:]]
+        part = interpolate(cells, size, mode="bilinear")
+        top, left = round(factor * rows.start), round(factor * columns.start)
         part = part[..., : self.input_hw[0] - top, : self.input_hw[1] - left]
         if self.input_hw == self.crop_hw:  # the second step would leave every value as it is
             return part[:, 0], top, left
@@ -57,14 +59,20 @@ class Frame:
 
     def _busy(self, logits: Tensor, low: float) -> tuple[slice, slice]:
         """Rows and columns of cells of the image that are not surely below ``low``, and two more on each side: what is
-        mixed from the outermost is then below as well, whatever is put beyond it."""
+        mixed from the outermost is then below as well, whatever is put beyond it.
+
+        Never fewer than make 65 pixels: torch resizes to less than 129 in height and width together by another kernel,
+        which rounds otherwise.
+        """
+        least, total = 64 * logits.shape[-1] // self.side + 1, logits.shape[-1]
         height, width = (-(-n * logits.shape[-1] // self.side) + 1 for n in self.input_hw)
         logits = logits[:, :height, :width]
         busy = (logits + 1e-5 * logits.abs() > low - 1e-3).any(0)
         spans = []
         for some in (busy.any(1), busy.any(0)):
             cells = some.nonzero()[:, 0].tolist() or [0]
-            spans.append(slice(max(0, cells[0] - 2), min(len(some), cells[-1] + 3)))
+            start = max(0, min(cells[0] - 2, total - least))
+            spans.append(slice(start, min(total, max(cells[-1] + 3, start + least))))
         return spans[0], spans[1]
 
 

@@ -81,6 +81,7 @@ class Stage:
 
 
 def centre(x: Tensor, dim: int) -> Tensor:
+    """``x`` less its mean over ``dim``."""
     return x - x.mean(dim, keepdim=True)
 
 

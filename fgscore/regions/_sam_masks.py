@@ -20,8 +20,6 @@ from fgscore.regions._matmul import quick_float32
 from fgscore.regions._sam_decoder import Decoder
 from fgscore.regions._sam_frame import Frame, Runs, measure
 
-PROMPTS = {"cpu": 4, "cuda": 64}  # in one pass of the decoder
-
 
 @dataclass(frozen=True)
 class Masks:
@@ -106,8 +104,7 @@ class ExactGenerator:
         shared = self._decoder.image(embedding)
         points = self._predictor.transform.apply_coords(grid * np.array(frame.crop_hw)[None, ::-1], frame.crop_hw)
         prompts = torch.as_tensor(points, device=self._predictor.device)
-        blocks = prompts.split(PROMPTS.get(prompts.device.type, PROMPTS["cuda"]))
-        found = _Found.join([self._batch(shared, block, frame) for block in blocks])
+        found = _Found.join([self._batch(shared, block, frame) for block in self._decoder.batches(prompts)])
         rows = batched_nms(
             found.boxes.float(), found.iou, torch.zeros(len(found.iou)), iou_threshold=self._settings.box_nms_thresh
         )
@@ -133,9 +130,7 @@ class ExactGenerator:
 
         settings = self._settings
         batch, iou = self._decoder.prompts(shared, points)
-        good = (
-            iou > settings.pred_iou_thresh if settings.pred_iou_thresh > 0 else torch.ones_like(iou, dtype=torch.bool)
-        )
+        good = iou > (settings.pred_iou_thresh if settings.pred_iou_thresh > 0 else -torch.inf)  # 0 keeps all
         some = good.any(1)
         if not some.any():
             none = iou.new_zeros(0)

@@ -23,6 +23,7 @@ from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
 from segment_anything.utils.amg import calculate_stability_score
 
 from fgscore import regions
+from fgscore.demo.models import load_sam
 from fgscore.regions import _sam_masks, sam
 from fgscore.regions._matmul import quick_float32
 
@@ -32,7 +33,9 @@ VARIANTS = ("upstream", "upstream, oneDNN", "ours")
 
 
 def model(name: str) -> Any:
-    """ViT-B (or another) with random weights."""
+    """ViT-B (or another) with random weights, or the demo's small Sam."""
+    if name == "demo":
+        return load_sam()
     torch.manual_seed(0)
     with torch.no_grad():
         return equality.liven(sam_model_registry[name](checkpoint=None).eval())
@@ -115,13 +118,16 @@ def run(network: Any, settings: dict[str, Any], variant: str, image: np.ndarray)
 
 @torch.no_grad()
 def memory(task: dict[str, Any]) -> dict[str, Any]:
-    """Peak bytes over one batch of 64 points beside the model and the embedding, and over a photo at full size."""
+    """Peak bytes over one batch of 64 points beside the model and the embedding, or of all over a photo at full size;
+    and whether the masks of those 64 points are upstream's."""
+    torch.set_num_threads(1)
     network = model(task["model"])
     image = sam.reduce(next(iter(timing.photos(task["photos"]).values())), 1024)
     settings = {**settings_for(network, image, 8), "output_mode": "uncompressed_rle"}
     upstream = SamAutomaticMaskGenerator(network, **settings)
     if task["variant"] == "full size":
         big = np.array(timing.Image.fromarray(image).resize((4000, 3000)))
+        upstream.point_grids = [upstream.point_grids[0][::4]]
         with timing.peak_memory():
             found = _sam_masks.ExactGenerator(upstream).generate(big)
             regions.select(sam.proposals(found, big.shape[:2], big.shape[:2]), KEPT, 0.0, 1.0)
@@ -135,8 +141,10 @@ def memory(task: dict[str, Any]) -> dict[str, Any]:
     ours = _sam_masks.ExactGenerator(upstream)
     ours._embed = lambda image: (upstream.predictor.features, upstream.predictor.input_size)
     with timing.peak_memory() as peak:
-        ours.generate(image)
-        return {"peak": peak()}
+        found = ours.generate(image)
+        grown = peak()
+    report = equality.compare(sam.columns(upstream.generate(image)), found, image.shape[:2], upstream)
+    return {"peak": grown, "equal": report.passed}
 
 
 def in_process(task: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from fgscore.demo.draw import draw, image_rng  # noqa: E402
 from fgscore.demo.kinds import KINDS  # noqa: E402
 from fgscore.demo.models import load_sam  # noqa: E402
 from fgscore.errors import UsageError  # noqa: E402
-from fgscore.regions import _matmul, _sam_encoder, _sam_masks  # noqa: E402
+from fgscore.regions import _matmul, _sam_decoder, _sam_encoder, _sam_keys, _sam_masks  # noqa: E402
 from fgscore.regions import sam as plugin  # noqa: E402
 from fgscore.regions._matmul import quick_float32  # noqa: E402
 from fgscore.regions._sam_decoder import Decoder  # noqa: E402
@@ -70,6 +70,9 @@ class UpstreamDecoder:
 
     def __init__(self, sam):
         self.sam, self.grid = sam, tuple(sam.prompt_encoder.image_embedding_size)
+
+    def batches(self, points):
+        return points.split(64)
 
     def image(self, embedding):
         return embedding
@@ -123,7 +126,9 @@ def test_given_the_same_logits_everything_is_bit_identical(bird, demo, size_wh, 
     [((1024, 683), (1024, 683)), ((1024, 683), (500, 333)), ((768, 1024), (1500, 2000)), ((64, 1024), (10, 160))],
     ids=str,
 )
-def test_masks_are_measured_as_upstream_measures_them(input_hw, image_hw):
+@pytest.mark.parametrize("side", [1024, 896], ids=["4 pixels a cell", "3.5 pixels a cell"])
+def test_masks_are_measured_as_upstream_measures_them(input_hw, image_hw, side):
+    input_hw = tuple(n * side // 1024 for n in input_hw)
     generator = torch.Generator().manual_seed(0)
     coarse = torch.randn(9, 1, 12, 12, generator=generator)
     logits = 6 * torch.nn.functional.interpolate(coarse, (256, 256), mode="bicubic")[:, 0] - 2
@@ -134,13 +139,19 @@ def test_masks_are_measured_as_upstream_measures_them(input_hw, image_hw):
         [(10, 30, 6, 1.0), (0, 0, 4, 9.0), (15, 100, 3, 40.0), (12, 250, 9, 0.2)]
     ):
         logits[5 + i] = slope * (radius - ((ys - y) ** 2 + (xs - x) ** 2).sqrt())
-    frame = Frame(1024, input_hw, (0, 0, image_hw[1], image_hw[0]), image_hw)
-    model = type("Square", (), {"image_encoder": type("Encoder", (), {"img_size": 1024})})()
+    frame = Frame(side, input_hw, (0, 0, image_hw[1], image_hw[0]), image_hw)
+    model = type("Square", (), {"image_encoder": type("Encoder", (), {"img_size": side})})()
     full = plugin_postprocess(model, logits[:, None], input_hw, image_hw)[:, 0]
     area, stability, boxes = measure(logits, frame, 0.0, 1.0)
     torch.testing.assert_close(area, (full > 0).sum((1, 2)).int(), rtol=0, atol=0)
     torch.testing.assert_close(stability, amg.calculate_stability_score(full, 0.0, 1.0), rtol=0, atol=0, equal_nan=True)
     torch.testing.assert_close(boxes, amg.batched_mask_to_box(full > 0), rtol=0, atol=0)
+    for one, whole in zip(logits, full, strict=True):
+        part, top, left = frame.resize(one[None], -1.0)
+        filled = torch.full_like(whole, -2.0)
+        filled[top : top + part.shape[1], left : left + part.shape[2]] = part[0]
+        assert torch.equal(filled > -1, whole > -1)
+        assert torch.equal(filled[whole > -1], whole[whole > -1])
     runs = Runs(list(logits), [frame] * len(logits), 0.0)
     for r, theirs in enumerate(amg.mask_to_rle_pytorch(full > 0)):
         assert runs[r].tolist() == theirs["counts"]
@@ -179,6 +190,20 @@ def test_logits_are_as_near_to_float64_as_upstreams(model, request):
     assert (iou - exact_iou).abs().max() <= 2 * (their_iou - exact_iou).abs().max() + 1e-7
     some, keep = torch.tensor([2, 0]), torch.tensor([[True, False, True], [False, True, False]])
     torch.testing.assert_close(decoder.logits(image, batch.take(some), keep), logits[some][keep], rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("numbers", [1, 1 << 30], ids=["one at a time", "all at once"])
+def test_the_size_of_a_batch_of_prompts_changes_nothing(bird, demo, numbers, monkeypatch):
+    upstream, ours = both(demo, **LOOSE)
+    expected = ours.generate(bird)
+    monkeypatch.setitem(_sam_decoder.NUMBERS, "cpu", numbers)
+    report = equality.compare(expected, ours.generate(bird), bird.shape[:2], upstream)
+    assert report.passed and report.compared == len(expected.area), report
+
+
+def test_what_prompts_share_is_multiplied_alike_on_every_device():
+    x, image = torch.randn(3, 2, 5, 4), torch.randn(2, 4, 9)
+    torch.testing.assert_close(_sam_keys._shared(x, image), x @ image)
 
 
 @pytest.mark.parametrize("scores", [None, 1 << 9, 1 << 17])

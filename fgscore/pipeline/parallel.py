@@ -1,0 +1,49 @@
+"""Arithmetic on several processors: threads that each do their own matrix products."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+THREADS = 8  # at most: reading is what bounds more
+
+
+def processors() -> int:
+    """How many threads to use where nobody says."""
+    return min(THREADS, os.cpu_count() or 1)
+
+
+def ahead(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[tuple[Item, Result]]:
+    """``work`` of every item, in order, at most twice as many begun as there are threads, so that memory stays flat.
+
+    BLAS gets one thread for each: its own on top would fight for the same processors, and results are the same to the
+    last bit on any number of threads. An error ends it; what was begun is waited for.
+    """
+    with _one_blas_thread(), ThreadPoolExecutor(threads) as pool:
+        begun: deque[tuple[Item, Future[Result]]] = deque()
+        try:
+            for item in items:
+                begun.append((item, pool.submit(work, item)))
+                if len(begun) >= 2 * threads:
+                    first, future = begun.popleft()
+                    yield first, future.result()
+            while begun:
+                first, future = begun.popleft()
+                yield first, future.result()
+        finally:
+            for _, future in begun:
+                future.cancel()
+
+
+def _one_blas_thread() -> AbstractContextManager[Any]:
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return nullcontext()
+    return threadpool_limits(1, "blas")
