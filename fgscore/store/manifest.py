@@ -86,6 +86,11 @@ class Artefact:
             raise StoreError(f"{path}: {wrong}; run `fgscore repair`, then the same extract again")
         return content
 
+    def published(self) -> set[int]:
+        """Planned shards that have a sidecar, current or not, from one listing of the directory."""
+        names = {path.name for path in self.path.iterdir()}
+        return {number for number in self.shard_sizes if paths.sidecar_file(number) in names}
+
     def content(self, number: int) -> str | None:
         """Content digest of one shard; None while it is not there."""
         sidecar = self.sidecar(number)
