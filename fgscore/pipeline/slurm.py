@@ -5,6 +5,8 @@ submitit keeps the jobs as pickles in the folder it is given; that folder has to
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import math
 import re
@@ -82,26 +84,24 @@ def submit(folder: Path, name: str, tasks: Sequence[Callable[[], None]], options
         srun_args=[f"--cpus-per-task={cores}"] if cores else [],  # which srun does not take over from sbatch
         additional_parameters=more,
     )
+    said = io.StringIO()
     try:
-        with executor.batch():
+        with contextlib.redirect_stderr(said), executor.batch():
             jobs = [executor.submit(task) for task in tasks]
     except (FailedJobError, FailedSubmissionError, subprocess.SubprocessError) as error:
-        raise DataError(f"sbatch did not take the jobs: {_reason(error)}; see --slurm key=value") from error
+        reasons = [line.removeprefix("sbatch: error: ").rstrip() for line in said.getvalue().splitlines()]
+        reason = "; ".join(filter(None, reasons)) or str(error).partition("\n")[0]
+        raise DataError(f"sbatch did not take the jobs: {reason}; see --slurm key=value") from error
     return [str(job.job_id) for job in jobs]
 
 
-def _reason(error: Exception) -> str:
-    """What sbatch said, out of all that submitit says."""
-    said = [line.partition("error: ")[2] for line in str(error).splitlines() if "error: " in line]
-    return "; ".join(dict.fromkeys(said)) or str(error).strip().partition("\n")[0]
-
-
 def queue() -> dict[str, str] | None:
-    """Ids of the user's jobs that wait or run, with their state (``PENDING``, ``RUNNING`` ...); None where the cluster
-    does not answer."""
+    """Ids of the user's jobs that wait or run, with their state (``PENDING``, ``RUNNING`` ...), without those that have
+    ended and are cleared away. None where the cluster does not answer."""
     command = ["squeue", "--me", "--array", "--noheader", "--format=%i %T"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return dict(line.split()[:2] for line in done.stdout.splitlines() if line.strip())
+    states = dict(line.split()[:2] for line in done.stdout.splitlines() if line.strip())
+    return {job: state for job, state in states.items() if state != "COMPLETING"}

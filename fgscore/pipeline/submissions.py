@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +112,7 @@ def kept(store: Store, dataset: str | None = None) -> list[Submission]:
 
 
 def tail(path: Path, count: int = 3) -> list[str]:
-    """The last lines of a job's log, those of Slurm itself left out where there are others."""
+    """The last lines of a job's log, those of srun left out where there are others: they say no more."""
     try:
         with open(path, "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
@@ -121,5 +120,5 @@ def tail(path: Path, count: int = 3) -> list[str]:
     except OSError:
         return []
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    own = [line for line in lines if not re.match(r"(srun|slurmstepd\S*): ", line)]
+    own = [line for line in lines if not line.startswith("srun: ")]
     return (own or lines)[-count:]

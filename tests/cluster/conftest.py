@@ -29,7 +29,7 @@ SlurmctldPort={ports[0]}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.sock,cred_expire=2
+AuthInfo=socket={folder}/munge.sock
 CredType=cred/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool-%n
@@ -85,6 +85,8 @@ class Daemons:
 
     folder: Path
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    until = staticmethod(until)
+    call = staticmethod(call)
 
     def start(self) -> None:
         key = self.folder / "key"
@@ -104,9 +106,7 @@ class Daemons:
 
     def _run(self, program: str, *args: str) -> None:
         with open(self.folder / "daemons.log", "ab") as log:
-            self.running.append(
-                subprocess.Popen([program, *args], stdout=log, stderr=log, preexec_fn=die_with_parent)  # noqa: S603
-            )
+            self.running.append(subprocess.Popen([program, *args], stdout=log, stderr=log, preexec_fn=die_with_parent))
 
     def said(self) -> str:
         return (self.folder / "daemons.log").read_text(errors="replace")[-2000:]
