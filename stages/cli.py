@@ -11,6 +11,7 @@ from . import (
     aggregate,
     check,
     claims,
+    compact,
     demo,
     diagnose,
     download,
@@ -66,6 +67,7 @@ COMMANDS = {
     "verify": verify.verify,
     "repair": verify.repair,
     "prune": verify.prune,
+    "compact": compact.compact,
     "list": list_stage.list_components,
 }
 for name, function in COMMANDS.items():
