@@ -10,6 +10,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,13 +153,14 @@ def status(store: Store, dataset: str | None = None) -> list[dict[str, Any]]:
     covered: set[Key] = set()
     for one in reversed(found):  # a later submission takes over what an earlier one left
         in_queue = {rank: (queued or {})[job] for rank, job in one.jobs.items() if job in (queued or {})}
-        shards = Shards(store, one.artefacts)
-        if not in_queue and all(artefact.published() == set(artefact.shard_sizes) for artefact in shards.artefacts):
-            continue
-        shards.look()
-        row = _row(one, shards, in_queue, covered, queued is not None)
-        if in_queue or row["failed"] or row["unknown"]:
-            rows.append(row)
+        with suppress(StoreError):  # a damaged artefact is named by what shows the store
+            shards = Shards(store, one.artefacts)
+            if not in_queue and all(a.published() == set(a.shard_sizes) for a in shards.artefacts):
+                continue
+            shards.look()
+            row = _row(one, shards, in_queue, covered, queued is not None)
+            if in_queue or row["failed"] or row["unknown"]:
+                rows.append(row)
     return rows[::-1]
 
 

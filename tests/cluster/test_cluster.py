@@ -279,3 +279,13 @@ def test_a_damaged_record_of_a_submission_is_left_out(
     (path,) = data.glob("logs/*/submission.json")
     path.write_text("{}")
     assert run("status", "--json").json["jobs"] == []
+
+
+def test_a_damaged_artefact_is_named_by_status_all_the_same(
+    pretended: Pretended, call_extract: Run, run: Run, data: Path
+) -> None:
+    call_extract()
+    (path,) = data.glob("cache/folder/globals/*/plan.json")
+    path.write_text("{}")
+    result = run("status")
+    assert result.code == 0 and "damaged" in result.out
