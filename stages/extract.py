@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import _cluster, _extract, _run
+from . import _cluster, _estimate, _extract, _run
 from . import _options as o
 
 
@@ -23,6 +23,7 @@ def extract(
     jobs: o.Jobs = None,
     slurm: o.Slurm = None,
     wait: o.Wait = False,
+    dry_run: o.DryRun = False,
     batch_size: o.BatchSize = 64,
     workers: o.Workers = 0,
     implementation: o.Implementation = "exact",
@@ -43,6 +44,7 @@ def extract(
     Example: fgscore extract cub --executor slurm --jobs 16 --slurm partition=gpu --slurm gres=gpu:1
     """
     from fgscore.pipeline.devices import run as on_devices
+    from fgscore.pipeline.estimate import estimate
     from fgscore.pipeline.extract import extract as run_extraction
     from fgscore.pipeline.index import make_index
     from fgscore.pipeline.jobs import Job
@@ -57,6 +59,9 @@ def extract(
         store = _run.store(data)
         indexed = make_index(store, name, root=root, partial=partial, force=force, limit=limit, progress=bars)
         size = (thumbnail_size or SIZE) if thumbnails else None
+        if dry_run:
+            expected = estimate(store, indexed, chosen, how, size, bars)
+            return _estimate.show(store, expected, array.jobs if array else len(chosen_devices), json)
         job = Job.of(store, indexed, chosen, how, retry_failed, size)
         if array:
             made = _cluster.run(store, job, array, bars)

@@ -208,3 +208,8 @@ def test_what_sbatch_refuses_is_one_line(cluster: Any, command: tuple[str, ...],
     assert result.code == 1
     assert "sbatch did not take the jobs" in result.message and "invalid partition" in result.message
     assert result.out == ""
+
+
+def test_the_doctor_reaches_the_cluster(cluster: Any, run: Run) -> None:
+    checks = {row["what"]: row for row in run("doctor", "--json").json["checks"]}
+    assert checks["Slurm"] == {"what": "Slurm", "state": "ok", "found": "reachable; partitions: main*"}
