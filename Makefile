@@ -24,7 +24,7 @@ $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fgscore needs Python 3.11 or later: make PYTHON=python3.12 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[extract,report,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[extract,report,slurm,dev]'
 	@touch $@
 
 demo: $(READY) ## Run the main job on the drawn data set: offline, a few minutes
@@ -32,7 +32,7 @@ demo: $(READY) ## Run the main job on the drawn data set: offline, a few minutes
 
 test: export OMP_NUM_THREADS = 1# as many workers as processors: threads of theirs would only get in each other's way
 test: lint ## Lint, then all tests
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: $(READY) ## ruff, mypy, the arrows between modules
 	$(BIN)/ruff check .

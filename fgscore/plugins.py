@@ -66,14 +66,15 @@ def check_installed(bound: Bound) -> None:
         check_package(package, f"the component {bound.name!r}")
 
 
-def check_package(package: str, feature: str) -> None:
-    """Raises :class:`MissingExtra` where ``package``, which ``feature`` needs, is not installed; imports nothing."""
+def check_package(package: str, feature: str, extra: str = "extract") -> None:
+    """Raises :class:`MissingExtra` where ``package`` of ``extra``, which ``feature`` needs, is not installed; imports
+    nothing."""
     try:
         found = importlib.util.find_spec(package) is not None
     except ValueError:  # imported, or blocked, without a spec
         found = sys.modules.get(package) is not None
     if not found:
-        raise missing_extra(package, feature)
+        raise missing_extra(package, feature, extra)
 
 
 def describe(kind: str) -> list[dict[str, Any]]:

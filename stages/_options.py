@@ -84,6 +84,24 @@ Devices = Annotated[
     str | None,
     typer.Option("--devices", help="Several devices, a process each: 0,1,2,3 or cpu,cpu.", show_default=False),
 ]
+Executor = Annotated[
+    str | None, typer.Option("--executor", help="slurm: as jobs of a cluster, see --jobs.", show_default=False)
+]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", min=1, help="Jobs that share the shards (with --executor).", show_default="1")
+]
+Slurm = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--slurm",
+        help="An option of sbatch: partition=gpu, gres=gpu:1, time=04:00:00, a flag as requeue=true. Repeatable.",
+        show_default=False,
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Index the photos and estimate hours and GB from 32 of them; no more.")
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Follow the jobs until they end (with --executor).")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Images or regions in one forward pass.")]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Threads that decode photos; 0 chooses.")]
 Implementation = Annotated[

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import sys
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -24,7 +23,6 @@ from . import _options as o
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 INTERRUPTED, QUARANTINED = 130, 3
-EVERY = 60.0  # seconds between two lines of progress in a log
 
 
 def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -212,9 +210,10 @@ class Bars(AbstractContextManager["Bars"]):
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+        from fgscore.pipeline.progress import Lines
+
         self._tasks: dict[str, Any] = {}
-        self._ended: set[str] = set()
-        self._said = time.monotonic()
+        self._lines = Lines(_say)
         self._console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -246,13 +245,4 @@ class Bars(AbstractContextManager["Bars"]):
         speed = f"{task.speed:.1f}/s" if task.speed else ""
         self._progress.update(self._tasks[label], completed=done, total=total, rate=speed)
         if not self._console.is_terminal:
-            self._log(label, done, total, task)
-
-    def _log(self, label: str, done: int, total: int, task: Any) -> None:
-        if done == total and label not in self._ended:
-            self._ended.add(label)
-            _say(f"{label}: {done} of {total}")
-        elif done < total and time.monotonic() - self._said > EVERY:
-            self._said = time.monotonic()
-            left = f", {task.time_remaining / 60:.0f} min left" if task.time_remaining else ""
-            _say(f"{label}: {done} of {total}, {task.speed or 0:.2g}/s{left}")
+            self._lines(label, done, total)

@@ -11,8 +11,10 @@ from . import (
     aggregate,
     check,
     claims,
+    compact,
     demo,
     diagnose,
+    doctor,
     download,
     embed,
     export,
@@ -46,6 +48,7 @@ COMMANDS = {
     "demo": demo.demo,
     "download": download.download,
     "check": check.check,
+    "doctor": doctor.doctor,
     "extract": extract.extract,
     "index": index.index,
     "regions": regions.regions,
@@ -66,6 +69,7 @@ COMMANDS = {
     "verify": verify.verify,
     "repair": verify.repair,
     "prune": verify.prune,
+    "compact": compact.compact,
     "list": list_stage.list_components,
 }
 for name, function in COMMANDS.items():

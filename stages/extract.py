@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import _extract, _run
+from . import _cluster, _estimate, _extract, _run
 from . import _options as o
 
 
@@ -19,6 +19,11 @@ def extract(
     limit: o.Limit = None,
     device: o.Device = "auto",
     devices: o.Devices = None,
+    executor: o.Executor = None,
+    jobs: o.Jobs = None,
+    slurm: o.Slurm = None,
+    wait: o.Wait = False,
+    dry_run: o.DryRun = False,
     batch_size: o.BatchSize = 64,
     workers: o.Workers = 0,
     implementation: o.Implementation = "exact",
@@ -36,14 +41,17 @@ def extract(
     Example: fgscore extract cars
     Example: fgscore extract "folder(name='mine')" --root ~/mine --regions random_crop
     Example: fgscore extract cub --devices 0,1,2,3
+    Example: fgscore extract cub --executor slurm --jobs 16 --slurm partition=gpu --slurm gres=gpu:1
     """
     from fgscore.pipeline.devices import run as on_devices
+    from fgscore.pipeline.estimate import estimate
     from fgscore.pipeline.extract import extract as run_extraction
     from fgscore.pipeline.index import make_index
     from fgscore.pipeline.jobs import Job
     from fgscore.pipeline.thumbnails import SIZE
 
     name = _extract.dataset(subject, dataset, protocol)
+    array = _cluster.wanted(executor, jobs, slurm, wait, devices)
     chosen_devices = _extract.devices(device, devices)
     how = _extract.runtime(data, chosen_devices[0], batch_size, workers, implementation)
     chosen = _extract.components(name, regions, encoder, prompt, how)
@@ -51,8 +59,16 @@ def extract(
         store = _run.store(data)
         indexed = make_index(store, name, root=root, partial=partial, force=force, limit=limit, progress=bars)
         size = (thumbnail_size or SIZE) if thumbnails else None
-        if len(chosen_devices) > 1:
-            job = Job.of(store, indexed, chosen, how, retry_failed, size)
+        if dry_run:
+            expected = estimate(store, indexed, chosen, how, size, bars)
+            return _estimate.show(store, expected, array.jobs if array else len(chosen_devices), json)
+        job = Job.of(store, indexed, chosen, how, retry_failed, size)
+        if array:
+            made = _cluster.run(store, job, array, bars)
+            if isinstance(made, _cluster.Detached):
+                return made.show(json)
+            summaries = [indexed.summary, *made]
+        elif len(chosen_devices) > 1:
             summaries = [indexed.summary, *on_devices(job, chosen_devices, bars, bars.say)[1:]]
         else:
             summaries = run_extraction(store, indexed, chosen, how, bars, retry_failed, size)

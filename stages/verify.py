@@ -70,7 +70,7 @@ def prune(
 
     Example: fgscore prune --yes
     """
-    from fgscore.pipeline import verify as library
+    from fgscore.pipeline import prune as library
 
     store = _run.store(data)
     found = library.prune(store) if yes else library.unused(store)

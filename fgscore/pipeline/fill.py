@@ -36,15 +36,18 @@ class Made:
 
 @dataclass(frozen=True)
 class Share:
-    """What one of ``world`` workers does: the shards whose number leaves ``rank``. The same shard of every artefact is
-    one worker's, so that none waits for another."""
+    """What one of ``world`` workers does: the shards whose number leaves ``rank``, none in a ``world`` of 0. The same
+    shard of every artefact is one worker's, so that none waits for another."""
 
     rank: int = 0
     world: int = 1
 
     def of(self, sizes: Mapping[int, int]) -> dict[int, int]:
         """The shards that are this worker's."""
-        return {number: size for number, size in sizes.items() if number % self.world == self.rank}
+        return {number: size for number, size in sizes.items() if self.world and number % self.world == self.rank}
+
+
+NOTHING = Share(0, 0)  # plans every artefact and makes no shard
 
 
 @dataclass

@@ -17,6 +17,32 @@ def silent(label: str, done: int, total: int) -> None:
     """Report nothing."""
 
 
+EVERY = 60.0  # seconds between two lines of progress in a log
+
+
+class Lines:
+    """Progress in a log: a line a minute, and one when a label ends; ``say`` writes a line."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._said = time.monotonic()
+        self._started: dict[str, tuple[float, int]] = {}  # label to when it was first heard of, and how far it was
+        self._ended: set[str] = set()
+
+    def __call__(self, label: str, done: int, total: int) -> None:
+        """Note ``done`` of ``total`` for ``label``."""
+        now = time.monotonic()
+        since, before = self._started.setdefault(label, (now, done))
+        if done == total and label not in self._ended:
+            self._ended.add(label)
+            self._say(f"{label}: {done} of {total}")
+        elif done < total and now - self._said > EVERY:
+            self._said = now
+            rate = (done - before) / (now - since) if now > since else 0.0
+            left = f", {(total - done) / rate / 60:.0f} min left" if rate else ""
+            self._say(f"{label}: {done} of {total}, {rate:.2g}/s{left}")
+
+
 @dataclass
 class Summary:
     """What became of one artefact: shards ``computed`` now and ``reused`` from before, ``failures`` of images."""

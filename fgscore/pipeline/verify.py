@@ -1,4 +1,4 @@
-"""Read everything in the cache and say what is wrong; move faulty files aside; find what nothing refers to.
+"""Read everything in the cache and say what is wrong; move faulty files aside.
 
 ``verify`` trusts nothing: seals of JSON, SHA-256 of files, checksums inside HDF5, shapes against the schema, content
 digests, numbers, recipes, manifests against sidecars, and parents against what they are now.
@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from fgscore.errors import StoreError
 from fgscore.pipeline.progress import Progress, silent
-from fgscore.store import files, manifest, paths, schema, shards
-from fgscore.store.match import INDEX_ROLES, Store
-from fgscore.types import file_sha256
+from fgscore.store import manifest, packs, paths, schema, shards
+from fgscore.store.match import Store
 
 ASIDE = "damaged"
 MAY_BE_NAN = ("predicted_iou", "stability")  # crops have neither
@@ -26,11 +26,13 @@ MAY_BE_NAN = ("predicted_iou", "stability")  # crops have neither
 @dataclass(frozen=True)
 class Problem:
     """One fault. ``paths`` are the files that have to go for `extract` to make them anew, the faulty one first;
-    ``severity`` is 'damaged', 'stale' (a parent has changed: extract redoes it) or 'unfinished'."""
+    ``severity`` is 'damaged', 'stale' (a parent has changed: extract redoes it) or 'unfinished'. ``packed`` is the
+    shard at fault where the files are those of a pack: it alone has to go."""
 
     paths: tuple[Path, ...]
     what: str
     severity: str = "damaged"
+    packed: int | None = None
 
     def to_json(self, root: Path) -> dict[str, object]:
         """With paths relative to the cache."""
@@ -40,7 +42,8 @@ class Problem:
 
 def verify(store: Store, progress: Progress = silent) -> list[Problem]:
     """Every fault in the cache, in the order of paths. Memory does not grow with the store: one shard at a time."""
-    folders = sorted(_artefact_folders(store.layout.cache))
+    packs.forget()
+    folders = sorted(artefact_folders(store.layout.cache))
     problems: list[Problem] = []
     for done, folder in enumerate(folders, 1):
         problems += _verify_artefact(store, folder)
@@ -48,7 +51,7 @@ def verify(store: Store, progress: Progress = silent) -> list[Problem]:
     return problems
 
 
-def _artefact_folders(cache: Path) -> Iterator[Path]:
+def artefact_folders(cache: Path) -> Iterator[Path]:
     """Every directory where an artefact should be, whether or not its plan is there."""
     for kind in schema.KINDS:
         yield from (path for path in cache.glob(f"*/{kind}/*") if path.is_dir() and any(path.iterdir()))
@@ -67,6 +70,10 @@ def _verify_artefact(store: Store, folder: Path) -> Iterator[Problem]:
     if artefact.recipe.kind == "index":
         yield from _verify_index(store, artefact)
         return
+    damaged = list(_verify_packs(folder))
+    yield from damaged
+    if damaged:
+        return  # what its shards are is not known before it is mended
     sound = {}
     for number in artefact.shard_sizes:
         problem = _verify_shard(store, artefact, number)
@@ -75,6 +82,14 @@ def _verify_artefact(store: Store, folder: Path) -> Iterator[Problem]:
         elif problem.severity != "unfinished" or (folder / manifest.MANIFEST).exists():
             yield problem
     yield from _verify_manifest(artefact, sound)
+
+
+def _verify_packs(folder: Path) -> Iterator[Problem]:
+    for index in packs.indexes(folder):
+        try:
+            packs.load_one(index)
+        except StoreError as error:
+            yield Problem((index,), _without_path(error, index))
 
 
 def _verify_index(store: Store, artefact: manifest.Artefact) -> Iterator[Problem]:
@@ -90,26 +105,34 @@ def _verify_index(store: Store, artefact: manifest.Artefact) -> Iterator[Problem
 
 
 def _verify_shard(store: Store, artefact: manifest.Artefact, number: int) -> Problem | None:
-    shard = artefact.path / paths.shard_file(number)
-    sidecar_path = artefact.path / paths.sidecar_file(number)
-    both = (shard, sidecar_path)
+    if not artefact.is_loose(number) and (packed := packs.find(artefact.path, number)):
+        problem = _verify_content(store, artefact, number, (packed.place.path, packed.index))
+        what = f"shard {number} in it: {problem.what}" if problem else ""
+        return problem and replace(problem, what=what, packed=number)
+    shard, sidecar_path = (artefact.path / name(number) for name in (paths.shard_file, paths.sidecar_file))
     if not shard.exists() and not sidecar_path.exists():
         return Problem((shard,), "the shard is missing", "unfinished")
     if not shard.exists():
         return Problem((sidecar_path,), "the shard of this sidecar is missing")
     if not sidecar_path.exists():
         return Problem((shard,), "the shard has no sidecar: its writer was interrupted", "unfinished")
+    return _verify_content(store, artefact, number, (shard, sidecar_path))
+
+
+def _verify_content(store: Store, artefact: manifest.Artefact, number: int, both: tuple[Path, Path]) -> Problem | None:
+    """One shard that is there, in ``both`` a file of HDF5 or a pack and one of JSON."""
     try:
-        sidecar = artefact.sidecar(number) or {}
+        place, sidecar = artefact.place(number), artefact.sidecar(number) or {}
     except StoreError as error:
-        return Problem((sidecar_path, shard), _without_path(error, sidecar_path))
-    if shard.stat().st_size != sidecar["file_bytes"] or file_sha256(shard) != sidecar["file_sha256"]:
+        return Problem(both[::-1], _without_path(error, both[1]))
+    assert place is not None
+    if not place.path.exists() or place.bytes != sidecar["file_bytes"] or place.sha256() != sidecar["file_sha256"]:
         return Problem(both, "the file is not the one that was written (SHA-256 differs)")
     try:
-        arrays = shards.read_arrays(shard, artefact.recipe.kind)
+        arrays = shards.read_arrays(place, artefact.recipe.kind)
         schema.unpack(artefact.recipe.kind, arrays)
     except (StoreError, ValueError) as error:
-        return Problem(both, _without_path(error, shard))
+        return Problem(both, _without_path(error, place))
     strange = [name for name in arrays if name not in MAY_BE_NAN and not _finite(arrays[name])]
     if strange:
         return Problem(both, f"numbers that are not finite in {', '.join(strange)}")
@@ -150,7 +173,7 @@ def _verify_manifest(artefact: manifest.Artefact, sidecars: dict[int, dict | Non
         yield Problem((target,), "the manifest does not agree with the sidecars")
 
 
-def _without_path(error: Exception, path: Path) -> str:
+def _without_path(error: Exception, path: Path | packs.Place) -> str:
     """The reason alone, for a report that names the file itself."""
     return str(error).removeprefix(f"{path}: ").partition("; run `fgscore")[0]
 
@@ -158,17 +181,38 @@ def _without_path(error: Exception, path: Path) -> str:
 def repair(store: Store, progress: Progress = silent) -> list[Problem]:
     """Move the files of every damaged or stale problem to ``cache/damaged/``, never deleting any, with the manifest of
     their artefact, so that the next extract makes exactly those anew. Returns the problems that were mended."""
-    mended = []
+    mended = _mend_packs(store)  # first: while it is not known what these hold, what was made from it looks stale
     for problem in verify(store, progress):
         if problem.severity == "unfinished":
             continue
         folder = problem.paths[0].parent
+        in_pack = folder.name == packs.FOLDER
+        folder = folder.parent if in_pack else folder
         extra = () if folder.parent.name == "index" else (folder / manifest.MANIFEST,)
-        for path in dict.fromkeys((*problem.paths, *extra)):
+        gone = problem.paths if problem.packed is None else ()
+        for path in dict.fromkeys((*gone, *extra)):
             if path.exists():
                 _move_aside(store.layout.cache, path)
+        if problem.packed is not None:
+            packs.drop(folder, problem.packed)
         mended.append(problem)
     return mended
+
+
+def _mend_packs(store: Store) -> list[Problem]:
+    """Make the JSON of packs anew where it is damaged, from the packs themselves."""
+    packs.forget()
+    problems = [problem for folder in artefact_folders(store.layout.cache) for problem in _verify_packs(folder)]
+    for problem in problems:
+        (index,) = problem.paths
+        for path in (index, index.parents[1] / manifest.MANIFEST):
+            if path.exists():
+                _move_aside(store.layout.cache, path)
+        packs.rebuild(index.with_suffix(".tar"))
+    for folder in {problem.paths[0].parents[1] for problem in problems}:
+        with suppress(StoreError):  # more is damaged, and told by what follows
+            manifest.load(folder).finish()
+    return problems
 
 
 def _move_aside(cache: Path, path: Path) -> None:
@@ -180,63 +224,3 @@ def _move_aside(cache: Path, path: Path) -> None:
         number += 1
         free = target.with_name(f"{target.name}.{number}")
     shutil.move(path, free)
-
-
-@dataclass(frozen=True)
-class Unused:
-    """Something in the cache that nothing current refers to."""
-
-    path: Path
-    why: str
-    bytes: int
-
-
-def unused(store: Store) -> list[Unused]:
-    """Artefacts whose parents are gone, shards beyond their plan, old index files, what dead writers left, and files
-    that `repair` moved aside."""
-    cache = store.layout.cache
-    found = []
-    for folder in sorted(_artefact_folders(cache)):
-        found += [_unused(path, "left by a writer that died") for path in files.leftovers(folder)]
-        try:
-            artefact = manifest.load(folder)
-        except StoreError:
-            continue  # damaged, not unused: verify names it
-        if any(_lost(store, artefact, role) for role in artefact.recipe.parents):
-            found.append(_unused(folder, "its parents are not in the cache"))
-            continue
-        planned = {paths.shard_file(n) for n in artefact.shard_sizes} | {
-            paths.sidecar_file(n) for n in artefact.shard_sizes
-        }
-        planned |= {str((artefact.manifest() or {}).get("file"))} if artefact.recipe.kind == "index" else set()
-        extra = [p for p in sorted([*folder.glob("shard-*"), *folder.glob("index-*")]) if p.name not in planned]
-        found += [_unused(path, "not in the plan any more") for path in extra]
-    if (cache / ASIDE).is_dir():
-        found.append(_unused(cache / ASIDE, "moved aside by repair"))
-    return found
-
-
-def _lost(store: Store, artefact: manifest.Artefact, role: str) -> bool:
-    """Whether a parent, or any parent of it, is gone."""
-    kind = "index" if role in INDEX_ROLES else role
-    try:
-        parent = store.find(kind, artefact.dataset, artefact.recipe.parents[role])
-    except StoreError:
-        return False
-    return parent is None or any(_lost(store, parent, r) for r in parent.recipe.parents)
-
-
-def _unused(path: Path, why: str) -> Unused:
-    inside = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
-    return Unused(path, why, sum(p.stat().st_size for p in inside))
-
-
-def prune(store: Store) -> list[Unused]:
-    """Remove everything that :func:`unused` lists; returns what was removed."""
-    found = unused(store)
-    for item in found:
-        if item.path.is_dir():
-            shutil.rmtree(item.path)
-        else:
-            item.path.unlink(missing_ok=True)
-    return found

@@ -120,6 +120,11 @@ def read_sealed(path: Path) -> dict[str, Any]:
         raw = path.read_bytes()
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror}); {_WAY_OUT}") from error
+    return unseal(path, raw)
+
+
+def unseal(path: Path, raw: bytes) -> dict[str, Any]:
+    """The content of sealed JSON found at ``path``, as :func:`read_sealed`."""
     try:
         content = json.loads(raw)
         found = content.pop(SEAL)

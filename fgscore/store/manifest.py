@@ -15,7 +15,7 @@ from typing import Any
 
 from fgscore import specs
 from fgscore.errors import StaleParent, StoreError
-from fgscore.store import files, paths, schema, shards
+from fgscore.store import files, packs, paths, schema, shards
 
 PLAN, MANIFEST = "plan.json", "manifest.json"
 
@@ -78,13 +78,33 @@ class Artefact:
     def sidecar(self, number: int) -> dict[str, Any] | None:
         """The sealed record of one shard; None while it, or the shard itself, is not there."""
         path = self.path / paths.sidecar_file(number)
-        if not path.exists() or not (self.path / paths.shard_file(number)).exists():
+        if self.is_loose(number):
+            content = files.read_sealed(path)
+        elif packed := packs.find(self.path, number):
+            path, content = packed.index, dict(packed.sidecar)
+        else:
             return None
-        content = files.read_sealed(path)
         wrong = _misfits(content, number, self.recipe)
         if wrong:
             raise StoreError(f"{path}: {wrong}; run `fgscore repair`, then the same extract again")
         return content
+
+    def is_loose(self, number: int) -> bool:
+        """Whether one shard is a file of its own, with its sidecar: these count before any pack."""
+        return all((self.path / name(number)).exists() for name in (paths.sidecar_file, paths.shard_file))
+
+    def place(self, number: int) -> packs.Place | None:
+        """Where the bytes of one shard are; None while it is not there."""
+        if self.is_loose(number):
+            return packs.Place(self.path / paths.shard_file(number))
+        packed = packs.find(self.path, number)
+        return packed.place if packed else None
+
+    def published(self) -> set[int]:
+        """Planned shards that have a sidecar, current or not, from one listing of the directory."""
+        names = {path.name for path in self.path.iterdir()}
+        packed = {number for pack in packs.load(self.path) for number in pack.shards}
+        return {number for number in self.shard_sizes if number in packed or paths.sidecar_file(number) in names}
 
     def content(self, number: int) -> str | None:
         """Content digest of one shard; None while it is not there."""
@@ -92,14 +112,16 @@ class Artefact:
         return None if sidecar is None else str(sidecar["content_digest"])
 
     def is_current(self, number: int, parents: Mapping[str, str]) -> bool:
-        """Whether the shard is there, whole, and made from exactly these parents. Damage counts as absence."""
+        """Whether the shard is there, whole, and made from exactly these parents. Damage counts as absence, but that of
+        a pack's JSON raises :class:`StoreError`: it can be mended, and what it holds is too much to make anew."""
+        place = self.place(number)
         try:
             sidecar = self.sidecar(number)
         except StoreError:
             return False
-        if sidecar is None or dict(sidecar["parents"]) != dict(parents):
+        if place is None or sidecar is None or dict(sidecar["parents"]) != dict(parents):
             return False
-        return (self.path / paths.shard_file(number)).stat().st_size == sidecar["file_bytes"]
+        return place.path.exists() and place.bytes == sidecar["file_bytes"]
 
     def publish(
         self,
@@ -131,11 +153,11 @@ class Artefact:
         files.write_sealed(self.path / paths.sidecar_file(number), content, durable)
         return str(facts["content_digest"])
 
-    def shard(self, number: int, parents: Mapping[str, str] | None = None) -> Path:
-        """The file of one shard. With ``parents``, raises :class:`StaleParent` where it was made from others; raises
+    def shard(self, number: int, parents: Mapping[str, str] | None = None) -> packs.Place:
+        """Where one shard is. With ``parents``, raises :class:`StaleParent` where it was made from others; raises
         :class:`StoreError` where it is missing or not what its sidecar describes."""
-        sidecar = self.sidecar(number)
-        if sidecar is None:
+        place, sidecar = self.place(number), self.sidecar(number)
+        if place is None or sidecar is None:
             raise StoreError(f"{self.label}: shard {number} is missing; run the same extract again")
         for role, now in (parents or {}).items():
             if sidecar["parents"].get(role) != now:
@@ -143,10 +165,9 @@ class Artefact:
                     f"{self.label}: shard {number} was made from other {role} than the cache holds now; "
                     "run the same extract again"
                 )
-        path = self.path / paths.shard_file(number)
-        if path.stat().st_size != sidecar["file_bytes"]:
-            raise StoreError(f"{path}: not the file that its sidecar describes; run `fgscore verify`")
-        return path
+        if not place.path.exists() or place.bytes != sidecar["file_bytes"]:
+            raise StoreError(f"{place}: not the file that its sidecar describes; run `fgscore verify`")
+        return place
 
     def read(self, number: int, parents: Mapping[str, str] | None = None) -> Any:
         """The record of one shard, refused as by :meth:`shard`."""

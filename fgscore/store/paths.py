@@ -30,6 +30,11 @@ class Layout:
         """Probe rows and predictions."""
         return self.root / "results"
 
+    @property
+    def logs(self) -> Path:
+        """Logs and files of cluster jobs, for their user alone."""
+        return self.root / "logs"
+
     def raw(self, dataset: str) -> Path:
         """Where the photos of ``dataset`` lie by default."""
         return self.root / "raw" / dataset

@@ -15,6 +15,7 @@ import numpy as np
 
 from fgscore.errors import StoreError
 from fgscore.store import files, schema
+from fgscore.store.packs import Place
 
 CHUNK_BYTES = 1 << 20
 MAX_DATASET_BYTES = 1 << 36  # a header that claims more is refused before anything is allocated
@@ -73,7 +74,7 @@ def content_digest(arrays: schema.Arrays) -> str:
     return digest.hexdigest()
 
 
-def read(path: Path, kind: str) -> Any:
+def read(path: Path | Place, kind: str) -> Any:
     """The whole record at ``path``. Raises :class:`StoreError` that names the file and the dataset at fault."""
     arrays = read_arrays(path, kind)
     try:
@@ -82,24 +83,34 @@ def read(path: Path, kind: str) -> Any:
         raise _fault(path, str(error)) from error
 
 
-def read_arrays(path: Path, kind: str, names: Collection[str] | None = None) -> schema.Arrays:
+def read_arrays(path: Path | Place, kind: str, names: Collection[str] | None = None) -> schema.Arrays:
     """Datasets of the shard at ``path`` as arrays; all of them, or those in ``names`` that are there."""
     with _opened(path, kind) as found:
         return {name: _read(*found[name], path) for name in found if names is None or name in names}
 
 
-def shapes(path: Path, kind: str) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
+def shapes(path: Path | Place, kind: str) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
     """dtype and shape of every dataset of the shard at ``path``, from the headers alone."""
     with _opened(path, kind) as found:
         return {name: (dtype, data.shape) for name, (data, dtype) in found.items()}
 
 
 @contextmanager
-def _opened(path: Path, kind: str) -> Iterator[dict[str, tuple[h5py.Dataset, np.dtype]]]:
+def _file(path: Path | Place) -> Iterator[h5py.File]:
+    if isinstance(path, Place) and path.size is not None:
+        with path.opened() as part, h5py.File(part, "r") as file:
+            yield file
+        return
+    # a published file never changes, so it needs no lock; some network file systems refuse them
+    with h5py.File(path.path if isinstance(path, Place) else path, "r", locking=False) as file:
+        yield file
+
+
+@contextmanager
+def _opened(path: Path | Place, kind: str) -> Iterator[dict[str, tuple[h5py.Dataset, np.dtype]]]:
     """The datasets of a shard, checked against the schema; whatever goes wrong is a :class:`StoreError`."""
     try:
-        # a published file never changes, so it needs no lock; some network file systems refuse them
-        with h5py.File(path, "r", locking=False) as file:
+        with _file(path) as file:
             found = {name: _dataset(file, name, path) for name in file}
             if file.attrs.get("fgscore_kind") != kind:
                 raise _fault(path, f"expected a shard of kind {kind!r}, found {file.attrs.get('fgscore_kind')!r}")
@@ -117,7 +128,7 @@ def _opened(path: Path, kind: str) -> Iterator[dict[str, tuple[h5py.Dataset, np.
         ) from error
 
 
-def _dataset(file: h5py.File, name: str, path: Path) -> tuple[h5py.Dataset, np.dtype]:
+def _dataset(file: h5py.File, name: str, path: Path | Place) -> tuple[h5py.Dataset, np.dtype]:
     """A dataset and its dtype, from the headers alone; links out of the file are refused, and sizes that no shard
     has."""
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
@@ -137,7 +148,7 @@ def _bytes(shape: tuple[int, ...] | None, dtype: np.dtype) -> int:
     return math.prod(shape or ()) * dtype.itemsize
 
 
-def _read(dataset: h5py.Dataset, dtype: np.dtype, path: Path) -> np.ndarray:
+def _read(dataset: h5py.Dataset, dtype: np.dtype, path: Path | Place) -> np.ndarray:
     # A few bytes of header can promise any shape: what is allocated must be covered by bytes that are really there,
     # which only holds without compression.
     name = dataset.name.lstrip("/")
@@ -149,5 +160,5 @@ def _read(dataset: h5py.Dataset, dtype: np.dtype, path: Path) -> np.ndarray:
     return np.asarray(dataset[()])
 
 
-def _fault(path: Path, what: str) -> StoreError:
+def _fault(path: Path | Place, what: str) -> StoreError:
     return StoreError(f"{path}: {what}; run `fgscore repair`, then the same extract again")

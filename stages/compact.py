@@ -1,0 +1,36 @@
+"""fgscore compact: few large files in place of many small ones."""
+
+from __future__ import annotations
+
+from . import _options as o
+from . import _run
+
+
+def compact(subject: o.Subject = None, dataset: o.Dataset = None, data: o.Data = o.DATA, json: o.Json = False) -> None:
+    """Merge the shards of complete artefacts into large files; the content, and all that reads it, stays the same.
+
+    Not while something writes to the store. New photos make ordinary shards, which the next call merges.
+
+    Example: fgscore compact cub
+    """
+    from fgscore.pipeline.compact import compact as run_compact
+
+    name = _run.subject(subject, dataset, False)
+    with _run.Bars() as bars:
+        done = run_compact(_run.store(data), name, bars)
+
+    def show() -> None:
+        from fgscore.report import tables
+
+        if not done:
+            print(f"Nothing is cached under {data / 'cache'}.")
+            return
+        rows = [{**one.to_json(), "packed": one.packed or ""} for one in done]
+        headings = {"label": "artefact", "packed": "shards packed", "before": "files before", "after": "files now"}
+        tables.show(rows, headings | ({"skipped": "left as it is"} if any(one.skipped for one in done) else {}))
+
+    _run.emit({"artefacts": [one.to_json() for one in done]}, json, show)
+
+
+if __name__ == "__main__":
+    _run.main(compact)

@@ -1,0 +1,73 @@
+"""fgscore doctor: can this machine do it, how long will it take, and how large will it be?"""
+
+from __future__ import annotations
+
+import typer
+
+from . import _estimate, _extract, _run
+from . import _options as o
+
+
+def doctor(
+    subject: o.Subject = None,
+    dataset: o.Dataset = None,
+    regions: o.Regions = None,
+    encoder: o.Encoder = None,
+    prompt: o.Prompt = None,
+    root: o.Root = None,
+    protocol: o.Protocol = None,
+    partial: o.Partial = False,
+    force: o.Force = False,
+    limit: o.Limit = None,
+    device: o.Device = "auto",
+    batch_size: o.BatchSize = 64,
+    workers: o.Workers = 0,
+    data: o.Data = o.DATA,
+    json: o.Json = False,
+) -> None:
+    """Check device, disk and cluster; with a data set, also weights, memory for a batch, time and space of its extract.
+
+    For that the photos are indexed, as by extract, and 32 of them extracted into a temporary folder. Faults exit 1.
+
+    Example: fgscore doctor
+    Example: fgscore doctor cub --root /photos --batch-size 256
+    """
+    from fgscore.errors import MissingExtra, MissingWeights
+    from fgscore.pipeline import doctor as checks
+    from fgscore.pipeline.estimate import estimate
+    from fgscore.pipeline.index import make_index
+    from fgscore.pipeline.thumbnails import SIZE
+
+    store = _run.store(data)
+    found, expected = list(checks.machine(store.layout, device)), []
+    if subject or dataset:
+        name = _extract.dataset(subject, dataset, protocol)
+        how = _extract.runtime(data, device, batch_size, workers)
+        try:
+            chosen = _extract.components(name, regions, encoder, prompt, how)
+            found += checks.components(chosen, how)
+        except (MissingExtra, MissingWeights) as error:
+            found.append(checks.Check("packages and weights", checks.FAULT, str(error)))
+        if not any(one.state == checks.FAULT for one in found):
+            with _run.Bars() as bars:
+                indexed = make_index(store, name, root=root, partial=partial, force=force, limit=limit, progress=bars)
+                expected = estimate(store, indexed, chosen, how, SIZE, bars)
+            found.append(checks.space(store.layout, sum(one.bytes for one in expected)))
+    faults = any(one.state == checks.FAULT for one in found)
+
+    def show() -> None:
+        from fgscore.report import tables
+
+        tables.show([vars(one) for one in found], {"what": "looked at", "state": "state", "found": "found"})
+        if expected:
+            print()
+            _estimate.table(expected)
+
+    content = {"checks": [vars(one) for one in found], "expected": [one.to_json() for one in expected]}
+    _run.emit(content, json, show)
+    if faults:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    _run.main(doctor)
