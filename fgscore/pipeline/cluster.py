@@ -72,11 +72,11 @@ def submit(store: Store, job: Job, jobs: int, options: slurm.Options) -> Run:
     shards.look()
     before = frozenset(shards.done - (shards.failed_before() if job.retry_failed else set()))
     queued = slurm.queue() or {}
-    earlier = [s for s in kept(store) if set(s.jobs.values()) & set(queued)]
+    earlier = [s for s in kept(store) if set(s.jobs.values()) & set(queued) and set(s.artefacts) & set(labels)]
     covered = {key for s in earlier for rank, id_ in s.jobs.items() if id_ in queued for key in s.shards(rank, shards)}
     todo = shards.planned - before - covered
     if not todo:
-        return Run(shards, before, tuple(s for s in earlier if set(s.artefacts) & set(labels)), False)
+        return Run(shards, before, tuple(earlier), False)
     world = min(jobs, 1 + max(number for _, number in shards.planned))
     ranks = sorted({number % world for _, number in todo})
     dataset = labels[0].partition("/")[0]

@@ -97,6 +97,14 @@ def test_what_a_job_in_the_queue_will_do_is_not_submitted_again(
     ]
 
 
+def test_jobs_of_another_data_set_are_not_followed(
+    pretended: Pretended, call_extract: Run, run: Run, photos: Path
+) -> None:
+    other = ("--root", photos, "--encoder", "fake", "--regions", "random_crop(n=4)", "--executor", "slurm")
+    assert run("extract", "folder(name='other')", *other).code == 0
+    assert call_extract("--json").json["jobs"] == ["2"]
+
+
 def test_more_jobs_than_shards_are_not_submitted(pretended: Pretended, call_extract: Run) -> None:
     assert len(call_extract("--jobs", 50, "--json").json["jobs"]) == 3
 
