@@ -30,9 +30,8 @@ $(READY): pyproject.toml
 demo: $(READY) ## Run the main job on the drawn data set: offline, a few minutes
 	$(BIN)/fgscore demo $(ARGS)
 
-test: export OMP_NUM_THREADS = 1# as many workers as processors: threads of theirs would only get in each other's way
 test: lint ## Lint, then all tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)  # as many workers as processors: one thread each
 
 lint: $(READY) ## ruff, mypy, the arrows between modules
 	$(BIN)/ruff check .

@@ -59,9 +59,7 @@ def read(store: Store, dataset: str | None = None) -> list[Result]:
         age = path.stat().st_mtime_ns
         if key not in found or age >= found[key][0]:
             found[key] = (age, Result(row, path.parent.parent / "predictions" / path.name))
-    # rows of versions that kept no seed give way to those that do
-    seeded = {key[:-1] for key in found if key[-1] is not None}
-    return [result for key, (_, result) in found.items() if key[-1] is not None or key[:-1] not in seeded]
+    return [result for _, result in found.values()]
 
 
 def _row(path: Path) -> dict[str, Any]:

@@ -298,17 +298,6 @@ def test_of_results_with_the_same_labels_the_latest_counts(looked_at: Store) -> 
     assert 0.123 in [result.row["accuracy"] for result in probed.read(looked_at)]
 
 
-def test_rows_of_before_there_were_seeds_give_way(looked_at: Store) -> None:
-    path = next(looked_at.layout.results.glob("*/probes/*.parquet"))
-    (row,) = pq.read_table(path).to_pylist()
-    for seed in (0, 1):
-        newer = pa.Table.from_pylist([{**row, "accuracy": 0.1 + seed, "seed": seed, "shots": 0, "crops": ""}])
-        pq.write_table(newer, path.with_name(f"new{seed}.parquet"))
-    found = probed.read(looked_at)
-    assert len(found) == 17 + 2
-    assert sorted(r.row["accuracy"] for r in found if r.row.get("seed") is not None) == [0.1, 1.1]
-
-
 def test_columns_that_later_versions_add_are_passed_over_or_shown(looked_at: Store, tmp_path: Path) -> None:
     for path in looked_at.layout.results.glob("*/probes/*.parquet"):
         (row,) = pq.read_table(path).to_pylist()
