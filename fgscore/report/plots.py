@@ -23,6 +23,7 @@ THEMES: Mapping[str, Mapping[str, str]] = {
 HUES = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#b58900")
 TARGETS = {"global": (HUES[0], "-"), "local": (HUES[1], "--"), "oracle": (HUES[3], ":"), "": (HUES[2], "-")}
 ALONE = "global embedding alone"
+ENTRY = 1.8  # inches of a legend's entry
 ACROSS = 5  # plots beside each other that a page still shows at a readable size
 Draw = Callable[[Any, Mapping[str, str]], None]
 
@@ -149,7 +150,8 @@ def accuracy_over_k(lines: Sequence[Line], baselines: Mapping[tuple[str, str], f
                 ax.set_ylabel(textwrap.fill(rows[i], 22), color=colours["ink"])
         figure.supxlabel("regions kept, k", fontsize=9, color=colours["soft"])
         handles = {h.get_label(): h for ax in grid.flat for h in ax.get_lines() if not h.get_label().startswith("_")}
-        figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=len(handles), fontsize=8)
+        across = max(1, int(figure.get_figwidth() / ENTRY))
+        figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=across, fontsize=8)
 
     bands = any(estimate.low is not None for line in lines for estimate in line.estimates)
     caption = "Top-1 accuracy over the number of regions kept" + (", with its interval." if bands else ".")

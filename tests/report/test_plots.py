@@ -44,6 +44,19 @@ def test_many_scorers_go_down_instead_of_across() -> None:
     assert {f"s{i}" for i in range(6)} <= set(words(plots.accuracy_over_k(many, {})))
 
 
+def test_the_legend_is_inside_the_picture() -> None:
+    """With three entries over as few plots as there can be."""
+    plot = plots.accuracy_over_k(LINES, {(HOSTILE, "soft"): 0.45})
+    with plots.styled(plots.THEMES["light"]) as new:
+        figure = new(plot.size)
+        plot.draw(figure, plots.THEMES["light"])
+        figure.draw_without_rendering()
+        (legend,) = figure.legends
+        box, whole = legend.get_window_extent(), figure.bbox
+    assert len(legend.get_texts()) == 3
+    assert box.x0 >= whole.x0 and box.x1 <= whole.x1
+
+
 def test_bands_are_drawn_only_where_there_are_intervals() -> None:
     def bands(plot: Plot) -> int:
         return plot.render("svg").count(b"FillBetweenPolyCollection")
