@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 DATASET ?= demo
 ARGS   ?=
+ROOT   ?=
 
 ifeq ($(OS),Windows_NT)
 BIN := $(VENV)/Scripts
@@ -12,7 +13,7 @@ endif
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint faults bench bench-extract extract score probe report clean
+.PHONY: help setup demo test lint faults bench bench-extract extract score probe report reproduce clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -59,6 +60,15 @@ probe: $(READY) ## Probe DATASET from the store
 
 report: $(READY) ## Tables, plots and the page of what the store and the results hold
 	$(BIN)/fgscore report $(ARGS)
+
+PHOTOS = $(if $(ROOT),--root "$(ROOT)")
+reproduce: $(READY) ## From photos to the paper's tables, claims and a page: DATASET, ROOT, ARGS for extract
+	-$(BIN)/fgscore check $(DATASET) $(PHOTOS)
+	$(BIN)/fgscore extract $(DATASET) $(PHOTOS) $(ARGS)
+	$(BIN)/fgscore sweep $(DATASET) --table all --head logreg --head adamw
+	$(BIN)/fgscore claims $(DATASET)
+	$(BIN)/fgscore locate $(DATASET)
+	$(BIN)/fgscore report $(DATASET)
 
 clean: ## Remove .venv and caches of tools; data/ is left alone
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
