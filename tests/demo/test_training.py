@@ -32,6 +32,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(deterministic)
+    torch.set_flush_denormal(False)  # else later tests in this process do without the smallest numbers
 
 
 @pytest.mark.parametrize("part", ["clip", "sam"])

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+from multiprocessing.context import SpawnProcess
 
 import pytest
 
@@ -74,34 +75,40 @@ def test_processes_leave_the_store_of_one(make_job, clean, names):
     assert all(s.computed == 0 for s in again)
 
 
-def kill(which):
-    """A progress callback that kills the workers at the positions ``which`` when they first report."""
-    left = set(which)
+@pytest.fixture
+def doomed(monkeypatch):
+    """Has the first so many workers killed as they start."""
+    start = SpawnProcess.start
 
-    def progress(label, done, total):
-        for process in sorted(multiprocessing.active_children(), key=lambda p: p.pid):
-            place = sorted(p.pid for p in multiprocessing.active_children()).index(process.pid)
-            if place in left:
-                left.discard(place)
+    def doom(count):
+        def start_and_kill(process):
+            nonlocal count
+            start(process)
+            if count:
+                count -= 1
                 os.kill(process.pid, signal.SIGKILL)
 
-    return progress
+        monkeypatch.setattr(SpawnProcess, "start", start_and_kill)
+
+    return doom
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
-def test_the_shards_of_a_worker_that_dies_are_done_by_the_others(make_job, clean):
+def test_the_shards_of_a_worker_that_dies_are_done_by_the_others(make_job, clean, doomed):
+    doomed(1)
     job, said = make_job("death"), []
-    summaries = devices.run(job, ["cpu", "cpu"], kill({0}), said.append)
+    summaries = devices.run(job, ["cpu", "cpu"], lambda *counts: None, said.append)
     assert said == ["the worker on cpu ended early (signal 9); the others do its shards"]
     assert digests(opened(job)) == clean
     assert all(s.computed + s.reused == (1 if s.kind == "text" else 3) for s in summaries if s.kind != "index")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
-def test_where_all_die_the_same_command_goes_on(make_job, clean):
+def test_where_all_die_the_same_command_goes_on(make_job, clean, doomed):
+    doomed(1)
     job = make_job("deaths")
     with pytest.raises(StoreError, match="every worker ended early.*run the same command again"):
-        devices.run(job, ["cpu"], kill({0}), lambda line: None)
+        devices.run(job, ["cpu"], lambda *counts: None, lambda line: None)
     devices.run(job, ["cpu", "cpu"], lambda *counts: None)
     assert digests(opened(job)) == clean
 
