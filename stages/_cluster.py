@@ -19,7 +19,7 @@ class Array:
 
 
 def wanted(
-    executor: str | None, jobs: int | None, options: list[str] | None, wait: bool, devices: str | None
+    executor: str | None, jobs: int | None, options: list[str] | None, wait: bool, devices: str | None = None
 ) -> Array | None:
     """The array that the options ask for, None without ``--executor``. Raises :class:`UsageError` for options that do
     not go together, and where this machine cannot submit."""
@@ -79,6 +79,43 @@ def run(store: Any, job: Any, array: Array, bars: Any) -> list[Any] | Detached:
     if made.submitted:
         bars.say(f"submitted {_count(last.jobs)} as {last.id}; logs in {_shown(last.folder)}")
     return cluster.follow(made, bars, bars.say)
+
+
+@dataclass(frozen=True)
+class DetachedSweep:
+    """Jobs of a sweep that go on without us."""
+
+    made: Any
+
+    def show(self, as_json: bool) -> None:
+        """Print the jobs' ids and how to follow them."""
+        array = self.made.jobs[0].partition("_")[0]
+
+        def show() -> None:
+            print(f"Submitted {_count(self.made.jobs)} as {array} for {len(self.made.runs)} results.")
+            print(f"Logs: {_shown(self.made.folder)}")
+            print(
+                f"Follow: squeue --me; the same command, once they have ended, prints the tables; end: scancel {array}"
+            )
+
+        content = {"submitted": array, "jobs": self.made.jobs, "logs": str(self.made.folder),
+                   "results": len(self.made.runs)}  # fmt: skip
+        _run.emit(content, as_json, show)
+
+
+def sweep(store: Any, lines: list[Any], array: Array, bars: Any) -> DetachedSweep | None:
+    """Have jobs compute the results of ``lines`` that are missing. Returns None once all are there."""
+    from fgscore.pipeline import cluster_sweep
+
+    runs = [run for line in lines for run in (*line.runs, *line.baseline)]
+    made = cluster_sweep.submit(store, runs, array.jobs, array.options, bars)
+    if not made.jobs:
+        return None
+    if not array.wait:
+        return DetachedSweep(made)
+    bars.say(f"submitted {_count(made.jobs)} as {made.jobs[0].partition('_')[0]}; logs in {_shown(made.folder)}")
+    cluster_sweep.follow(made, bars, bars.say)
+    return None
 
 
 def _count(jobs: Any) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from fgscore.errors import UsageError
 
-from . import _features, _run
+from . import _cluster, _features, _run
 from . import _options as o
 
 SELECT = ("val",)
@@ -42,6 +42,10 @@ def sweep(
     regions: o.Regions = None,
     encoder: o.Encoder = None,
     prompt: o.Prompt = None,
+    executor: o.Executor = None,
+    jobs: o.Jobs = None,
+    slurm: o.Slurm = None,
+    wait: o.Wait = False,
     data: o.Data = o.DATA,
     json: o.Json = False,
 ) -> None:
@@ -54,6 +58,7 @@ def sweep(
     Example: fgscore sweep --table all --head adamw --head-seeds 5
     Example: fgscore sweep cub --scorer "entropy(tau=[10,50,100], lam=[0.1,0.5])" --k 1 --k 5 --select val
     Example: fgscore sweep cub --regions random_crop --n-regions 32 --resamples 5
+    Example: fgscore sweep --table all --executor slurm --jobs 8 --slurm time=01:00:00 --wait
     """
     from fgscore.pipeline import choose, compare, grid
 
@@ -61,6 +66,9 @@ def sweep(
         raise UsageError(f"--select: expected val, found {select!r}")
     if resamples > 1 and n_regions is None:
         raise UsageError(f"--resamples {resamples} needs --n-regions: how many crops each draw has")
+    if select and executor:
+        raise UsageError("--select val chooses here, from what is there; leave out --executor, or --select")
+    array = _cluster.wanted(executor, jobs, slurm, wait)
     draws = grid.Draws(n_regions, resamples) if n_regions else None
     seeds = _seeds(seed, head_seeds)
     plan = grid.Plan(_heads(head, seeds), shots or (None,), _features.rows(features), draws)
@@ -77,6 +85,9 @@ def sweep(
             else:
                 made = _own(family, scorer, target, pool, k, plan)
             lines += made
+        if array and (detached := _cluster.sweep(_run.store(data), lines, array, bars)):
+            detached.show(json)
+            return
         chosen, candidates = choose.choose(lines, bars) if select else (lines, [])
         rows = compare.compare(chosen, bars)
     skipped = [_skipped(name, generator, regions) for name, generator in missing]

@@ -37,9 +37,9 @@ class Rank:
     def __call__(self) -> None:
         """Make the shards of this rank that are not there; the log's last line says why it ended early."""
         try:
-            self.job.run(self.share, Lines(_log))
+            self.job.run(self.share, Lines(log))
         except FgscoreError as error:
-            _log(f"error: {error}")
+            log(f"error: {error}")
             raise SystemExit(1) from None
 
     def checkpoint(self) -> Any:
@@ -49,7 +49,8 @@ class Rank:
         return DelayedSubmission(self)
 
 
-def _log(line: str) -> None:
+def log(line: str) -> None:
+    """A line in the job's own log."""
     print(line, file=sys.stderr, flush=True)
 
 

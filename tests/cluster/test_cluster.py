@@ -297,3 +297,21 @@ def test_a_damaged_artefact_is_named_by_status_all_the_same(
     path.write_text("{}")
     result = run("status")
     assert result.code == 0 and "damaged" in result.out
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        (("--select", "val"), "--select val chooses here"),
+        (("--scorer", "./mine.py:own"), "leave out --executor"),
+    ],
+)
+def test_sweeps_that_jobs_cannot_do_end_in_one_line(
+    more: tuple[str, ...], line: str, extract: Run, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extract()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text("def own(inputs, target, /):\n    return inputs.region_global\n")
+    monkeypatch.setattr(slurm, "check", lambda: None)
+    result = run("sweep", "folder", "--executor", "slurm", *more)
+    assert result.code == 2 and line in result.message

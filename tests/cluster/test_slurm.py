@@ -213,3 +213,41 @@ def test_what_sbatch_refuses_is_one_line(cluster: Any, command: tuple[str, ...],
 def test_the_doctor_reaches_the_cluster(cluster: Any, run: Run) -> None:
     checks = {row["what"]: row for row in run("doctor", "--json").json["checks"]}
     assert checks["Slurm"] == {"what": "Slurm", "state": "ok", "found": "reachable; partitions: main*"}
+
+
+SWEEP = ("sweep", "folder", "--scorer", "entropy", "--scorer", "region_text", "--k", "1", "--k", "2", "--json")
+
+
+def accuracies(result: Any) -> list[tuple[str, float]]:
+    return [(row["digests"][0], row["accuracy"]) for row in result.json["results"]]
+
+
+def test_a_sweep_by_jobs_gives_the_results_of_one_process(
+    cluster: Any, command: tuple[str, ...], run: Run, data: Path, tmp_path: Path
+) -> None:
+    assert run(*command).code == 0
+    shutil.copytree(data, tmp_path / "alone")
+    alone = run(*SWEEP, data=tmp_path / "alone")
+    jobs = run(*SWEEP, "--executor", "slurm", "--jobs", 3, "--wait")
+    assert jobs.code == 0, jobs.err
+    assert "submitted 3 jobs" in jobs.err
+    assert accuracies(jobs) == accuracies(alone)
+    again = run(*SWEEP, "--executor", "slurm", "--jobs", 2)
+    assert accuracies(again) == accuracies(alone) and "submitted" not in again.err
+
+
+def test_a_sweep_that_is_cancelled_is_finished_by_the_same_command(
+    cluster: Any, command: tuple[str, ...], run: Run, data: Path
+) -> None:
+    assert run(*command).code == 0
+    for node in ("n1", "n2", "n3"):  # so that the jobs wait
+        cluster.call("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
+    try:
+        detached = run(*SWEEP, "--executor", "slurm", "--jobs", 2)
+        assert len(detached.json["jobs"]) == 2 and detached.json["results"] == 5
+        cluster.call("scancel", detached.json["submitted"])
+    finally:
+        for node in ("n1", "n2", "n3"):
+            cluster.call("scontrol", "update", f"nodename={node}", "state=resume")
+    assert not list(data.glob("results/*/probes/*"))
+    assert len(run(*SWEEP, "--executor", "slurm", "--jobs", 2, "--wait").json["results"]) == 5
