@@ -1,4 +1,8 @@
-"""One extraction on several devices of this machine: a process for each, the shards shared out among them."""
+"""One extraction on several devices of this machine: a process for each, the shards shared out among them.
+
+Each has as many threads as a process of its own would have: sums over another number of threads round differently, and
+the store would not be that of one process.
+"""
 
 from __future__ import annotations
 
@@ -57,13 +61,12 @@ def run(job: Job, devices: Sequence[str], progress: Progress, say: Any = print) 
 
 def _round(job: Job, devices: Sequence[str], progress: Progress) -> list[_Worker]:
     context = multiprocessing.get_context("spawn")
-    threads = max(1, (os.cpu_count() or 1) // max(1, list(devices).count("cpu")))
     workers = []
     try:
         for rank, device in enumerate(devices):
             receive, send = context.Pipe(duplex=False)
             share = Share(rank, len(devices))
-            process = context.Process(target=_work, args=(job.on(device), share, threads, send), daemon=True)
+            process = context.Process(target=_work, args=(job.on(device), share, send), daemon=True)
             process.start()
             send.close()  # the child's end alone is left: its death closes the pipe
             workers.append(_Worker(device, process, receive))
@@ -105,11 +108,12 @@ def _exit(code: int | None) -> str:
     return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
 
-def _work(job: Job, share: Share, threads: int, pipe: Connection) -> None:
+def _work(job: Job, share: Share, pipe: Connection) -> None:
     """A worker's whole life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its workers
-    if job.runtime.device == "cpu":
-        os.environ["OMP_NUM_THREADS"] = str(threads)  # before torch is imported
+    if job.runtime.device == "cpu":  # more threads than processors: none may spin while it waits
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        os.environ.pop("GOMP_SPINCOUNT", None)
     try:
         summaries = job.run(share, lambda *counts: pipe.send(("progress", counts)))
         pipe.send(("summaries", summaries))

@@ -13,6 +13,7 @@ from fgscore.pipeline.components import Components
 from fgscore.pipeline.fill import Share
 from fgscore.pipeline.index import make_index
 from fgscore.pipeline.jobs import Job
+from fgscore.store import index as index_store
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
 from fgscore.types import Runtime
@@ -139,3 +140,24 @@ def test_from_the_command_line(run, photos, make_job, clean):
     result = run("extract", "folder", *options, "--devices", "cpu,cpu", "--json")
     assert result.code == 0 and result.json["computed"] == 14
     assert run("extract", "folder", *options, "--devices", "cpu,cpu", "--device", "cpu").code == 2
+
+
+def test_real_models_make_the_same_store_in_one_process_and_in_two(tmp_path, monkeypatch):
+    """Sums over another number of threads round differently: a worker must have as many as one alone."""
+    for package in ("torch", "transformers", "segment_anything"):
+        pytest.importorskip(package)
+    from fgscore.demo.write import write_dataset
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setattr(index_store, "IMAGES_PER_SHARD", 3)
+    write_dataset(tmp_path / "photos", train=1, test=1)
+    found = []
+    for world in (1, 2):
+        store, runtime = Store(Layout(tmp_path / str(world))), Runtime()
+        indexed = make_index(store, "folder(name='drawn')", root=tmp_path / "photos", limit=1)
+        sam = "sam(checkpoint='demo', points_per_side=4, pred_iou_thresh=0.5, stability_score_thresh=0.6)"
+        parts = Components.check([sam], ["clip(model='demo')"], ["plain"], runtime)
+        job = Job.of(store, indexed, parts, runtime)
+        devices.run(job, ["cpu"] * world, lambda *counts: None)
+        found.append(digests(opened(job)))
+    assert len(found[0]) == 4 and found[0] == found[1]
