@@ -27,6 +27,7 @@ class Store:
     def __init__(self, layout: paths.Layout) -> None:
         self.layout = layout
         self._indexes: dict[Path, ImageIndex] = {}
+        self._index_contents: dict[tuple[Path, str, int], str | None] = {}
         self._parents: dict[tuple[Path, str], manifest.Artefact] = {}
 
     def artefacts(self, kind: str, dataset: str | None = None) -> Iterator[manifest.Artefact]:
@@ -74,6 +75,12 @@ class Store:
         return now
 
     def _index_content(self, parent: manifest.Artefact, role: str, number: int) -> str | None:
+        key = parent.path, role, number
+        if key not in self._index_contents:
+            self._index_contents[key] = self._index_digest(parent, role, number)
+        return self._index_contents[key]
+
+    def _index_digest(self, parent: manifest.Artefact, role: str, number: int) -> str | None:
         index = self.index(parent)
         if role == "names":
             return index.names_digest()

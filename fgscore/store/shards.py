@@ -131,7 +131,7 @@ def _opened(path: Path | Place, kind: str) -> Iterator[dict[str, tuple[h5py.Data
 def _dataset(file: h5py.File, name: str, path: Path | Place) -> tuple[h5py.Dataset, np.dtype]:
     """A dataset and its dtype, from the headers alone; links out of the file are refused, and sizes that no shard
     has."""
-    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+    if file.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
         raise _fault(path, f"{name!r} is a link, not a dataset")
     item = file[name]
     if not isinstance(item, h5py.Dataset):
