@@ -145,6 +145,34 @@ class ImageIndex:
 
 
 @dataclass(frozen=True, eq=False)
+class Runs:
+    """One mask of ``size_hw`` as run lengths ``counts`` (K,) uint32, column-major from background on, as in COCO."""
+
+    counts: np.ndarray
+    size_hw: tuple[int, int]
+
+    def ends(self) -> np.ndarray:
+        """(K,) int64: the cells, column by column, at which the runs end. Raises ValueError where the last is not the
+        number of cells."""
+        ends = np.cumsum(self.counts, dtype=np.int64)
+        height, width = self.size_hw
+        if (ends[-1] if len(ends) else 0) != height * width:
+            found = ends[-1] if len(ends) else 0
+            raise ValueError(f"expected runs of a mask that add up to {height} x {width}, found {found}")
+        return ends
+
+    def decode(self) -> np.ndarray:
+        """(H, W) bool. Raises ValueError where the runs do not add up to the size."""
+        self.ends()
+        height, width = self.size_hw
+        inside = np.arange(len(self.counts)) % 2 == 1
+        return np.repeat(inside, self.counts).reshape(width, height).T
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return self.decode().astype(dtype or bool, copy=False)
+
+
+@dataclass(frozen=True, eq=False)
 class MaskRLE:
     """Run lengths of binary masks: column-major runs that start with background, as in COCO.
 
@@ -161,17 +189,17 @@ class MaskRLE:
         _check(self, "size_hw", (None, 2), np.int32)
         _check_offsets(self, len(np.asarray(self.offsets)) - 1, len(counts))
 
+    def runs(self, region: int, image: int) -> Runs:
+        """The mask of ``region``, which belongs to ``image``, as it is stored."""
+        height, width = (int(v) for v in self.size_hw[image])
+        return Runs(self.counts[self.offsets[region] : self.offsets[region + 1]], (height, width))
+
     def decode(self, region: int, image: int) -> np.ndarray:
         """The mask of ``region``, which belongs to ``image``: (H, W) bool.
 
         Raises ValueError where the runs do not add up to the size.
         """
-        height, width = (int(v) for v in self.size_hw[image])
-        runs = self.counts[self.offsets[region] : self.offsets[region + 1]].astype(np.int64)
-        if runs.sum() != height * width:
-            raise ValueError(f"mask {region}: runs add up to {runs.sum()}, expected {height} x {width}")
-        values = np.arange(len(runs)) % 2 == 1
-        return np.repeat(values, runs).reshape(width, height).T
+        return self.runs(region, image).decode()
 
 
 @dataclass(frozen=True, eq=False)

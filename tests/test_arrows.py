@@ -15,7 +15,7 @@ DEMO = ROOT / "fgscore" / "demo"
 HELPERS = [
     "fgscore.datasets._images",
     "fgscore.encoders._pixels",
-    "fgscore.regions._matmul",
+    "fgscore.regions._float32",
     "fgscore.regions._sam_decoder",
     "fgscore.regions._sam_encoder",
     "fgscore.regions._sam_frame",

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fgscore.regions._sam_keys import Keys, Layer, Projection, Stage, centre, read, through, write
+from fgscore.regions._sam_keys import Keys, Layer, Projection, Stage, add_product, centre, read, through, write
 
 NUMBERS = {"cpu": 1 << 21, "cuda": 1 << 26}  # that an array of a batch of prompts holds: on the CPU, what a cache does
 
@@ -61,9 +61,13 @@ class Image:
 
 
 class Decoder:
-    """Predicted IoU and low-resolution logits of upstream's ``MaskDecoder``, for single foreground points."""
+    """Predicted IoU and low-resolution logits of upstream's ``MaskDecoder``, for single foreground points.
 
-    def __init__(self, sam: Any) -> None:
+    ``precision`` is that of the largest arrays: columns, and what comes after the first upscaling's layer norm.
+    """
+
+    def __init__(self, sam: Any, precision: torch.dtype = torch.float32) -> None:
+        self._precision = precision
         decoder, self._prompts = sam.mask_decoder, sam.prompt_encoder
         self._decoder, self._transformer = decoder, decoder.transformer
         self._position = self._prompts.get_dense_pe()[0].flatten(1)
@@ -81,8 +85,9 @@ class Decoder:
         centred = centre(first.weight.flatten(1).T.unflatten(0, (-1, 4)), 0).flatten(0, 1)
         bias = centre(first.bias, 0).repeat_interleave(4)
         self._first = Projection(centred, bias, beta)
-        self._second = second.weight.flatten(1).T.contiguous()
-        self._second_bias = second.bias.repeat_interleave(4)[:, None]
+        self._gain, self._bias = (v[:, None].to(precision) for v in (self._norm.weight, self._norm.bias))
+        self._second = second.weight.flatten(1).T.contiguous().to(precision)
+        self._second_bias = second.bias.repeat_interleave(4)[:, None].to(precision)
 
     def batches(self, points: Tensor) -> tuple[Tensor, ...]:
         """``points`` (B, 2) in batches of a size that suits the device."""
@@ -130,7 +135,9 @@ class Decoder:
             found = read(attention, queries + tokens, stage, layer.key, layer.value, keys)
             queries = block.norm2(queries + found)
             queries = block.norm3(queries + block.mlp(queries))
-            keys = write(block.cross_attn_image_to_token, queries + tokens, queries, layer, stage, keys)
+            keys = write(
+                block.cross_attn_image_to_token, queries + tokens, queries, layer, stage, keys, self._precision
+            )
         assert keys is not None
         batch = Prompts(tokens, queries, keys)
         iou = self._decoder.iou_prediction_head(self._attend_last(image, batch, slice(0, 1))[:, 0])
@@ -141,13 +148,13 @@ class Decoder:
         count = self._decoder.num_mask_tokens
         chosen = self._attend_last(image, batch, slice(2, 1 + count))  # token 0 is for the IoU, mask token 0 unused
         mlps = self._decoder.output_hypernetworks_mlps[1:]
-        weights = torch.stack([mlp(chosen[:, i]) for i, mlp in enumerate(mlps)], dim=1)
+        weights = torch.stack([mlp(chosen[:, i]) for i, mlp in enumerate(mlps)], dim=1).to(self._precision)
         found = []
         share = prompts_at_a_time(keep, self._second.shape[0] * 4 * batch.keys.rho.shape[-1])
         for start in range(0, len(keep), share):
             rows = slice(start, start + share)
             masks = weights[rows] @ self._upscale(image, batch.take(rows).keys)
-            found.append(self._arrange(masks[keep[rows]]))
+            found.append(self._arrange(masks[keep[rows]].float()))
         return torch.cat(found)
 
     def _arrange(self, masks: Tensor) -> Tensor:
@@ -170,10 +177,10 @@ class Decoder:
         """(b, c'', 16 N): both transposed convolutions; pixels in the order (second subpixel, first subpixel, N)."""
         b, n = len(keys.rho), keys.rho.shape[-1]
         x = torch.addcmul(self._first.fixed, image.upscaled, keys.rho)
-        x.baddbmm_(self._first.weight @ keys.basis.mT, keys.columns)
+        add_product(x, self._first.weight @ keys.basis.mT, keys.columns)
         x = x.view(b, -1, 4 * n)
         variance = x.square().mean(1, keepdim=True)
-        x.mul_((variance + self._norm.eps).rsqrt_()).mul_(self._norm.weight[:, None]).add_(self._norm.bias[:, None])
-        x = self._activate(x)
+        x.mul_((variance + self._norm.eps).rsqrt_())
+        x = self._activate(x.to(self._precision).mul_(self._gain).add_(self._bias))
         x = torch.bmm(self._second.expand(b, -1, -1), x)
         return self._activate_last(x.add_(self._second_bias)).view(b, -1, 16 * n)

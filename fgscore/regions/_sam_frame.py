@@ -129,6 +129,22 @@ def measure(logits: Tensor, frame: Frame, threshold: float, offset: float) -> tu
     return area, stability, boxes
 
 
+def measure_roughly(logits: Tensor, frame: Frame, threshold: float, offset: float) -> tuple[Tensor, Tensor, Tensor]:
+    """As :func:`measure`, of the low-resolution cells themselves: a box is off by a cell or so."""
+    height, width = (max(1, round(n * logits.shape[-1] / frame.side)) for n in frame.input_hw)
+    cells = logits[:, :height, :width]
+    up, across = (length / n for length, n in zip(frame.crop_hw, (height, width), strict=True))
+    inside, around = (_in_rows(cells > t).sum(-1, dtype=torch.int32) for t in (threshold + offset, threshold - offset))
+    mask = cells > threshold
+    rows = _in_rows(mask)
+    boxes = _boxes(rows > 0, mask.any(-2), 0, 0)
+    low, high = (
+        part * boxes.new_tensor((across, up), dtype=torch.float32) for part in (boxes[:, :2], boxes[:, 2:] + 1)
+    )
+    area = (rows.sum(-1, dtype=torch.int32) * (up * across)).round().int()
+    return area, inside / around, torch.cat([low, high - 1], dim=1).round().long()
+
+
 def _in_rows(mask: Tensor) -> Tensor:
     """(m, H) int16: pixels of each row of ``mask`` (m, H, W)."""
     return mask.sum(-1, dtype=torch.int16)

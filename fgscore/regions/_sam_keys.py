@@ -98,11 +98,23 @@ def _heads(x: Tensor, heads: int) -> Tensor:
 def _shared(x: Tensor, image: Tensor) -> Tensor:
     """``x`` (b, H, t, m) times what all prompts share, ``image`` (H, m, n)."""
     if x.device.type != "cpu":
-        return x @ image
+        return _shared_on_gpu(x, image)
     out = x.new_empty(*x.shape[:3], image.shape[-1])  # matmul would copy the image for every prompt
     for one, into in zip(x, out, strict=True):
         torch.bmm(one, image, out=into)
     return out
+
+
+def _shared_on_gpu(x: Tensor, image: Tensor) -> Tensor:
+    """One large product in place of many small ones and of a copy of the image for every prompt: each head meets the
+    channels of all, and what is not its own is zero or thrown away."""
+    b, heads, t, m = x.shape
+    if m > image.shape[-1]:
+        found = (x.flatten(0, 2) @ image.transpose(0, 1).flatten(1)).view(b, heads, t, heads, -1)
+        return found.diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2)
+    apart = x.new_zeros(b, heads, t, heads, m)
+    apart.diagonal(dim1=1, dim2=3).copy_(x.permute(0, 2, 3, 1))
+    return (apart.view(b * heads * t, heads * m) @ image.flatten(0, 1)).view(b, heads, t, -1)
 
 
 def _products(x: Tensor, own: Tensor, projection: Projection, keys: Keys | None) -> Tensor:
@@ -116,7 +128,14 @@ def _products(x: Tensor, own: Tensor, projection: Projection, keys: Keys | None)
     products += _shared(x, fixed)
     basis = (keys.basis @ projection.weight.T).unflatten(-1, (heads, -1))  # (b, K, H, d)
     small = x @ basis.permute(0, 2, 3, 1)  # (b, H, T, K)
-    return products.view(b, heads * t, -1).baddbmm_(small.flatten(1, 2), keys.columns).view_as(products)
+    return add_product(products.view(b, heads * t, -1), small.flatten(1, 2), keys.columns).view_as(products)
+
+
+def add_product(into: Tensor, left: Tensor, columns: Tensor) -> Tensor:
+    """``into`` (b, m, N), plus ``left`` (b, m, K) times ``columns`` (b, K, N) in the columns' precision."""
+    if columns.dtype == into.dtype:
+        return into.baddbmm_(left, columns)
+    return into.add_(torch.bmm(left.to(columns.dtype), columns))
 
 
 def read(
@@ -129,7 +148,8 @@ def read(
     if keys is None:
         found = _shared(weights, stage.value.mT)
     else:
-        in_columns = weights.flatten(1, 2) @ keys.columns.mT  # (b, H T, K)
+        in_columns = weights.flatten(1, 2).to(keys.columns.dtype) @ keys.columns.mT  # (b, H T, K)
+        in_columns = in_columns.to(weights.dtype)
         basis = (keys.basis @ value.weight.T).unflatten(-1, (heads, -1)).transpose(1, 2)
         found = in_columns.view(*weights.shape[:3], -1) @ basis
         found += _shared(weights.mul_(keys.rho[:, None]), stage.value.mT)
@@ -137,15 +157,23 @@ def read(
     return attention.out_proj(found)
 
 
-def write(attention: Any, with_pe: Tensor, tokens: Tensor, layer: Layer, stage: Stage, keys: Keys | None) -> Keys:
-    """The image attends to the tokens, then its layer norm."""
+def write(
+    attention: Any,
+    with_pe: Tensor,
+    tokens: Tensor,
+    layer: Layer,
+    stage: Stage,
+    keys: Keys | None,
+    precision: torch.dtype = torch.float32,
+) -> Keys:
+    """The image attends to the tokens, then its layer norm; the columns are kept in ``precision``."""
     assert stage.query is not None and stage.energy is not None
     heads = layer.heads
     k, v = _heads(attention.k_proj(with_pe), heads), _heads(attention.v_proj(tokens), heads)
     weights = _products(k, stage.query, layer.query, keys).softmax(2)
     values = torch.cat([v, torch.ones_like(v[..., :1])], dim=-1)
     basis = (values @ layer.lift).flatten(1, 2)
-    columns, lifted = weights.flatten(1, 2), [values]
+    columns, lifted = weights.flatten(1, 2).to(precision), [values]
     if keys is not None:
         basis = torch.cat([keys.basis, basis], dim=1)
         columns = torch.cat([keys.columns, columns], dim=1)
@@ -157,8 +185,8 @@ def write(attention: Any, with_pe: Tensor, tokens: Tensor, layer: Layer, stage: 
     if keys is not None:
         sums.mul_(keys.rho)
         energy = keys.rho.square() * energy
-    sums.baddbmm_(basis @ basis.mT, columns).mul_(columns)
+    add_product(sums, basis @ basis.mT, columns).mul_(columns)
     variance = (sums.sum(1, keepdim=True) + energy) / basis.shape[-1]
     r = (variance.clamp_(min=0) + layer.norm.eps).rsqrt_()
     rho = r if keys is None else r * keys.rho
-    return Keys(rho, columns * r, basis * layer.norm.weight, tuple(lifted))
+    return Keys(rho, columns * r.to(precision), basis * layer.norm.weight, tuple(lifted))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from fgscore.regions import _sam_encoder
-from fgscore.regions._matmul import quick_float32
+from fgscore.regions._float32 import full_float32
 from fgscore.regions._sam_decoder import Decoder
 from fgscore.regions._sam_frame import Frame, Runs, measure
 
@@ -34,7 +34,7 @@ class Masks:
 
 
 @dataclass
-class _Found:
+class Found:
     """Candidates that passed the filters: M low-resolution ``logits`` (h, w), and columns of (M, ...)."""
 
     logits: list[Tensor]
@@ -43,31 +43,35 @@ class _Found:
     iou: Tensor
     stability: Tensor
 
-    def keep(self, rows: Tensor) -> _Found:
+    def keep(self, rows: Tensor) -> Found:
         """Those at ``rows``, in that order."""
         logits = [self.logits[i] for i in rows.tolist()]
-        return _Found(logits, self.boxes[rows], self.area[rows], self.iou[rows], self.stability[rows])
+        return Found(logits, self.boxes[rows], self.area[rows], self.iou[rows], self.stability[rows])
 
     @staticmethod
-    def join(parts: Sequence[_Found]) -> _Found:
+    def join(parts: Sequence[Found]) -> Found:
         """All of ``parts``, one after the other; their logits stay where they are."""
         columns = zip(*((p.boxes, p.area, p.iou, p.stability) for p in parts), strict=True)
-        return _Found([one for p in parts for one in p.logits], *(torch.cat(column) for column in columns))
+        return Found([one for p in parts for one in p.logits], *(torch.cat(column) for column in columns))
 
 
 class ExactGenerator:
     """``generate(image) -> Masks`` with the settings of an upstream ``SamAutomaticMaskGenerator``."""
 
+    _float32 = staticmethod(full_float32)  # what it means while masks are generated
+
     def __init__(self, upstream: Any) -> None:
         self._settings, self._predictor, self._sam = upstream, upstream.predictor, upstream.predictor.model
         self._threshold = float(self._sam.mask_threshold)
-        self._own_encoder = _sam_encoder.supports(self._sam.image_encoder)
+        self._least_stability = float(upstream.stability_score_thresh)
+        self._encoder = self._sam.image_encoder
+        self._own_encoder = _sam_encoder.supports(self._encoder)
         with torch.no_grad():
             self._decoder = Decoder(self._sam)
 
     def generate(self, image: np.ndarray) -> Masks:
         """Masks of ``image`` (H, W, 3) uint8, in upstream's order."""
-        with torch.inference_mode(), quick_float32():
+        with torch.inference_mode(), self._float32():
             return self._generate(image)
 
     def _generate(self, image: np.ndarray) -> Masks:
@@ -81,7 +85,7 @@ class ExactGenerator:
             frame, candidates = self._crop(image, tuple(crop), settings.point_grids[layer])
             parts.append(candidates)
             frames += [frame] * len(candidates.logits)
-        found = _Found.join(parts)
+        found = Found.join(parts)
         if len(crops) > 1:  # masks of smaller crops win
             areas = torch.tensor([frame.crop_hw[0] * frame.crop_hw[1] for frame in frames], device=found.boxes.device)
             rows = batched_nms(
@@ -93,7 +97,7 @@ class ExactGenerator:
         )
         return Masks(boxes, area, iou, stability, Runs(found.logits, frames, self._threshold))
 
-    def _crop(self, image: np.ndarray, crop: tuple[int, int, int, int], grid: np.ndarray) -> tuple[Frame, _Found]:
+    def _crop(self, image: np.ndarray, crop: tuple[int, int, int, int], grid: np.ndarray) -> tuple[Frame, Found]:
         """What is found in one crop, duplicates removed, boxes in the image's frame."""
         from torchvision.ops import batched_nms
 
@@ -104,14 +108,18 @@ class ExactGenerator:
         shared = self._decoder.image(embedding)
         points = self._predictor.transform.apply_coords(grid * np.array(frame.crop_hw)[None, ::-1], frame.crop_hw)
         prompts = torch.as_tensor(points, device=self._predictor.device)
-        found = _Found.join([self._batch(shared, block, frame) for block in self._decoder.batches(prompts)])
+        found = Found.join([self._batch(shared, block, frame) for block in self._decoder.batches(prompts)])
         rows = batched_nms(
             found.boxes.float(), found.iou, torch.zeros(len(found.iou)), iou_threshold=self._settings.box_nms_thresh
         )
-        found = found.keep(rows)
+        found = self._settled(found.keep(rows), frame)
         found.logits = [one.clone() for one in found.logits]  # and the memory of those beside them is free
         found.boxes += torch.tensor([x0, y0, x0, y0], device=found.boxes.device)
         return frame, found
+
+    def _settled(self, found: Found, frame: Frame) -> Found:
+        """What is left of ``found`` once its duplicates are gone."""
+        return found
 
     def _measure(self, logits: Tensor, frame: Frame) -> tuple[Tensor, Tensor, Tensor]:
         return measure(logits, frame, self._threshold, self._settings.stability_score_offset)
@@ -120,11 +128,12 @@ class ExactGenerator:
         """Embedding (1, c, h, w) of ``image`` (H, W, 3) uint8, and its size in the model's square."""
         pixels = torch.as_tensor(self._predictor.transform.apply_image(image), device=self._predictor.device)
         square = self._sam.preprocess(pixels.permute(2, 0, 1)[None])
-        encoder = self._sam.image_encoder
-        embedding = _sam_encoder.encode(encoder, square) if self._own_encoder else encoder(square)
-        return embedding, (int(pixels.shape[0]), int(pixels.shape[1]))
+        return self._encode(square), (int(pixels.shape[0]), int(pixels.shape[1]))
 
-    def _batch(self, shared: Any, points: Tensor, frame: Frame) -> _Found:
+    def _encode(self, square: Tensor) -> Tensor:
+        return _sam_encoder.encode(self._encoder, square) if self._own_encoder else self._encoder(square)
+
+    def _batch(self, shared: Any, points: Tensor, frame: Frame) -> Found:
         """Candidates of a batch of ``points`` (b, 2) that pass the filters, boxes in the crop's frame."""
         from segment_anything.utils.amg import is_box_near_crop_edge
 
@@ -134,12 +143,12 @@ class ExactGenerator:
         some = good.any(1)
         if not some.any():
             none = iou.new_zeros(0)
-            return _Found([], none.view(0, 4).long(), none.int(), none, none)
+            return Found([], none.view(0, 4).long(), none.int(), none, none)
         logits = self._decoder.logits(shared, batch.take(some.nonzero()[:, 0]), good[some])
         area, stability, boxes = self._measure(logits, frame)
-        found = _Found(list(logits), boxes, area, iou[good], stability)
+        found = Found(list(logits), boxes, area, iou[good], stability)
         if settings.stability_score_thresh > 0:
-            found = found.keep((stability >= settings.stability_score_thresh).nonzero()[:, 0])
+            found = found.keep((stability >= self._least_stability).nonzero()[:, 0])
         height, width = frame.image_hw
         at_edge = is_box_near_crop_edge(found.boxes, list(frame.crop_xyxy), [0, 0, width, height])
         return found.keep((~at_edge).nonzero()[:, 0])

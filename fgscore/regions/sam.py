@@ -61,13 +61,17 @@ def load(
     crop_overlap_ratio: float = 512 / 1500,
     crop_n_points_downscale_factor: int = 1,
     min_mask_region_area: int = 0,
+    fast: bool = False,
 ) -> SamGenerator:
     """A generator of the masks of ``segment_anything.SamAutomaticMaskGenerator``, whose parameters keep their names.
 
-    ``checkpoint`` is vit_b, vit_l, vit_h, 'demo', or the path of a ``.pth`` state dict.
+    ``checkpoint`` is vit_b, vit_l, vit_h, 'demo', or the path of a ``.pth`` state dict. ``fast`` works in bfloat16:
+    nearly the same masks, see ``_sam_fast.py``.
     Raises :class:`MissingWeights` where the checkpoint is not on disk, :class:`MissingExtra` without the package.
     """
     check_area(area_min, area_max, n)
+    if fast and min_mask_region_area:
+        raise BadParameter(f"expected min_mask_region_area=0 with fast=True, found {min_mask_region_area}")
     if max_side is not None and max_side < 1:
         raise BadParameter(f"expected max_side of at least 1 or None, found {max_side}")
     try:
@@ -88,28 +92,33 @@ def load(
         min_mask_region_area=min_mask_region_area,
         output_mode="uncompressed_rle",
     )
-    return SamGenerator(upstream, max_side, runtime.implementation)
+    return SamGenerator(upstream, max_side, runtime.implementation, fast)
 
 
 class SamGenerator:
     """``(image, image_id) -> Proposals`` by our own code, or by upstream's where the runtime asks for it or where ours
-    does not do (another decoder, or small regions to be removed); ``implementation`` says which."""
+    does not do (another decoder, or small regions to be removed); ``implementation`` says which. ``fast`` is by our own
+    in any case. Raises :class:`BadParameter` where that cannot be."""
 
-    def __init__(self, upstream: Any, max_side: int | None, implementation: str) -> None:
-        from fgscore.regions import _sam_decoder, _sam_masks
+    def __init__(self, upstream: Any, max_side: int | None, implementation: str, fast: bool = False) -> None:
+        from fgscore.regions import _sam_decoder, _sam_fast, _sam_masks
 
         ours = _sam_decoder.supports(upstream.predictor.model) and not upstream.min_mask_region_area
-        self.implementation = implementation if ours else "upstream"
+        if fast and not ours:
+            raise BadParameter("expected a Sam with upstream's own decoder for fast=True, found another")
+        self.implementation = "fast" if fast else implementation if ours else "upstream"
         self.device = str(upstream.predictor.device)
         self._max_side, self._upstream = max_side, upstream
-        self._exact = _sam_masks.ExactGenerator(upstream) if self.implementation == "exact" else None
+        makers: dict[str, Any] = {"exact": _sam_masks.ExactGenerator, "fast": _sam_fast.FastGenerator}
+        make = makers.get(self.implementation)
+        self._own = make(upstream) if make else None
         if self.device == "cpu":
             _keep_memory()
 
     def __call__(self, image: np.ndarray, image_id: str) -> Proposals:
         """Masks of ``image`` (H, W, 3) uint8, before the area filter and the cap."""
         reduced = reduce(image, self._max_side)
-        masks = self._exact.generate(reduced) if self._exact else columns(self._upstream.generate(reduced))
+        masks = self._own.generate(reduced) if self._own else columns(self._upstream.generate(reduced))
         return proposals(masks, reduced.shape[:2], image.shape[:2])
 
 

@@ -13,6 +13,7 @@ from segment_anything.modeling import Sam
 from torch import Tensor
 
 from fgscore.demo.models import build_sam
+from fgscore.regions._sam_frame import Frame, measure
 from fgscore.regions._sam_masks import Masks
 
 NEAR = 1e-5  # of a threshold, or between predicted IoUs: rounding decides, not the method
@@ -48,6 +49,60 @@ class Report:
             f"lowest IoU {self.lowest_iou:.6f}, {self.at_a_threshold} decided by rounding at a threshold, "
             f"{len(self.unexplained)} unexplained"
         )
+
+
+@dataclass
+class Nearness:
+    """Approximate masks against upstream's of the same prompt and index: ``lost`` and ``gained`` are survivors of the
+    filters that only upstream has, or only the other."""
+
+    ious: list[float] = field(default_factory=list)
+    lost: int = 0
+    gained: int = 0
+
+    @property
+    def passed(self) -> bool:
+        n = len(self.ious) + self.lost
+        return bool(self.ious) and np.mean(self.ious) >= 0.98 and self.lost <= 0.03 * n and self.gained <= 0.03 * n
+
+    def line(self) -> str:
+        return (
+            f"{len(self.ious)} masks compared, mean IoU {np.mean(self.ious):.5f}, lowest {min(self.ious):.4f}, "
+            f"{self.lost} lost, {self.gained} gained"
+        )
+
+
+@torch.no_grad()
+def nearness(upstream: SamAutomaticMaskGenerator, fast: Any, image: np.ndarray) -> Nearness:
+    """The survivors of ``fast``, one of our generators, against upstream's, before duplicates are removed."""
+    found = Nearness()
+    upstream.predictor.set_image(image)
+    sam, theirs = upstream.predictor.model, upstream.predictor.features
+    hw = image.shape[:2]
+    frame = Frame(sam.image_encoder.img_size, upstream.predictor.input_size, (0, 0, hw[1], hw[0]), hw)
+    with torch.inference_mode(), fast._float32():
+        shared = fast._decoder.image(fast._embed(image)[0])
+    coords = upstream.predictor.transform.apply_coords(upstream.point_grids[0] * np.array(hw)[None, ::-1], hw)
+    for points in torch.as_tensor(coords, device=theirs.device).split(16):
+        logits, iou = decode_upstream(sam, theirs, points)
+        with torch.inference_mode(), fast._float32():
+            batch, own_iou = fast._decoder.prompts(shared, points)
+            own_logits = fast._decoder.logits(shared, batch, torch.ones_like(own_iou, dtype=torch.bool))
+        masks, kept = _survivors(logits.flatten(0, 1), iou.flatten(), frame, upstream)
+        own_masks, own_kept = _survivors(own_logits, own_iou.flatten(), frame, upstream)
+        found.lost += int((kept & ~own_kept).sum())
+        found.gained += int((own_kept & ~kept).sum())
+        both = kept & own_kept
+        inner, outer = (masks[both] & own_masks[both]).sum((1, 2)), (masks[both] | own_masks[both]).sum((1, 2))
+        found.ious += (inner / outer).tolist()
+    return found
+
+
+def _survivors(logits: Tensor, iou: Tensor, frame: Frame, settings: Any) -> tuple[Tensor, Tensor]:
+    """Masks (m, H, W) of the image's size, and which of them pass the filters (m,)."""
+    masks = [frame.resize(one[None], -torch.inf)[0][0] > 0 for one in logits]
+    _, stability, _ = measure(logits, frame, 0.0, settings.stability_score_offset)
+    return torch.stack(masks), (iou > settings.pred_iou_thresh) & (stability >= settings.stability_score_thresh)
 
 
 def compare(theirs: Masks, ours: Masks, image_hw: tuple[int, int], settings: Any) -> Report:

@@ -19,9 +19,9 @@ from fgscore.demo.draw import draw, image_rng  # noqa: E402
 from fgscore.demo.kinds import KINDS  # noqa: E402
 from fgscore.demo.models import load_sam  # noqa: E402
 from fgscore.errors import UsageError  # noqa: E402
-from fgscore.regions import _matmul, _sam_decoder, _sam_encoder, _sam_keys, _sam_masks  # noqa: E402
+from fgscore.regions import _float32, _sam_decoder, _sam_encoder, _sam_keys  # noqa: E402
 from fgscore.regions import sam as plugin  # noqa: E402
-from fgscore.regions._matmul import quick_float32  # noqa: E402
+from fgscore.regions._float32 import quick_float32  # noqa: E402
 from fgscore.regions._sam_decoder import Decoder  # noqa: E402
 from fgscore.regions._sam_frame import Frame, Runs, measure, run_lengths  # noqa: E402
 from fgscore.regions._sam_masks import ExactGenerator  # noqa: E402
@@ -107,7 +107,7 @@ class _Logits:
     ids=str,
 )
 def test_given_the_same_logits_everything_is_bit_identical(bird, demo, size_wh, more, monkeypatch):
-    monkeypatch.setattr(_sam_masks, "quick_float32", nullcontext)  # another library would round otherwise
+    monkeypatch.setattr(ExactGenerator, "_float32", staticmethod(nullcontext))  # another library would round otherwise
     image = resized(bird, *size_wh)
     upstream, ours = both(demo, **{**LOOSE, **more})
     ours._decoder = UpstreamDecoder(demo)
@@ -241,8 +241,8 @@ def test_nothing_is_switched_where_products_would_lose_precision(monkeypatch):
             patch.setattr(torch.Tensor, "__matmul__", lambda x, y: real(x.bfloat16().to(x), y.bfloat16().to(y)))
             yield
 
-    monkeypatch.setattr(_matmul, "_bfloat16_allowed", lossy)
-    assert not _matmul._keeps_float32.__wrapped__()
+    monkeypatch.setattr(_float32, "_bfloat16_allowed", lossy)
+    assert not _float32._keeps_float32.__wrapped__()
 
 
 @pytest.mark.parametrize("size_wh", [(320, 320), (192, 120), (60, 90)], ids=str)
