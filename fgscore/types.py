@@ -47,15 +47,17 @@ class Runtime:
 
     ``models`` is the folder of local weights, ``offline`` forbids any look-up on a model hub. ``implementation`` is
     'exact', our own code where there is some, or 'upstream', the libraries' code that it is tested against; raises
-    :class:`UsageError` for another.
+    :class:`UsageError` for another. ``batch_size`` and ``workers`` of 0 are chosen for the device; ``profile``
+    has a GPU waited for after each step, so that its time is told apart.
     """
 
     models: Path = Path("data/models")
     device: str = "auto"
-    batch_size: int = 64
+    batch_size: int = 0
     workers: int = 0
     offline: bool = False
     implementation: str = "exact"
+    profile: bool = False
 
     def __post_init__(self) -> None:
         if self.implementation not in IMPLEMENTATIONS:

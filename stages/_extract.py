@@ -41,7 +41,9 @@ def devices(device: str, several: str | None) -> list[str]:
     return named
 
 
-def runtime(data: Path, device: str, batch_size: int, workers: int, implementation: str = "exact") -> Any:
+def runtime(
+    data: Path, device: str, batch_size: int, workers: int, implementation: str = "exact", profile: bool = False
+) -> Any:
     """How the run is carried out. HF_HUB_OFFLINE=1 forbids the model hub."""
     import os
 
@@ -49,7 +51,7 @@ def runtime(data: Path, device: str, batch_size: int, workers: int, implementati
     from fgscore.types import Runtime
 
     offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
-    return Runtime(Layout(data).models, device, batch_size, workers, offline, implementation)
+    return Runtime(Layout(data).models, device, batch_size, workers, offline, implementation, profile)
 
 
 def components(
@@ -69,8 +71,9 @@ def components(
     )
 
 
-def finish(summaries: list[Any], as_json: bool, allow_failures: bool, next_step: str) -> None:
-    """Print what was made and what was there already; exit 3 where images were quarantined."""
+def finish(summaries: list[Any], as_json: bool, allow_failures: bool, next_step: str, profile: bool = False) -> None:
+    """Print what was made and what was there already, with ``profile`` where the time went; exit 3 where images were
+    quarantined."""
     from fgscore.report import tables
 
     failures = {f["image_id"]: f["reason"] for s in summaries for f in s.failures}
@@ -99,6 +102,8 @@ def finish(summaries: list[Any], as_json: bool, allow_failures: bool, next_step:
             "seconds": "seconds",
         }
         tables.show(rows, headings)
+        if profile and computed:
+            _show_profile(summaries)
         print()
         if not computed:
             print("Everything was there already: nothing was recomputed.")
@@ -112,3 +117,17 @@ def finish(summaries: list[Any], as_json: bool, allow_failures: bool, next_step:
     _run.emit(content, as_json, show)
     if failures and not allow_failures:
         raise typer.Exit(_run.QUARANTINED)
+
+
+def _show_profile(summaries: list[Any]) -> None:
+    """Seconds of each step of what was computed, summed over threads."""
+    from fgscore.report import tables
+
+    steps = list(dict.fromkeys(step for s in summaries for step in s.spent))
+    rows = [
+        {"artefact": s.label, **{step: s.spent.get(step, "") for step in steps}, "clock": s.seconds}
+        for s in summaries
+        if s.spent
+    ]
+    print()
+    tables.show(rows, {name: name for name in ("artefact", *steps, "clock")}, "Where the seconds went")

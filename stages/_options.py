@@ -102,7 +102,10 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Index the photos and estimate hours and GB from 32 of them; no more.")
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the jobs until they end (with --executor).")]
-BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Images or regions in one forward pass.")]
+BatchSize = Annotated[
+    int, typer.Option("--batch-size", min=0, help="Images or regions in one forward pass; 0 chooses.")
+]
+Profile = Annotated[bool, typer.Option("--profile", help="Print where the time went: decode, resize, forward, write.")]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Threads that decode photos; 0 chooses.")]
 Implementation = Annotated[
     str,

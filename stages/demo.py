@@ -17,7 +17,7 @@ NOTICE = (
 
 def demo(
     device: o.Device = "auto",
-    batch_size: o.BatchSize = 64,
+    batch_size: o.BatchSize = 0,
     workers: o.Workers = 0,
     data: o.Data = o.DATA,
     json: o.Json = False,

@@ -20,7 +20,7 @@ def doctor(
     force: o.Force = False,
     limit: o.Limit = None,
     device: o.Device = "auto",
-    batch_size: o.BatchSize = 64,
+    batch_size: o.BatchSize = 0,
     workers: o.Workers = 0,
     data: o.Data = o.DATA,
     json: o.Json = False,

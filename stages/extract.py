@@ -24,9 +24,10 @@ def extract(
     slurm: o.Slurm = None,
     wait: o.Wait = False,
     dry_run: o.DryRun = False,
-    batch_size: o.BatchSize = 64,
+    batch_size: o.BatchSize = 0,
     workers: o.Workers = 0,
     implementation: o.Implementation = "exact",
+    profile: o.Profile = False,
     thumbnails: o.Thumbnails = True,
     thumbnail_size: o.ThumbnailSize = None,
     allow_failures: o.AllowFailures = False,
@@ -53,7 +54,7 @@ def extract(
     name = _extract.dataset(subject, dataset, protocol)
     array = _cluster.wanted(executor, jobs, slurm, wait, devices)
     chosen_devices = _extract.devices(device, devices)
-    how = _extract.runtime(data, chosen_devices[0], batch_size, workers, implementation)
+    how = _extract.runtime(data, chosen_devices[0], batch_size, workers, implementation, profile)
     chosen = _extract.components(name, regions, encoder, prompt, how)
     with _run.Bars() as bars:
         store = _run.store(data)
@@ -72,7 +73,9 @@ def extract(
             summaries = [indexed.summary, *on_devices(job, chosen_devices, bars, bars.say)[1:]]
         else:
             summaries = run_extraction(store, indexed, chosen, how, bars, retry_failed, size)
-    _extract.finish(summaries, json, allow_failures, f"fgscore score --dataset {_run.shell(name)} --scorer entropy")
+    _extract.finish(
+        summaries, json, allow_failures, f"fgscore score --dataset {_run.shell(name)} --scorer entropy", profile
+    )
 
 
 if __name__ == "__main__":

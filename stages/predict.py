@@ -24,7 +24,7 @@ def predict(
         typer.Option("--regions", help="Where the generator's weights lie.", show_default=False),
     ] = None,
     device: o.Device = "auto",
-    batch_size: o.BatchSize = 64,
+    batch_size: o.BatchSize = 0,
     data: o.Data = o.DATA,
     json: o.Json = False,
 ) -> None:

@@ -32,7 +32,7 @@ def regions(
     from fgscore.pipeline.index import make_index
 
     name = _extract.dataset(subject, dataset, protocol)
-    how = _extract.runtime(data, device, 64, workers, implementation)
+    how = _extract.runtime(data, device, 0, workers, implementation)
     chosen = _extract.components(name, regions, [], None, how)
     with _run.Bars() as bars:
         store = _run.store(data)

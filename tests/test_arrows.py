@@ -15,7 +15,9 @@ DEMO = ROOT / "fgscore" / "demo"
 HELPERS = [
     "fgscore.datasets._images",
     "fgscore.encoders._pixels",
-    "fgscore.regions._float32",
+    "fgscore._float32",
+    "fgscore.encoders._crops",
+    "fgscore.regions._sam_fast",
     "fgscore.regions._sam_decoder",
     "fgscore.regions._sam_encoder",
     "fgscore.regions._sam_frame",

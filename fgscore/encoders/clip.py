@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fgscore import specs
+from fgscore import specs, timing
 from fgscore.encoders import _render
 from fgscore.errors import BadParameter, MissingWeights, missing_extra
-from fgscore.types import Runtime, file_sha256
+from fgscore.types import Runs, Runtime, file_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -103,7 +103,10 @@ def _folder(runtime: Runtime, model: str, revision: Any) -> Path:
 
 
 class ClipEncoder:
-    """See the module. ``embed_*`` return float32 on the CPU, not normalised."""
+    """See the module. ``embed_*`` return float32 on the CPU, not normalised. ``takes_runs``: masks may come as run
+    lengths, which a GPU expands by itself."""
+
+    thread_safe = True  # of several shards at a time
 
     def __init__(
         self,
@@ -138,13 +141,20 @@ class ClipEncoder:
         self._model.eval()
         self._check(folder)
         self._fit, self._outside, self._margin = fit, outside, margin
-        from fgscore.encoders import _pixels
+        from fgscore.encoders import _crops, _pixels
 
         ours = runtime.implementation == "exact" and _pixels.supports(self._processor)
         self.implementation = "exact" if ours else "upstream"
-        self._exact = _pixels.Pixels(self._processor, fit == "squash", self.device) if ours else None
         self._mean_rgb = tuple(round(255 * float(m)) for m in self._processor.image_mean)
         self._size = _input_size(self._processor)
+        self._exact = _pixels.Pixels(self._processor, fit == "squash", self.device) if ours else None
+        self._crops: Any = None
+        if ours and self.device.startswith("cuda") and outside != "blur":
+            centred = getattr(self._processor, "do_center_crop", False)
+            shape: _render.Fit = "squash" if fit == "crop" and not centred else fit
+            self._crops = _crops.Crops(self._processor, self._size, shape, outside, margin, self.device, self._dtype)
+        self.takes_runs = self._crops is not None
+        self._profile = runtime.profile and self.device.startswith("cuda")
         self.logit_scale = float(self._model.logit_scale.detach().float().exp())
         self.dim = int(self.embed_texts(["a photo"]).shape[1])
 
@@ -162,10 +172,19 @@ class ClipEncoder:
 
     def embed_images(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """(B, d) for whole images (H, W, 3) uint8."""
-        pixels = self._pixel_values(images)
-        with self._torch.inference_mode():
-            features = self._model.get_image_features(pixel_values=pixels.to(self.device, self._dtype))
-        return _to_numpy(features)
+        if self._crops:
+            whole = [np.array([0, 0, image.shape[1], image.shape[0]]) for image in images]
+            return self.embed_regions([(image, box, None) for image, box in zip(images, whole, strict=True)])
+        with self._torch.inference_mode(), timing.spent("resize"):
+            pixels = self._pixel_values(images).to(self.device, self._dtype)
+        return self._forward(pixels)
+
+    def _forward(self, pixels: torch.Tensor) -> np.ndarray:
+        """(B, d) for ``pixels`` (B, 3, s, s) on the device."""
+        from fgscore._float32 import quick_float32
+
+        with self._torch.inference_mode(), timing.spent("forward"), quick_float32():
+            return _to_numpy(self._model.get_image_features(pixel_values=pixels))
 
     def _pixel_values(self, images: Sequence[np.ndarray]) -> torch.Tensor:
         """(B, 3, s, s) for images (H, W, 3) uint8, by our own code or by the model's image processor."""
@@ -176,11 +195,18 @@ class ClipEncoder:
             return self._exact(ready)
         return self._processor(images=ready, return_tensors="pt", input_data_format="channels_last")["pixel_values"]
 
-    def embed_regions(self, cuts: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray | None]]) -> np.ndarray:
+    def embed_regions(self, cuts: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray | Runs | None]]) -> np.ndarray:
         """(B, d) for (image, box_xyxy, mask or None)."""
-        return self.embed_images(
-            [_render.cut(image, box, mask, self._outside, self._margin, self._mean_rgb) for image, box, mask in cuts]
-        )
+        if self._crops:
+            with self._torch.inference_mode(), timing.spent("resize"):
+                pixels = self._crops(cuts)
+                if self._profile:
+                    self._torch.cuda.synchronize()
+            return self._forward(pixels)
+        with timing.spent("resize"):
+            parts = [_render.cut(i, box, _array(mask), self._outside, self._margin, self._mean_rgb)
+                     for i, box, mask in cuts]  # fmt: skip
+        return self.embed_images(parts)
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """(T, d); texts beyond the model's context are cut."""
@@ -199,6 +225,10 @@ class ClipEncoder:
             inputs["attention_mask"] = tokens["attention_mask"]
         with self._torch.inference_mode():
             return _to_numpy(self._model.get_text_features(**inputs))
+
+
+def _array(mask: np.ndarray | Runs | None) -> np.ndarray | None:
+    return mask.decode() if isinstance(mask, Runs) else mask
 
 
 def _input_size(processor: Any) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 
 from fgscore.errors import FgscoreError
 from fgscore.pipeline import slurm
+from fgscore.pipeline.batches import Batches
 from fgscore.pipeline.components import Component, Components
 from fgscore.pipeline.estimate import free_bytes
 from fgscore.store import files
@@ -78,12 +79,13 @@ def _device(device: str) -> Check:
 
 
 def _batch(encoder: Component, size: int) -> Check:
-    """``size`` blank images in one forward pass, and how much memory that takes on a GPU."""
-    what = f"a batch of {size} through {encoder.text}"
-    images = [np.zeros((64, 64, 3), np.uint8)] * size
+    """``size`` blank images in one forward pass, or what 0 stands for, and how much memory that takes on a GPU."""
+    what = f"a batch of {size or 'any size'} through {encoder.text}"
     try:
         device = str(encoder.loaded.device)
-        encoder.loaded.embed_images(images)
+        size = Batches(size, device).size
+        what = f"a batch of {size} through {encoder.text}"
+        encoder.loaded.embed_images([np.zeros((64, 64, 3), np.uint8)] * size)
     except (RuntimeError, MemoryError) as error:
         reason = str(error).partition("\n")[0]
         return Check(what, FAULT, f"does not fit ({reason}); try --batch-size {max(1, size // 2)}")

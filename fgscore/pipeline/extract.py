@@ -7,22 +7,26 @@ stopped and new photos cost only themselves. Batches never cross a shard: its co
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
-from fgscore import encoders, ragged, regions
+from fgscore import encoders, ragged, regions, timing
 from fgscore.errors import BadImage
 from fgscore.pipeline import thumbnails
+from fgscore.pipeline.batches import Batches
 from fgscore.pipeline.components import Component, Components
 from fgscore.pipeline.fill import Failure, Filler, Made, Share, Task
 from fgscore.pipeline.index import Indexed
+from fgscore.pipeline.parallel import processors
 from fgscore.pipeline.photos import Photos
 from fgscore.pipeline.progress import Progress, Summary, silent
 from fgscore.store import manifest
 from fgscore.store.match import Store
-from fgscore.types import EmbeddingShard, GlobalShard, RegionBatch, Runtime
+from fgscore.types import EmbeddingShard, GlobalShard, RegionBatch, Runs, Runtime
 
-Cut = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # image, box_xyxy, mask
+Cut = tuple[np.ndarray, np.ndarray, np.ndarray | Runs | None]  # image, box_xyxy, mask
+SHARDS_ON_GPU = 3
 
 
 class Extraction:
@@ -38,7 +42,8 @@ class Extraction:
         share: Share = Share(),  # noqa: B008 (frozen)
     ) -> None:
         self.store, self.indexed, self.index, self.runtime = store, indexed, indexed.index, runtime
-        self.photos = Photos(indexed.index, indexed.root, runtime.workers or 2)
+        self.photos = Photos(indexed.index, indexed.root, runtime.workers or max(2, processors() // SHARDS_ON_GPU))
+        self._batches: dict[str, Batches] = {}
         self.summaries: list[Summary] = [indexed.summary]
         self._filler = Filler(store, indexed.artefact.dataset, indexed.index, runtime, progress, retry_failed, share)
 
@@ -60,13 +65,14 @@ class Extraction:
             ids: list[str] = []
             failures: list[Failure] = []
             n, area_min, area_max = (generator.params[k] for k in ("n", "area_min", "area_max"))
-            found = [
-                regions.select(generator.loaded(image, str(self.index.image_ids[row])), n, area_min, area_max)  # type: ignore[arg-type]
-                for row, image in self._images(task, ids, failures)
-            ]
+            found = []
+            for row, image in self._images(task, ids, failures):
+                proposals = generator.loaded(image, str(self.index.image_ids[row]))
+                with timing.spent("select"):
+                    found.append(regions.select(proposals, n, area_min, area_max))  # type: ignore[arg-type]
             return Made(regions.batch(ids, found, generator.bound.module.MASKS), failures, generator.facts)
 
-        return self._fill(generator.recipe("regions", {"images": self._index_digest}), make)
+        return self._fill(generator.recipe("regions", {"images": self._index_digest}), make, by=generator)
 
     def globals(self, encoder: Component) -> manifest.Artefact:
         """Embeddings of whole images."""
@@ -75,11 +81,11 @@ class Extraction:
             ids: list[str] = []
             failures: list[Failure] = []
             images = (image for _, image in self._images(task, ids, failures))
-            raw = self._embed(encoder, encoder.loaded.embed_images, images)
+            raw, facts = self._embed(encoder, encoder.loaded.embed_images, images)
             rows, norms = encoders.unit(raw, ids)
-            return Made(GlobalShard(np.array(ids, np.str_), rows, norms), failures, encoder.facts)
+            return Made(GlobalShard(np.array(ids, np.str_), rows, norms), failures, facts)
 
-        return self._fill(encoder.recipe("globals", {"images": self._index_digest}), make)
+        return self._fill(encoder.recipe("globals", {"images": self._index_digest}), make, by=encoder)
 
     def text(self, encoder: Component, prompt: str) -> manifest.Artefact:
         """Embeddings of the class names in the templates of ``prompt``."""
@@ -100,16 +106,23 @@ class Extraction:
             ids: list[str] = []
             counts: list[int] = []
             failures: list[Failure] = []
-            cuts = self._cuts(task, batch, ids, counts, failures)
-            raw = self._embed(encoder, encoder.loaded.embed_regions, cuts)
+            as_runs = bool(getattr(encoder.loaded, "takes_runs", False))
+            cuts = self._cuts(task, batch, ids, counts, failures, as_runs)
+            raw, facts = self._embed(encoder, encoder.loaded.embed_regions, cuts)
             rows, norms = encoders.unit(raw, f"a region of shard {task.number}")
             offsets = ragged.from_lengths(np.array(counts, np.int64))
-            return Made(EmbeddingShard(np.array(ids, np.str_), offsets, rows, norms), failures, encoder.facts)
+            return Made(EmbeddingShard(np.array(ids, np.str_), offsets, rows, norms), failures, facts)
 
-        return self._fill(encoder.recipe("region_embeddings", parents), make)
+        return self._fill(encoder.recipe("region_embeddings", parents), make, by=encoder)
 
     def _cuts(
-        self, task: Task, batch: RegionBatch, ids: list[str], counts: list[int], failures: list[Failure]
+        self,
+        task: Task,
+        batch: RegionBatch,
+        ids: list[str],
+        counts: list[int],
+        failures: list[Failure],
+        as_runs: bool,
     ) -> Iterator[Cut]:
         """Every region of the task's images; ``ids``, ``counts`` and ``failures`` grow as it goes."""
         position = {image_id: i for i, image_id in enumerate(batch.image_ids.tolist())}
@@ -123,16 +136,27 @@ class Extraction:
             start, stop = (int(v) for v in batch.offsets[i : i + 2])
             counts.append(stop - start)
             for r in range(start, stop):
-                yield image, batch.boxes_xyxy[r], None if batch.masks is None else batch.masks.decode(r, i)
+                runs = None if batch.masks is None else batch.masks.runs(r, i)
+                yield image, batch.boxes_xyxy[r], runs if runs is None or as_runs else runs.decode()
 
-    def _embed(self, encoder: Component, embed: Callable[[list], np.ndarray], items: Iterator) -> np.ndarray:
-        """(R, d) raw embeddings of ``items``, in batches."""
-        blocks = encoders.batched(items, self.runtime.batch_size)
-        return np.concatenate([np.zeros((0, encoder.loaded.dim), np.float32), *(embed(block) for block in blocks)])
+    def _embed(
+        self, encoder: Component, embed: Callable[[list], np.ndarray], items: Iterator
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """(R, d) raw embeddings of ``items``, in batches, and how they were made."""
+        batches = self._batches.setdefault(
+            encoder.text, Batches(self.runtime.batch_size, str(getattr(encoder.loaded, "device", "cpu")))
+        )
+        raw = batches.embed(embed, items, encoder.loaded.dim)
+        return raw, {**encoder.facts, "batch_size": batches.size}
 
     def _images(self, task: Task, ids: list[str], failures: list[Failure]) -> Iterator[tuple[int, np.ndarray]]:
         """Rows and pixels of the task's images; ids of those that can be decoded, failures of the others."""
-        for row, image in self.photos.read_all(task.rows):
+        read = self.photos.read_all(task.rows)
+        while True:
+            with timing.spent("decode"):
+                row, image = next(read, (-1, None))
+            if image is None:
+                return
             if isinstance(image, BadImage):
                 failures.append(self._failure(row, image))
             else:
@@ -144,16 +168,27 @@ class Extraction:
         return {"image_id": str(self.index.image_ids[row]), "reason": str(error)}
 
     def _fill(
-        self, recipe: manifest.Recipe, make: Callable[[Task], Made], sizes: Mapping[int, int] | None = None
+        self,
+        recipe: manifest.Recipe,
+        make: Callable[[Task], Made],
+        sizes: Mapping[int, int] | None = None,
+        by: Component | None = None,
     ) -> manifest.Artefact:
         own = {n: rows.stop - rows.start for n, rows in self.index.shards.items()}
-        artefact, summary = self._filler.fill(recipe, make, own if sizes is None else sizes)
+        at_a_time = (lambda: _at_a_time(by.loaded)) if by else (lambda: 1)
+        artefact, summary = self._filler.fill(recipe, make, own if sizes is None else sizes, at_a_time)
         self.summaries.append(summary)
         return artefact
 
     @property
     def _index_digest(self) -> str:
         return self.indexed.artefact.recipe.digest
+
+
+def _at_a_time(component: Any) -> int:
+    """Shards in the making at one time: several where a GPU would wait for one, and the component can take it."""
+    on_gpu = str(getattr(component, "device", "cpu")).startswith("cuda")
+    return SHARDS_ON_GPU if on_gpu and getattr(component, "thread_safe", False) else 1
 
 
 def extract(

@@ -1,12 +1,15 @@
-"""Compute the shards of an artefact that are missing or stale, one at a time, and publish each whole."""
+"""Compute the shards of an artefact that are missing or stale, and publish each whole."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fgscore import timing
 from fgscore.pipeline.merge import merge
+from fgscore.pipeline.parallel import threads_ahead
 from fgscore.pipeline.progress import Clock, Progress, Summary, provenance
 from fgscore.store import manifest
 from fgscore.store.match import Store
@@ -50,6 +53,26 @@ class Share:
 NOTHING = Share(0, 0)  # plans every artefact and makes no shard
 
 
+class _Count:
+    """Images done of an artefact, counted by several threads."""
+
+    def __init__(self, progress: Progress, label: str, total: int) -> None:
+        self._progress, self._label, self._total = progress, label, total
+        self._lock = threading.Lock()
+        self._done: dict[int | None, int] = {}
+        progress(label, 0, total)
+
+    def add(self, images: int, shard: int | None = None) -> None:
+        """Count ``images`` more, of ``shard``."""
+        with self._lock:
+            self._done[shard] = self._done.get(shard, 0) + images
+            self._progress(self._label, sum(self._done.values()), self._total)
+
+    def done_of(self, shard: int) -> int:
+        """Images counted for ``shard``."""
+        return self._done.get(shard, 0)
+
+
 @dataclass
 class Filler:
     """Fills artefacts of one index, those shards that are this worker's ``share``. With ``retry_failed``, images that
@@ -64,45 +87,77 @@ class Filler:
     share: Share = Share()
 
     def fill(
-        self, recipe: manifest.Recipe, make: Callable[[Task], Made], sizes: Mapping[int, int]
+        self,
+        recipe: manifest.Recipe,
+        make: Callable[[Task], Made],
+        sizes: Mapping[int, int],
+        at_a_time: Callable[[], int] = lambda: 1,
     ) -> tuple[manifest.Artefact, Summary]:
         """The artefact of ``recipe`` with all of ``sizes`` (shard number to images) current, or this worker's share of
-        them; the manifest last, by whoever sees all complete."""
+        them; the manifest last, by whoever sees all complete. ``at_a_time`` shards are made by threads: while one waits
+        for photos or the disk, another keeps a GPU busy; it is asked where there is something to make."""
         artefact = manifest.plan(self.store.layout, self.dataset, recipe, sizes)
         summary = Summary(artefact.label, recipe.kind)
         own = self.share.of(sizes)
-        clock, done, total = Clock(), 0, sum(own.values())
-        self.progress(artefact.label, 0, total)
-        for number, size in own.items():
-            made = self._shard(artefact, number, make, done, total)
-            summary.add(made, artefact.sidecar(number))
-            done += size
-            self.progress(artefact.label, done, total)
+        clock, count = Clock(), _Count(self.progress, artefact.label, sum(own.values()))
+        due = [number for number in own if self._rows(artefact, number)]
+        for number in own.keys() - set(due):
+            summary.add(False, artefact.sidecar(number))
+            count.add(own[number])
+        for number, spent in self._made(artefact, own, make, due, count, at_a_time):
+            summary.add(True, artefact.sidecar(number), spent)
         artefact.finish()
         summary.seconds = clock.seconds()
         return artefact, summary
 
+    def _made(
+        self,
+        artefact: manifest.Artefact,
+        sizes: Mapping[int, int],
+        make: Callable[[Task], Made],
+        due: list[int],
+        count: _Count,
+        at_a_time: Callable[[], int],
+    ) -> Iterator[tuple[int, dict[str, float]]]:
+        """Each of the shards that are ``due`` and where its seconds went, once it is published."""
+
+        def one(number: int) -> dict[str, float]:
+            return self._shard(artefact, number, make, count, sizes[number])
+
+        threads = min(at_a_time(), len(due)) if due else 1
+        if threads == 1:  # in this thread, which Ctrl-C reaches at once
+            yield from ((number, one(number)) for number in due)
+        else:
+            yield from threads_ahead(one, due, threads)
+
+    def _rows(self, artefact: manifest.Artefact, number: int) -> list[int]:
+        """The images to compute for a shard: all of them, those to be tried again, or none where it is current."""
+        everything = range(*self.index.shards[number].indices(len(self.index))) if number in self.index.shards else [0]
+        if not artefact.is_current(number, self.store.parents_now(artefact, number)):
+            return list(everything)
+        failed = self._failed(artefact, number) if self.retry_failed else set()
+        return [row for row in everything if self.index.image_ids[row] in failed]
+
     def _shard(
-        self, artefact: manifest.Artefact, number: int, make: Callable[[Task], Made], done: int, total: int
-    ) -> bool:
-        """Bring one shard up to date; whether there was anything to do."""
+        self, artefact: manifest.Artefact, number: int, make: Callable[[Task], Made], count: _Count, size: int
+    ) -> dict[str, float]:
+        """Bring one shard up to date; where its seconds went."""
         parents = self.store.parents_now(artefact, number)
         current = artefact.is_current(number, parents)
-        rows = list(range(*self.index.shards[number].indices(len(self.index)))) if number in self.index.shards else []
-        failed = self._failed(artefact, number) if current else set()
-        if current and not (self.retry_failed and failed):
-            return False
-        if current:
-            rows = [row for row in rows if self.index.image_ids[row] in failed]
-        ticks = iter(range(done + 1, total + 1))
+        rows = self._rows(artefact, number)
         clock = Clock()
-        made = make(Task(number, rows, lambda: self.progress(artefact.label, next(ticks, total), total)))
-        record = made.record
-        if current:
-            record = merge(artefact.read(number), record, self.index.image_ids[self.index.shards[number]].tolist())
-        facts = provenance(clock.seconds(), len(rows), batch_size=self.runtime.batch_size, **made.facts)
-        artefact.publish(number, record, parents, made.failures, facts)
-        return True
+        with timing.collect() as spent:
+            made = make(Task(number, rows, lambda: count.add(1, number)))
+            record = made.record
+            if current:
+                record = merge(artefact.read(number), record, self.index.image_ids[self.index.shards[number]].tolist())
+            rounded = {name: round(seconds, 4) for name, seconds in spent.items()}
+            facts = provenance(clock.seconds(), len(rows), spent=rounded, **made.facts)
+            with timing.spent("write"):
+                artefact.publish(number, record, parents, made.failures, facts)
+        spent["other"] = max(0.0, clock.seconds() - sum(spent.values()))
+        count.add(size - count.done_of(number), number)
+        return spent
 
     def _failed(self, artefact: manifest.Artefact, number: int) -> set[str]:
         sidecar = artefact.sidecar(number) or {"failures": []}

@@ -20,12 +20,16 @@ def processors() -> int:
 
 
 def ahead(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[tuple[Item, Result]]:
-    """``work`` of every item, in order, at most twice as many begun as there are threads, so that memory stays flat.
+    """As :func:`threads_ahead`, for arithmetic: BLAS gets one thread for each, as its own on top would fight for the
+    same processors, and results are the same to the last bit on any number of threads."""
+    with _one_blas_thread():
+        yield from threads_ahead(work, items, threads)
 
-    BLAS gets one thread for each: its own on top would fight for the same processors, and results are the same to the
-    last bit on any number of threads. An error ends it; what was begun is waited for.
-    """
-    with _one_blas_thread(), ThreadPoolExecutor(threads) as pool:
+
+def threads_ahead(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[tuple[Item, Result]]:
+    """``work`` of every item, in order, at most twice as many begun as there are threads, so that memory stays flat.
+    An error ends it; what was begun is waited for."""
+    with ThreadPoolExecutor(threads) as pool:
         begun: deque[tuple[Item, Future[Result]]] = deque()
         try:
             for item in items:

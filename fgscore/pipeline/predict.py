@@ -17,6 +17,7 @@ import numpy as np
 
 from fgscore import aggregate, encoders, plugins, regions, scorers, targets
 from fgscore.errors import BadImage, UsageError
+from fgscore.pipeline.batches import Batches
 from fgscore.pipeline.components import Component
 from fgscore.pipeline.saved import SavedProbe
 from fgscore.types import RegionBatch, Runtime, ScoreInputs
@@ -102,8 +103,8 @@ class Predictor:
             (image, box, None if batch.masks is None else batch.masks.decode(r, 0))
             for r, box in enumerate(batch.boxes_xyxy)
         ]
-        blocks = encoders.batched(cuts, self.runtime.batch_size)
-        raw = np.concatenate([np.zeros((0, d), np.float32), *(self._encoder.loaded.embed_regions(b) for b in blocks)])
+        encoder = self._encoder.loaded
+        raw = Batches(self.runtime.batch_size, str(encoder.device)).embed(encoder.embed_regions, cuts, d)
         return (batch, *_stored(raw, image_id))
 
     def _scores(self, inputs: ScoreInputs) -> np.ndarray | None:

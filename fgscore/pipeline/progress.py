@@ -45,7 +45,8 @@ class Lines:
 
 @dataclass
 class Summary:
-    """What became of one artefact: shards ``computed`` now and ``reused`` from before, ``failures`` of images."""
+    """What became of one artefact: shards ``computed`` now and ``reused`` from before, ``failures`` of images;
+    ``spent`` is where the seconds went, summed over threads."""
 
     label: str
     kind: str
@@ -55,9 +56,12 @@ class Summary:
     regions: int = 0
     failures: list[dict[str, str]] = field(default_factory=list)
     seconds: float = 0.0
+    spent: dict[str, float] = field(default_factory=dict)
 
-    def add(self, computed: bool, sidecar: Mapping[str, Any] | None) -> None:
-        """Count one shard, with what its sidecar says."""
+    def add(self, computed: bool, sidecar: Mapping[str, Any] | None, spent: Mapping[str, float] | None = None) -> None:
+        """Count one shard, with what its sidecar says and where the seconds went."""
+        for name, seconds in (spent or {}).items():
+            self.spent[name] = self.spent.get(name, 0.0) + seconds
         self.computed += computed
         self.reused += not computed
         if sidecar:
@@ -67,7 +71,8 @@ class Summary:
 
     def to_json(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
-        return {**vars(self), "seconds": round(self.seconds, 3)}
+        spent = {name: round(seconds, 3) for name, seconds in self.spent.items()}
+        return {**vars(self), "seconds": round(self.seconds, 3), "spent": spent}
 
 
 class Clock:

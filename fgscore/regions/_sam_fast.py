@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fgscore.regions import _float32
+from fgscore import _float32
 from fgscore.regions._sam_decoder import Decoder
 from fgscore.regions._sam_frame import Frame, measure_roughly
 from fgscore.regions._sam_masks import ExactGenerator, Found

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fgscore._float32 import full_float32
 from fgscore.regions import _sam_encoder
-from fgscore.regions._float32 import full_float32
 from fgscore.regions._sam_decoder import Decoder
 from fgscore.regions._sam_frame import Frame, Runs, measure
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fgscore import timing
 from fgscore.errors import BadParameter, MissingWeights, missing_extra
 from fgscore.regions import Proposals, check_area
 from fgscore.types import Runtime, file_sha256
@@ -108,6 +109,7 @@ class SamGenerator:
             raise BadParameter("expected a Sam with upstream's own decoder for fast=True, found another")
         self.implementation = "fast" if fast else implementation if ours else "upstream"
         self.device = str(upstream.predictor.device)
+        self.thread_safe = self.implementation != "upstream"  # whose predictor holds one image at a time
         self._max_side, self._upstream = max_side, upstream
         makers: dict[str, Any] = {"exact": _sam_masks.ExactGenerator, "fast": _sam_fast.FastGenerator}
         make = makers.get(self.implementation)
@@ -117,8 +119,10 @@ class SamGenerator:
 
     def __call__(self, image: np.ndarray, image_id: str) -> Proposals:
         """Masks of ``image`` (H, W, 3) uint8, before the area filter and the cap."""
-        reduced = reduce(image, self._max_side)
-        masks = self._own.generate(reduced) if self._own else columns(self._upstream.generate(reduced))
+        with timing.spent("resize"):
+            reduced = reduce(image, self._max_side)
+        with timing.spent("masks"):
+            masks = self._own.generate(reduced) if self._own else columns(self._upstream.generate(reduced))
         return proposals(masks, reduced.shape[:2], image.shape[:2])
 
 

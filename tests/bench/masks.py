@@ -23,9 +23,9 @@ from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
 from segment_anything.utils.amg import calculate_stability_score
 
 from fgscore import regions
+from fgscore._float32 import quick_float32
 from fgscore.demo.models import load_sam
 from fgscore.regions import _sam_fast, _sam_masks, sam
-from fgscore.regions._float32 import quick_float32
 
 FULL = 1024  # prompts an image, upstream's default
 KEPT = 32  # masks an image, fgscore's default

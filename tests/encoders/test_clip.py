@@ -13,7 +13,7 @@ transformers = pytest.importorskip("transformers")
 from fgscore import demo  # noqa: E402
 from fgscore.encoders import clip  # noqa: E402
 from fgscore.errors import BadParameter, MissingWeights  # noqa: E402
-from fgscore.types import Runtime  # noqa: E402
+from fgscore.types import Runs, Runtime  # noqa: E402
 
 CPU = Runtime(device="cpu", offline=True)
 UPSTREAM = Runtime(device="cpu", offline=True, implementation="upstream")
@@ -232,3 +232,22 @@ def test_siglip_is_encoded_as_it_was_trained(tmp_path):
     np.testing.assert_allclose(encoder.embed_texts(["a photo of a bird"]), text, atol=1e-5)
     assert_equal(encoder.embed_images([photo()]), image, CPU)
     assert_equal(clip.load(UPSTREAM, model=str(tmp_path)).embed_images([photo()]), image, UPSTREAM)
+
+
+def test_a_gpus_way_to_its_pictures_gives_the_same_embeddings(folder):
+    """As on a GPU: crops by matrix products, masks as run lengths."""
+    from fgscore.encoders._crops import Crops
+
+    image = photo(60, 90)
+    mask = np.zeros(image.shape[:2], bool)
+    mask[10:50, 20:80] = True
+    flat = mask.T.ravel()
+    ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]) + 1, flat.size)
+    runs = Runs(np.diff(ends, prepend=0).astype(np.uint32), mask.shape)
+    boxes = [np.array([5, 10, 65, 45], np.int32), np.array([20, 10, 80, 50], np.int32)]
+    encoder = clip.load(CPU, model=str(folder))
+    expected = encoder.embed_regions([(image, boxes[0], None), (image, boxes[1], mask)]), encoder.embed_images([image])
+    encoder._crops = Crops(encoder._processor, encoder._size, "crop", "black", 0.0, "cpu", torch.float32)
+    found = encoder.embed_regions([(image, boxes[0], None), (image, boxes[1], runs)]), encoder.embed_images([image])
+    for ours, theirs in zip(found, expected, strict=True):
+        assert (cosine(ours, theirs) >= 0.9999).all()

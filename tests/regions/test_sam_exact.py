@@ -15,13 +15,14 @@ from PIL import Image  # noqa: E402
 from segment_anything import SamAutomaticMaskGenerator  # noqa: E402
 from segment_anything.utils import amg  # noqa: E402
 
+from fgscore import _float32  # noqa: E402
+from fgscore._float32 import quick_float32  # noqa: E402
 from fgscore.demo.draw import draw, image_rng  # noqa: E402
 from fgscore.demo.kinds import KINDS  # noqa: E402
 from fgscore.demo.models import load_sam  # noqa: E402
 from fgscore.errors import UsageError  # noqa: E402
-from fgscore.regions import _float32, _sam_decoder, _sam_encoder, _sam_keys  # noqa: E402
+from fgscore.regions import _sam_decoder, _sam_encoder, _sam_keys  # noqa: E402
 from fgscore.regions import sam as plugin  # noqa: E402
-from fgscore.regions._float32 import quick_float32  # noqa: E402
 from fgscore.regions._sam_decoder import Decoder  # noqa: E402
 from fgscore.regions._sam_frame import Frame, Runs, measure, run_lengths  # noqa: E402
 from fgscore.regions._sam_masks import ExactGenerator  # noqa: E402

@@ -1,0 +1,48 @@
+"""Batches of a size that the device can hold: halved where it runs out of memory, for good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from fgscore.encoders import batched
+from fgscore.errors import StoreError
+
+SIZES = {"cpu": 64, "mps": 64}
+ON_GPU = 512
+
+
+class Batches:
+    """``size`` images or regions at a time, 0 for what suits ``device``."""
+
+    def __init__(self, size: int, device: str) -> None:
+        self.size = size or SIZES.get(device.partition(":")[0], ON_GPU)
+
+    def embed(self, embed: Callable[[list[Any]], np.ndarray], items: Iterable[Any], dim: int) -> np.ndarray:
+        """(R, dim) of all ``items`` by ``embed``, which takes a list. Raises :class:`StoreError` where the device
+        cannot hold a single one."""
+        found, iterator = [np.zeros((0, dim), np.float32)], iter(items)
+        while block := list(islice(iterator, self.size)):
+            found += self._parts(embed, block)
+        return np.concatenate(found)
+
+    def _parts(self, embed: Callable[[list[Any]], np.ndarray], block: list[Any]) -> list[np.ndarray]:
+        try:
+            return [embed(block)]
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+            if len(block) == 1:
+                raise StoreError(
+                    "the device has no memory for a single image; free some, or use another: --device cpu"
+                ) from error
+        # outside the handler: while it lasts, the traceback holds what the failed attempt had allocated
+        self.size = min(self.size, (len(block) + 1) // 2)
+        return [part for half in batched(block, (len(block) + 1) // 2) for part in self._parts(embed, half)]
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
