@@ -13,7 +13,7 @@ endif
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint faults bench bench-extract extract score probe report reproduce clean
+.PHONY: help setup demo test lint faults bench bench-extract bench-gpu extract score probe report reproduce clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ bench: $(READY) ## Score, probe and read against what the machine can do: ratios
 
 bench-extract: $(READY) ## Masks and crops against upstream's code: equality, then ratios; a few minutes
 	$(BIN)/python tests/bench $(ARGS)
+
+bench-gpu: $(READY) ## The same on this machine's GPU, and the embed stage; kept in tests/bench/results/
+	$(BIN)/python tests/bench/gpu.py $(ARGS)
 
 extract: $(READY) ## Regions and embeddings of DATASET into the store
 	$(BIN)/fgscore extract $(DATASET) $(ARGS)

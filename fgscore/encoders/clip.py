@@ -7,7 +7,9 @@ which of the two is provenance, no part of a spec.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -154,6 +156,7 @@ class ClipEncoder:
             shape: _render.Fit = "squash" if fit == "crop" and not centred else fit
             self._crops = _crops.Crops(self._processor, self._size, shape, outside, margin, self.device, self._dtype)
         self.takes_runs = self._crops is not None
+        self._streams = threading.local()  # one for each thread, so that one's pictures are made in another's forward
         self._profile = runtime.profile and self.device.startswith("cuda")
         self.logit_scale = float(self._model.logit_scale.detach().float().exp())
         self.dim = int(self.embed_texts(["a photo"]).shape[1])
@@ -179,6 +182,15 @@ class ClipEncoder:
             pixels = self._pixel_values(images).to(self.device, self._dtype)
         return self._forward(pixels)
 
+    def _stream(self) -> AbstractContextManager[Any]:
+        """What this thread has the GPU do is done in an order of its own."""
+        if not self.device.startswith("cuda"):
+            return nullcontext()
+        if not hasattr(self._streams, "own"):
+            self._streams.own = self._torch.cuda.Stream(self.device)
+            self._streams.own.wait_stream(self._torch.cuda.default_stream(self.device))  # the weights are there
+        return self._torch.cuda.stream(self._streams.own)
+
     def _forward(self, pixels: torch.Tensor) -> np.ndarray:
         """(B, d) for ``pixels`` (B, 3, s, s) on the device."""
         from fgscore._float32 import quick_float32
@@ -198,11 +210,12 @@ class ClipEncoder:
     def embed_regions(self, cuts: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray | Runs | None]]) -> np.ndarray:
         """(B, d) for (image, box_xyxy, mask or None)."""
         if self._crops:
-            with self._torch.inference_mode(), timing.spent("resize"):
-                pixels = self._crops(cuts)
-                if self._profile:
-                    self._torch.cuda.synchronize()
-            return self._forward(pixels)
+            with self._stream():
+                with self._torch.inference_mode(), timing.spent("resize"):
+                    pixels = self._crops(cuts)
+                    if self._profile:
+                        self._torch.cuda.synchronize()
+                return self._forward(pixels)
         with timing.spent("resize"):
             parts = [_render.cut(i, box, _array(mask), self._outside, self._margin, self._mean_rgb)
                      for i, box, mask in cuts]  # fmt: skip

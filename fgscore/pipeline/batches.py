@@ -12,7 +12,7 @@ from fgscore.encoders import batched
 from fgscore.errors import StoreError
 
 SIZES = {"cpu": 64, "mps": 64}
-ON_GPU = 512
+ON_GPU = 1024
 
 
 class Batches:

@@ -18,7 +18,6 @@ from fgscore.pipeline.batches import Batches
 from fgscore.pipeline.components import Component, Components
 from fgscore.pipeline.fill import Failure, Filler, Made, Share, Task
 from fgscore.pipeline.index import Indexed
-from fgscore.pipeline.parallel import processors
 from fgscore.pipeline.photos import Photos
 from fgscore.pipeline.progress import Progress, Summary, silent
 from fgscore.store import manifest
@@ -42,7 +41,7 @@ class Extraction:
         share: Share = Share(),  # noqa: B008 (frozen)
     ) -> None:
         self.store, self.indexed, self.index, self.runtime = store, indexed, indexed.index, runtime
-        self.photos = Photos(indexed.index, indexed.root, runtime.workers or max(2, processors() // SHARDS_ON_GPU))
+        self.photos = Photos(indexed.index, indexed.root, runtime.workers)
         self._batches: dict[str, Batches] = {}
         self.summaries: list[Summary] = [indexed.summary]
         self._filler = Filler(store, indexed.artefact.dataset, indexed.index, runtime, progress, retry_failed, share)
@@ -175,7 +174,12 @@ class Extraction:
         by: Component | None = None,
     ) -> manifest.Artefact:
         own = {n: rows.stop - rows.start for n, rows in self.index.shards.items()}
-        at_a_time = (lambda: _at_a_time(by.loaded)) if by else (lambda: 1)
+
+        def at_a_time() -> int:
+            shards = _at_a_time(by.loaded) if by else 1
+            self.photos.in_processes = shards > 1
+            return shards
+
         artefact, summary = self._filler.fill(recipe, make, own if sizes is None else sizes, at_a_time)
         self.summaries.append(summary)
         return artefact

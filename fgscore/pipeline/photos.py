@@ -1,12 +1,20 @@
-"""Pixels of indexed photos, decoded ahead by threads, in order."""
+"""Pixels of indexed photos, decoded ahead, in order: by threads, or by processes where a GPU is to be kept busy.
+
+Decoders let other threads run only half of the time. Where the thread that feeds a GPU calls it thousands of times a
+second, and has to wait for one of them at every call, that is what the GPU waits for.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -14,45 +22,75 @@ import numpy as np
 from fgscore.errors import BadImage, DataError
 from fgscore.types import ImageIndex
 
+PROCESSES = 16  # at most
+
 
 class Photos:
-    """The photos of an index under ``root``."""
+    """The photos of an index under ``root``; ``workers`` threads decode them for each shard, or, once
+    ``in_processes`` is set, as many processes as there are processors (``workers`` where given) for all of them."""
 
-    def __init__(self, index: ImageIndex, root: Path, workers: int = 2) -> None:
-        self.index, self.root, self.workers = index, root, max(1, workers)
+    def __init__(self, index: ImageIndex, root: Path, workers: int = 0) -> None:
+        self.index, self.root, self.workers, self.in_processes = index, root, workers, False
+        self._processes: Executor | None = None
+        self._lock = threading.Lock()
 
     def read(self, row: int) -> np.ndarray:
         """(H, W, 3) uint8, upright. Raises :class:`BadImage` where the file cannot be decoded, and
         :class:`DataError` where it is gone or is not the file that was indexed."""
-        from fgscore.datasets import _images
-
-        path = self.root / str(self.index.paths[row])
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise DataError(
-                f"photo {path} cannot be read ({error.strerror}); name the photos' folder with --root DIR"
-            ) from error
-        if hashlib.sha256(content).hexdigest() != self.index.sha256[row]:
-            raise DataError(
-                f"photo {path} has changed since it was indexed; run `fgscore extract {self.index.dataset}` again"
-            )
-        return _images.read_rgb(io.BytesIO(content), self.index.banner)
+        return _read(*self._arguments(row))
 
     def read_all(self, rows: Iterable[int]) -> Iterator[tuple[int, np.ndarray | BadImage]]:
         """``(row, pixels or the reason why not)`` for each row, in order."""
-        with ThreadPoolExecutor(self.workers) as pool:
+        with self._pool() as pool:
             ahead: deque[tuple[int, Future[np.ndarray]]] = deque()
+            most = 2 * self._at_once()
             try:
                 for row in rows:
-                    ahead.append((row, pool.submit(self.read, row)))
-                    if len(ahead) > 2 * self.workers:
+                    ahead.append((row, pool.submit(_read, *self._arguments(row))))
+                    if len(ahead) > most:
                         yield _result(*ahead.popleft())
                 while ahead:
                     yield _result(*ahead.popleft())
             finally:
                 for _, future in ahead:
                     future.cancel()
+
+    def _arguments(self, row: int) -> tuple[Path, str, str, int]:
+        index = self.index
+        return self.root / str(index.paths[row]), str(index.sha256[row]), index.dataset, index.banner
+
+    def _at_once(self) -> int:
+        most = PROCESSES if self.in_processes else 2
+        return self.workers or max(1, min(most, os.cpu_count() or 1))
+
+    def _pool(self) -> AbstractContextManager[Executor]:
+        if not self.in_processes:
+            return ThreadPoolExecutor(self._at_once())
+        with self._lock:
+            if self._processes is None:
+                from loky import ProcessPoolExecutor  # its processes start afresh, without the caller's main module
+
+                self._processes = ProcessPoolExecutor(self._at_once(), initializer=_ignore_interrupts)
+        return nullcontext(self._processes)
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C reaches the process that asked for the photos."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _read(path: Path, sha256: str, dataset: str, banner: int) -> np.ndarray:
+    from fgscore.datasets import _images
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"photo {path} cannot be read ({error.strerror}); name the photos' folder with --root DIR"
+        ) from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise DataError(f"photo {path} has changed since it was indexed; run `fgscore extract {dataset}` again")
+    return _images.read_rgb(io.BytesIO(content), banner)
 
 
 def _result(row: int, future: Future[np.ndarray]) -> tuple[int, np.ndarray | BadImage]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,8 @@ def main() -> int:
     parser.add_argument("--side", type=int, default=8, help="points per side; 32 is upstream's default")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--model", default="vit_b", choices=("demo", "vit_b", "vit_l", "vit_h"))
-    parser.add_argument("--only", choices=("masks", "memory", "crops"))
+    parser.add_argument("--count", type=int, default=8, help="photos for the embed stage")
+    parser.add_argument("--only", choices=("masks", "memory", "crops", "embed"))
     parser.add_argument("--json", type=Path, default=Path(__file__).with_name("results.json"))
     parser.add_argument("--task", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -38,7 +38,7 @@ def main() -> int:
         task = json.loads(options.task)
         print(json.dumps(masks.memory(task) if "variant" in task else masks.worker(task)))
         return 0
-    names = options.photos or _found()
+    names = options.photos or timing.real_photos()
     rows: list[timing.Row] = []
     if options.only in (None, "masks"):
         rows += _masks(names, options)
@@ -48,15 +48,14 @@ def main() -> int:
         import crops
 
         rows += crops.rows(names)
+    if options.only in (None, "embed"):
+        import embed
+
+        sources = list(timing.photos(names).values())
+        rows += embed.rows(sources, options.count, "cpu", "fp32", "0.9x")
     print("\n" + timing.table(rows))
     options.json.write_text(json.dumps([vars(row) for row in rows], indent=1))
     return 0 if all(row.equal for row in rows) else 1
-
-
-def _found() -> list[str]:
-    folder = os.environ.get("FGSCORE_REAL_DATA")
-    names = sorted(str(p) for p in (Path(folder) / "photos").glob("*.jpg")) if folder else []
-    return names[:4]
 
 
 def _masks(names: list[str], options: argparse.Namespace) -> list[timing.Row]:

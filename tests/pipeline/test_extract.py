@@ -122,6 +122,35 @@ def test_batch_size_and_workers_change_nothing(store: Store, extract: Extract) -
     assert work(extract("--batch-size", 1, "--workers", 3))["region_embeddings"] == (0, 3)
 
 
+def test_what_keeps_a_gpu_busy_changes_nothing_either(
+    store: Store, extract: Extract, photos: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shards at a time by threads, photos by processes, one of which is broken."""
+    from fgscore.pipeline import extract as stage
+
+    old = {p: p.read_bytes() for p in data.glob("cache/folder/*/*/shard-*.h5")}
+    for path in old:
+        path.unlink()
+    monkeypatch.setattr(stage, "_at_a_time", lambda component: 3)
+    seen: list[bool] = []
+    real = stage.Photos.read_all
+    monkeypatch.setattr(stage.Photos, "read_all", lambda self, rows: seen.append(self.in_processes) or real(self, rows))
+    assert work(extract("--profile")) == {"index": (0, 1), "text": (1, 0), **dict.fromkeys(IMAGE_KINDS, (3, 0))}
+    assert {p: p.read_bytes() for p in data.glob("cache/folder/*/*/shard-*.h5")} == old
+    assert any(seen)
+    next(photos.rglob("*.png")).write_bytes(b"no picture")
+    again = extract("--force", "--allow-failures")
+    assert again["globals"]["images"] == 9
+
+
+def test_the_profile_says_where_the_seconds_went(run: Callable[..., Any], photos: Path) -> None:
+    asked = ("extract", "folder", "--root", photos, "--encoder", "fake", "--regions", "random_crop(n=4)", "--profile")
+    made = run(*asked)
+    assert made.code == 0
+    assert "Where the seconds went" in made.out
+    assert all(word in made.out for word in ("decode", "write", "clock"))
+
+
 def test_an_interrupted_run_goes_on_where_it_stopped(
     run: Callable[..., Any], photos: Path, extract: Extract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
