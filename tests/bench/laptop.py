@@ -160,10 +160,10 @@ app()
 
 def start_up() -> dict[str, float]:
     """``fgscore --help`` and a bare Typer app with as many commands, 12 options each."""
-    from fgscore_stages.cli import app
+    from fgscore_stages._commands import COMMANDS
 
     options = ", ".join(f"o{i}: str = typer.Option('x', help='An option.')" for i in range(12))
-    bare = BARE.format(commands=len(app.registered_commands) or 25, options=options)
+    bare = BARE.format(commands=len(COMMANDS), options=options)
     ours = "import sys; sys.argv = ['fgscore', '--help']; from fgscore_stages.cli import app; app()"
 
     def run(code: str) -> Callable[[], Any]:
