@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from fgscore.store import files, schema
 from fgscore.store.packs import Place
 
 CHUNK_BYTES = 1 << 20
+KEPT_BYTES = 1 << 20  # a file in memory no larger is kept to be written over
 MAX_DATASET_BYTES = 1 << 36  # a header that claims more is refused before anything is allocated
 
 
@@ -40,16 +42,50 @@ def write(path: Path, record: Any, durable: bool = True) -> dict[str, Any]:
     }
 
 
+class _Kept(threading.local):
+    """The file in memory that a thread wrote last, its datasets and their layout."""
+
+    file: h5py.File | None = None
+    datasets: Mapping[str, Any] = {}
+    layout: Any = None
+
+
+_kept = _Kept()
+_numbers = count()  # HDF5 tells open files apart by name, even in memory
+
+
 def _image(kind: str, arrays: schema.Arrays) -> bytes:
-    """The bytes of the HDF5 file, built in memory: a full disk is then an ordinary error of one plain write."""
-    name = f"shard-{threading.get_ident()}"  # HDF5 tells open files apart by name, even in memory
-    with h5py.File(name, "w", driver="core", backing_store=False, libver=("v110", "v110")) as file:
+    """The bytes of the HDF5 file, built in memory: a full disk is then an ordinary error of one plain write.
+
+    To create datasets takes ten times as long as to write them. So a small file is kept, and the next of the same
+    layout, another scorer's or another shard's, is written over it; it has the same bytes as a new one would.
+    """
+    layout = kind, {name: (array.dtype, array.shape) for name, array in arrays.items()}
+    if _kept.layout == layout and _kept.file is not None:
+        for name, array in arrays.items():
+            if array.size:
+                _kept.datasets[name].write(h5py.h5s.ALL, h5py.h5s.ALL, array)
+        return _bytes_of(_kept.file)
+    if _kept.file is not None:
+        _kept.file.close()
+        _kept.file = _kept.layout = None
+    with ExitStack() as closing:
+        name = f"shard-{next(_numbers)}"
+        file = closing.enter_context(h5py.File(name, "w", driver="core", backing_store=False, libver=("v110", "v110")))
         file.attrs["fgscore_kind"] = kind
         file.attrs["fgscore_schema"] = schema.SCHEMA
         for key, array in arrays.items():
             _write_dataset(file, key, array)
-        file.flush()
-        return bytes(file.id.get_file_image())
+        image = _bytes_of(file)
+        if len(image) <= KEPT_BYTES and _bytes_of(file) == image:  # HDF5 may tidy up a new file when flushed again
+            _kept.file, _kept.layout, _kept.datasets = file, layout, {key: file[key].id for key in arrays}
+            closing.pop_all()
+    return image
+
+
+def _bytes_of(file: h5py.File) -> bytes:
+    file.flush()
+    return bytes(file.id.get_file_image())
 
 
 def _write_dataset(file: h5py.File, name: str, array: np.ndarray) -> None:
