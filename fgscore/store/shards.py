@@ -51,6 +51,7 @@ class _Kept(threading.local):
 
 
 _kept = _Kept()
+_turn = threading.RLock()  # HDF5 serves one thread at a time: to wait once a file is cheaper than once a call
 _numbers = count()  # HDF5 tells open files apart by name, even in memory
 
 
@@ -60,6 +61,11 @@ def _image(kind: str, arrays: schema.Arrays) -> bytes:
     To create datasets takes ten times as long as to write them. So a small file is kept, and the next of the same
     layout, another scorer's or another shard's, is written over it; it has the same bytes as a new one would.
     """
+    with _turn:
+        return _written(kind, arrays)
+
+
+def _written(kind: str, arrays: schema.Arrays) -> bytes:
     layout = kind, {name: (array.dtype, array.shape) for name, array in arrays.items()}
     if _kept.layout == layout and _kept.file is not None:
         for name, array in arrays.items():
@@ -161,7 +167,7 @@ class _Header(NamedTuple):
 def _opened(path: Path | Place, kind: str) -> Iterator[dict[str, _Header]]:
     """The datasets of a shard, checked against the schema; whatever goes wrong is a :class:`StoreError`."""
     try:
-        with _file(path) as file:
+        with _turn, _file(path) as file:
             found = {name: _header(file.id, name, path) for name in file}
             attributes = file.attrs
             if (said := attributes.get("fgscore_kind")) != kind:
