@@ -23,7 +23,7 @@ from typing import Any
 import h5py
 import numpy as np
 from grid import grid
-from synthetic import Size, make_store
+from synthetic import Drawn, Size, make_store
 
 from fgscore import scorers
 from fgscore.pipeline.score import runs_for
@@ -178,7 +178,7 @@ def at_scale(folder: Path, millions: tuple[int, ...] = (1, 3, 10)) -> list[dict[
     rows = []
     for n in millions:
         size = Size(images=n * 1_000_000 // 32, dim=256)
-        place = folder / f"scale-{n}"
+        place = folder / named(size)
         make_store(place, size)
         code = (
             "import resource, time; start = time.perf_counter()\n"
@@ -192,6 +192,11 @@ def at_scale(folder: Path, millions: tuple[int, ...] = (1, 3, 10)) -> list[dict[
         seconds, kilobytes = done.stderr.split()[-2:]
         rows.append({"regions": f"{n} million", "seconds": round(float(seconds), 1), "peak MB": int(kilobytes) // 1024})
     return rows
+
+
+def named(size: Size) -> str:
+    """A folder for the store of a size; another one where what is drawn changes."""
+    return "-".join(str(v) for v in (*vars(size).values(), Drawn.NOISE))
 
 
 def ratio(what: str, found: float, most: float | None = None, least: float | None = None) -> dict[str, Any]:
@@ -212,7 +217,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=12, help="so many cells of these")
     options = parser.parse_args()
     size = Size(options.images, options.regions, options.classes, options.dim)
-    folder = options.data / "-".join(str(v) for v in vars(size).values())
+    folder = options.data / named(size)
     print("making the store ...", file=sys.stderr)
     make_store(folder, size)
     for old in folder.glob("scores-*"):  # of the run before
@@ -235,7 +240,7 @@ def main() -> None:
         ratio("reading embeddings, over plain h5py", reading["store"] / reading["h5py"], most=1.3),
         ratio("fgscore --help, over a bare Typer app", starting["ours"] / starting["bare"], most=1.3),
     ]
-    fits = grid(options.data / "grid", size, options.cells) if options.grid else {}
+    fits = grid(options.data / f"grid-{named(size)}", size, options.cells) if options.grid else {}
     if fits:
         what = f"grid of Tables 1, 3 and 4, {fits['cells']} of {fits['of']} cells, faster than cold fits by"
         rows.append(ratio(what, fits["cold"] / fits["ours"], least=5))

@@ -33,7 +33,7 @@ class Drawn:
     The noise is such that a linear probe of the whole images is right for about 0.6 of them.
     """
 
-    CONE, NOISE, REGION, TEXT = 2.0, 3.7, 3.0, 0.4
+    CONE, NOISE, REGION, TEXT = 2.0, 4.7, 3.0, 0.4
 
     def __init__(self, size: Size, seed: int = 0) -> None:
         self.size = size
