@@ -173,25 +173,41 @@ def start_up() -> dict[str, float]:
     return medians({"ours": run(ours), "bare": run(bare)}, rounds=9)
 
 
+MEASURED = """
+import sys, time
+from pathlib import Path
+start = time.perf_counter()
+from fgscore_stages.cli import app
+try:
+    app({args!r})
+except SystemExit as end:
+    assert not end.code, end.code
+peak = next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(time.perf_counter() - start, peak, file=sys.stderr)
+"""
+
+
 def at_scale(folder: Path, millions: tuple[int, ...] = (1, 3, 10)) -> list[dict[str, Any]]:
-    """Time and peak memory of ``score`` in a process of its own, at several sizes, d = 256."""
+    """Time and peak memory (Linux) of commands in processes of their own, at several sizes, d = 256; ``score`` at all
+    of them, those that write as much as they read at the smaller ones."""
     rows = []
     for n in millions:
         size = Size(images=n * 1_000_000 // 32, dim=256)
         place = folder / named(size)
         make_store(place, size)
-        code = (
-            "import resource, time; start = time.perf_counter()\n"
-            "from fgscore_stages.cli import app\n"
-            f"try: app(['score', '--scorer', 'entropy', '--json', '--data', {str(place)!r}])\n"
-            "except SystemExit: pass\n"
-            "import sys; print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,"
-            " file=sys.stderr)"
-        )
-        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-        seconds, kilobytes = done.stderr.split()[-2:]
-        rows.append({"regions": f"{n} million", "seconds": round(float(seconds), 1), "peak MB": int(kilobytes) // 1024})
-    return rows
+        made = [place / "cache" / "synthetic" / kind for kind in ("scores", "features")] + [place / "exported"]
+        for old in made:
+            shutil.rmtree(old, ignore_errors=True)
+        commands = {"score": ["--scorer", "entropy"], "aggregate": ["--scorer", "entropy"], "verify": []}
+        commands |= {"export": ["--kind", "region_embeddings", "--format", "safetensors", "--to", str(made[-1])]}
+        for command, options in list(commands.items())[: None if n < 10 else 1]:
+            code = MEASURED.format(args=[command, *options, "--json", "--data", str(place)])
+            done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+            seconds, kilobytes = done.stderr.split()[-2:]
+            rows.append({"command": command, "regions": f"{n} million", "seconds": round(float(seconds), 1),
+                         "peak MB": int(kilobytes) // 1024})  # fmt: skip
+        shutil.rmtree(made[-1], ignore_errors=True)
+    return sorted(rows, key=lambda row: list(commands).index(row["command"]))
 
 
 def named(size: Size) -> str:
@@ -250,7 +266,7 @@ def main() -> None:
     print(f"floor: {seconds['floor']:.2f} s; plain h5py: {reading['h5py']:.2f} s; bare Typer: {starting['bare']:.2f} s")
     scale = at_scale(options.data) if options.scale else []
     if scale:
-        tables.show(scale, {k: k for k in scale[0]}, "score, one scorer")
+        tables.show(scale, {k: k for k in scale[0]}, "peak memory")
     content = {"size": vars(size), "processors": os.cpu_count(), "rows": rows, "scale": scale, "grid": fits,
                "seconds": {**seconds, **reading, **starting}}  # fmt: skip
     target = ROOT / "data" / "results" / "bench" / "laptop.json"
