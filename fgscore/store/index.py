@@ -17,6 +17,7 @@ from fgscore.errors import StoreError
 from fgscore.store import files, manifest, paths
 from fgscore.types import ImageIndex, file_sha256
 
+ROWS = 1 << 12  # of the index, at a time
 IMAGES_PER_SHARD = 128
 IMPORTED = "imported"  # the component of an index that came with embeddings, not from a data set's own lists
 BOX = ("x0", "y0", "x1", "y1")
@@ -99,7 +100,7 @@ def _from_table(path: Path) -> ImageIndex:
     try:
         table = pq.read_table(path)
         meta = json.loads(table.schema.metadata[b"fgscore"])
-        column = {name: table[name].to_numpy() for name in table.column_names}
+        column = {name: _column(table[name]) for name in table.column_names if name != "class_name"}
         return ImageIndex(
             dataset=meta["dataset"],
             image_ids=column["image_id"],
@@ -117,6 +118,15 @@ def _from_table(path: Path) -> ImageIndex:
         )
     except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
         raise StoreError(f"{path}: not an index ({error}); run `fgscore index` again") from error
+
+
+def _column(column: pa.ChunkedArray) -> np.ndarray:
+    """A column as numpy has it; strings some thousands at a time, as they become Python's on the way, which for the
+    hashes of a million photos would be several times what the index takes."""
+    if not pa.types.is_string(column.type):
+        return np.asarray(column.to_numpy())
+    parts = [np.array(column.slice(i, ROWS).to_pylist(), np.str_) for i in range(0, len(column), ROWS)]
+    return np.concatenate(parts) if parts else np.zeros(0, np.str_)
 
 
 def assign_shards(image_ids: np.ndarray, earlier: ImageIndex | None) -> tuple[np.ndarray, np.ndarray]:
