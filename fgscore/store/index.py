@@ -98,9 +98,8 @@ def _to_table(index: ImageIndex) -> pa.Table:
 
 def _from_table(path: Path) -> ImageIndex:
     try:
-        table = pq.read_table(path)
-        meta = json.loads(table.schema.metadata[b"fgscore"])
-        column = {name: _column(table[name]) for name in table.column_names if name != "class_name"}
+        column, metadata = _columns(path)
+        meta = json.loads(metadata[b"fgscore"])
         return ImageIndex(
             dataset=meta["dataset"],
             image_ids=column["image_id"],
@@ -120,13 +119,23 @@ def _from_table(path: Path) -> ImageIndex:
         raise StoreError(f"{path}: not an index ({error}); run `fgscore index` again") from error
 
 
-def _column(column: pa.ChunkedArray) -> np.ndarray:
-    """A column as numpy has it; strings some thousands at a time, as they become Python's on the way, which for the
-    hashes of a million photos would be several times what the index takes."""
-    if not pa.types.is_string(column.type):
-        return np.asarray(column.to_numpy())
-    parts = [np.array(column.slice(i, ROWS).to_pylist(), np.str_) for i in range(0, len(column), ROWS)]
-    return np.concatenate(parts) if parts else np.zeros(0, np.str_)
+def _columns(path: Path) -> tuple[dict[str, np.ndarray], dict[bytes, bytes]]:
+    """The columns of an index and its metadata. Some thousand rows at a time: as a whole, the table and its strings as
+    Python's would take several times what the arrays do."""
+    with pq.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        names = [name for name in schema.names if name != "class_name"]  # which is for other readers
+        parts: dict[str, list[np.ndarray]] = {name: [_values(schema.field(name).type, [])] for name in names}
+        for batch in file.iter_batches(ROWS, columns=names):
+            for name, column in zip(names, batch.columns, strict=True):
+                parts[name].append(_values(column.type, column))
+    return {name: np.concatenate(parts.pop(name)) for name in names}, schema.metadata
+
+
+def _values(kind: pa.DataType, column: Any) -> np.ndarray:
+    if pa.types.is_string(kind):
+        return np.array(column.to_pylist() if len(column) else [], np.str_)
+    return np.asarray(column, kind.to_pandas_dtype())
 
 
 def assign_shards(image_ids: np.ndarray, earlier: ImageIndex | None) -> tuple[np.ndarray, np.ndarray]:
