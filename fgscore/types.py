@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fgscore import specs
+from fgscore import halves, specs
 from fgscore.errors import UsageError
 
 SPLITS = ("train", "val", "test")
@@ -24,7 +24,10 @@ IMPLEMENTATIONS = ("exact", "upstream")
 
 def _check(owner: object, name: str, shape: tuple[int | None, ...], dtype: Any = None) -> np.ndarray:
     """The named array, cast to ``dtype``; raises ValueError with both shapes where they differ."""
-    array = np.asarray(getattr(owner, name), dtype=dtype)
+    array = np.asarray(getattr(owner, name))
+    if array.dtype == np.float16 and dtype is np.float32:
+        array = halves.to_float32(array)
+    array = np.asarray(array, dtype)
     fits = array.ndim == len(shape) and all(w is None or w == h for w, h in zip(shape, array.shape, strict=True))
     if not fits:
         wanted = tuple("any" if s is None else s for s in shape)

@@ -7,73 +7,17 @@ from typing import Annotated
 
 import typer
 
-from . import (
-    aggregate,
-    check,
-    claims,
-    compact,
-    demo,
-    diagnose,
-    doctor,
-    download,
-    embed,
-    export,
-    extract,
-    import_,
-    index,
-    locate,
-    predict,
-    probe,
-    regions,
-    report,
-    score,
-    show,
-    status,
-    sweep,
-    verify,
-)
-from . import list as list_stage
-from ._run import guarded
+from ._commands import Commands
 
 app = typer.Typer(
     name="fgscore",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Score, pool and probe CLIP embeddings of image regions: extract once on a GPU, score for ever on a laptop.",
 )
-
-COMMANDS = {
-    "demo": demo.demo,
-    "download": download.download,
-    "check": check.check,
-    "doctor": doctor.doctor,
-    "extract": extract.extract,
-    "index": index.index,
-    "regions": regions.regions,
-    "embed": embed.embed,
-    "score": score.score,
-    "aggregate": aggregate.aggregate,
-    "probe": probe.probe,
-    "sweep": sweep.sweep,
-    "claims": claims.claims,
-    "locate": locate.locate,
-    "diagnose": diagnose.diagnose,
-    "predict": predict.predict,
-    "import": import_.import_embeddings,
-    "report": report.report,
-    "show": show.show,
-    "export": export.export,
-    "status": status.status,
-    "verify": verify.verify,
-    "repair": verify.repair,
-    "prune": verify.prune,
-    "compact": compact.compact,
-    "list": list_stage.list_components,
-}
-for name, function in COMMANDS.items():
-    app.command(name)(guarded(function))
 
 
 @app.callback(invoke_without_command=True)

@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 
 from fgscore import aggregate, plugins, probe, scorers, specs
 from fgscore.store.match import Store
-from fgscore_stages.cli import COMMANDS, app
+from fgscore_stages._commands import COMMANDS, command, function
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")]
-GROUP: Any = typer.main.get_command(app)
 
 
 def pieces(text: str) -> Iterator[str]:
@@ -107,15 +105,15 @@ def bind(kind: str, text: str) -> None:
 def test_calls_in_shell_blocks_would_be_accepted(path: str) -> None:
     for where, call in calls("fgscore", shell_only=True):
         if where == path:
-            _, command, *args = shlex.split(call)
-            GROUP.commands[command].make_context(command, list(args))
-            for kind, text in components([command, *args]):
+            _, name, *args = shlex.split(call)
+            command(name).make_context(name, list(args))
+            for kind, text in components([name, *args]):
                 bind(kind, text)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_calls_in_the_help_of_a_command_name_components_that_exist(name: str) -> None:
-    for call in re.findall(r"Example: fgscore (.*)", inspect.getdoc(COMMANDS[name]) or ""):
+    for call in re.findall(r"Example: fgscore (.*)", inspect.getdoc(function(name)) or ""):
         for kind, text in components(shlex.split(call)):
             bind(kind, text)
 

@@ -142,7 +142,7 @@ def test_probabilities_of_logreg_are_scikit_learns_own():
         np.testing.assert_allclose(p, model.predict_proba(data.features[test]), atol=2e-4)
 
 
-@pytest.mark.parametrize("c", [100.0, 1000.0])
+@pytest.mark.parametrize("c", [100.0, 1000.0, 10_000.0])
 def test_a_fit_predicts_as_the_optimum_does(c):
     """Clusters that can be told apart want ever larger weights: the usual tolerance stops far from the optimum."""
     data = blobs(per_class=24, classes=6, width=10, spread=0.9, splits=("train", "test", "test"))

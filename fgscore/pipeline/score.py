@@ -206,7 +206,7 @@ Counts = tuple[int, int, float]  # images, scores, seconds
 def _score_shard(runs: Sequence[ScoreRun], number: int) -> list[Counts | None]:
     """What was computed for each run; None where its scores were there already."""
     clock = Clock()
-    parents = [run.bundle.store.parents_now(run.artefact, number) for run in runs]
+    parents = runs[0].bundle.store.parents_of([run.artefact for run in runs], number)
     due = [
         i
         for i, run in enumerate(runs)
@@ -239,8 +239,7 @@ def _count(summary: Summary, counts: Counts | None) -> None:
 def check_complete(bundle: Bundle) -> None:
     """Raises :class:`StoreError` where an artefact of the bundle has not been finished."""
     for artefact in bundle.artefacts:
-        missing = [n for n in artefact.shard_sizes if artefact.sidecar(n) is None]
-        if missing:
+        if missing := set(artefact.shard_sizes) - artefact.published():
             raise StoreError(
                 f"{artefact.label}: {len(missing)} of {len(artefact.shard_sizes)} shards are missing; "
                 f"run the same extract again to finish it"

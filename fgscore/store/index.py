@@ -17,6 +17,7 @@ from fgscore.errors import StoreError
 from fgscore.store import files, manifest, paths
 from fgscore.types import ImageIndex, file_sha256
 
+ROWS = 1 << 12  # of the index, at a time
 IMAGES_PER_SHARD = 128
 IMPORTED = "imported"  # the component of an index that came with embeddings, not from a data set's own lists
 BOX = ("x0", "y0", "x1", "y1")
@@ -97,9 +98,8 @@ def _to_table(index: ImageIndex) -> pa.Table:
 
 def _from_table(path: Path) -> ImageIndex:
     try:
-        table = pq.read_table(path)
-        meta = json.loads(table.schema.metadata[b"fgscore"])
-        column = {name: table[name].to_numpy() for name in table.column_names}
+        column, metadata = _columns(path)
+        meta = json.loads(metadata[b"fgscore"])
         return ImageIndex(
             dataset=meta["dataset"],
             image_ids=column["image_id"],
@@ -117,6 +117,25 @@ def _from_table(path: Path) -> ImageIndex:
         )
     except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
         raise StoreError(f"{path}: not an index ({error}); run `fgscore index` again") from error
+
+
+def _columns(path: Path) -> tuple[dict[str, np.ndarray], dict[bytes, bytes]]:
+    """The columns of an index and its metadata. Some thousand rows at a time: as a whole, the table and its strings as
+    Python's would take several times what the arrays do."""
+    with pq.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        names = [name for name in schema.names if name != "class_name"]  # which is for other readers
+        parts: dict[str, list[np.ndarray]] = {name: [_values(schema.field(name).type, [])] for name in names}
+        for batch in file.iter_batches(ROWS, columns=names):
+            for name, column in zip(names, batch.columns, strict=True):
+                parts[name].append(_values(column.type, column))
+    return {name: np.concatenate(parts.pop(name)) for name in names}, schema.metadata
+
+
+def _values(kind: pa.DataType, column: Any) -> np.ndarray:
+    if pa.types.is_string(kind):
+        return np.array(column.to_pylist() if len(column) else [], np.str_)
+    return np.asarray(column, kind.to_pandas_dtype())
 
 
 def assign_shards(image_ids: np.ndarray, earlier: ImageIndex | None) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ first, then shard after shard with a sidecar each, and ``manifest.json`` once al
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -91,7 +92,9 @@ class Artefact:
 
     def is_loose(self, number: int) -> bool:
         """Whether one shard is a file of its own, with its sidecar: these count before any pack."""
-        return all((self.path / name(number)).exists() for name in (paths.sidecar_file, paths.shard_file))
+        folder = os.fspath(self.path)  # asked for several times a shard: no new Path each time
+        names = paths.sidecar_file(number), paths.shard_file(number)
+        return all(os.path.exists(os.path.join(folder, name)) for name in names)
 
     def place(self, number: int) -> packs.Place | None:
         """Where the bytes of one shard are; None while it is not there."""
@@ -101,10 +104,14 @@ class Artefact:
         return packed.place if packed else None
 
     def published(self) -> set[int]:
-        """Planned shards that have a sidecar, current or not, from one listing of the directory."""
-        names = {path.name for path in self.path.iterdir()}
+        """Planned shards that are there with their sidecar, current or not, from one listing of the directory."""
+        names = set(os.listdir(self.path))
         packed = {number for pack in packs.load(self.path) for number in pack.shards}
-        return {number for number in self.shard_sizes if number in packed or paths.sidecar_file(number) in names}
+        return {
+            number
+            for number in self.shard_sizes
+            if number in packed or {paths.sidecar_file(number), paths.shard_file(number)} <= names
+        }
 
     def content(self, number: int) -> str | None:
         """Content digest of one shard; None while it is not there."""
@@ -115,11 +122,13 @@ class Artefact:
         """Whether the shard is there, whole, and made from exactly these parents. Damage counts as absence, but that of
         a pack's JSON raises :class:`StoreError`: it can be mended, and what it holds is too much to make anew."""
         place = self.place(number)
+        if place is None:
+            return False
         try:
             sidecar = self.sidecar(number)
         except StoreError:
             return False
-        if place is None or sidecar is None or dict(sidecar["parents"]) != dict(parents):
+        if sidecar is None or dict(sidecar["parents"]) != dict(parents):
             return False
         return place.path.exists() and place.bytes == sidecar["file_bytes"]
 

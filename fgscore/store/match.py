@@ -6,7 +6,7 @@ option left out matches everything.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -62,17 +62,30 @@ class Store:
 
         Raises :class:`StoreError` when a parent shard is not there.
         """
-        now = {}
-        for role in artefact.recipe.parents:
-            parent = self._parents.get((artefact.path, role)) or self.parent(artefact, role)
-            self._parents[artefact.path, role] = parent  # recipes never change: looked up once, not once a shard
-            digest = self._index_content(parent, role, number) if role in INDEX_ROLES else None
-            if role not in INDEX_ROLES:
-                digest = parent.content(0 if role == "text" else number)
-            if digest is None:
-                raise StoreError(f"{parent.label}: shard {number} is missing; run the same extract again")
-            now[role] = digest
-        return now
+        return self.parents_of((artefact,), number)[0]
+
+    def parents_of(self, artefacts: Iterable[manifest.Artefact], number: int) -> list[dict[str, str]]:
+        """:meth:`parents_now` of each of ``artefacts``; what they share is read once."""
+        read: dict[tuple[Path, str], str] = {}
+        return [
+            {role: self._content(artefact, role, number, read) for role in artefact.recipe.parents}
+            for artefact in artefacts
+        ]
+
+    def _content(self, artefact: manifest.Artefact, role: str, number: int, read: dict[tuple[Path, str], str]) -> str:
+        # recipes never change: a parent is looked up once, not once a shard
+        parent = self._parents.get((artefact.path, role)) or self.parent(artefact, role)
+        self._parents[artefact.path, role] = parent
+        if (key := (parent.path, role)) in read:
+            return read[key]
+        if role in INDEX_ROLES:
+            digest = self._index_content(parent, role, number)
+        else:
+            digest = parent.content(0 if role == "text" else number)
+        if digest is None:
+            raise StoreError(f"{parent.label}: shard {number} is missing; run the same extract again")
+        read[key] = digest
+        return digest
 
     def _index_content(self, parent: manifest.Artefact, role: str, number: int) -> str | None:
         key = parent.path, role, number

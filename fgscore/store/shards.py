@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -18,6 +19,7 @@ from fgscore.store import files, schema
 from fgscore.store.packs import Place
 
 CHUNK_BYTES = 1 << 20
+KEPT_BYTES = 1 << 20  # a file in memory no larger is kept to be written over
 MAX_DATASET_BYTES = 1 << 36  # a header that claims more is refused before anything is allocated
 
 
@@ -40,16 +42,56 @@ def write(path: Path, record: Any, durable: bool = True) -> dict[str, Any]:
     }
 
 
+class _Kept(threading.local):
+    """The file in memory that a thread wrote last, its datasets and their layout."""
+
+    file: h5py.File | None = None
+    datasets: Mapping[str, Any] = {}
+    layout: Any = None
+
+
+_kept = _Kept()
+_turn = threading.RLock()  # HDF5 serves one thread at a time: to wait once a file is cheaper than once a call
+_numbers = count()  # HDF5 tells open files apart by name, even in memory
+
+
 def _image(kind: str, arrays: schema.Arrays) -> bytes:
-    """The bytes of the HDF5 file, built in memory: a full disk is then an ordinary error of one plain write."""
-    name = f"shard-{threading.get_ident()}"  # HDF5 tells open files apart by name, even in memory
-    with h5py.File(name, "w", driver="core", backing_store=False, libver=("v110", "v110")) as file:
+    """The bytes of the HDF5 file, built in memory: a full disk is then an ordinary error of one plain write.
+
+    To create datasets takes ten times as long as to write them. So a small file is kept, and the next of the same
+    layout, another scorer's or another shard's, is written over it; it has the same bytes as a new one would.
+    """
+    with _turn:
+        return _written(kind, arrays)
+
+
+def _written(kind: str, arrays: schema.Arrays) -> bytes:
+    layout = kind, {name: (array.dtype, array.shape) for name, array in arrays.items()}
+    if _kept.layout == layout and _kept.file is not None:
+        for name, array in arrays.items():
+            if array.size:
+                _kept.datasets[name].write(h5py.h5s.ALL, h5py.h5s.ALL, array)
+        return _bytes_of(_kept.file)
+    if _kept.file is not None:
+        _kept.file.close()
+        _kept.file = _kept.layout = None
+    with ExitStack() as closing:
+        name = f"shard-{next(_numbers)}"
+        file = closing.enter_context(h5py.File(name, "w", driver="core", backing_store=False, libver=("v110", "v110")))
         file.attrs["fgscore_kind"] = kind
         file.attrs["fgscore_schema"] = schema.SCHEMA
         for key, array in arrays.items():
             _write_dataset(file, key, array)
-        file.flush()
-        return bytes(file.id.get_file_image())
+        image = _bytes_of(file)
+        if len(image) <= KEPT_BYTES and _bytes_of(file) == image:  # HDF5 may tidy up a new file when flushed again
+            _kept.file, _kept.layout, _kept.datasets = file, layout, {key: file[key].id for key in arrays}
+            closing.pop_all()
+    return image
+
+
+def _bytes_of(file: h5py.File) -> bytes:
+    file.flush()
+    return bytes(file.id.get_file_image())
 
 
 def _write_dataset(file: h5py.File, name: str, array: np.ndarray) -> None:
@@ -86,13 +128,13 @@ def read(path: Path | Place, kind: str) -> Any:
 def read_arrays(path: Path | Place, kind: str, names: Collection[str] | None = None) -> schema.Arrays:
     """Datasets of the shard at ``path`` as arrays; all of them, or those in ``names`` that are there."""
     with _opened(path, kind) as found:
-        return {name: _read(*found[name], path) for name in found if names is None or name in names}
+        return {name: _read(name, found[name], path) for name in found if names is None or name in names}
 
 
 def shapes(path: Path | Place, kind: str) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
     """dtype and shape of every dataset of the shard at ``path``, from the headers alone."""
     with _opened(path, kind) as found:
-        return {name: (dtype, data.shape) for name, (data, dtype) in found.items()}
+        return {name: (item.dtype, item.shape) for name, item in found.items()}
 
 
 @contextmanager
@@ -106,17 +148,33 @@ def _file(path: Path | Place) -> Iterator[h5py.File]:
         yield file
 
 
+class _Header(NamedTuple):
+    """A dataset as its header describes it. h5py's low-level objects: an h5py.Dataset takes longer to make than most of
+    ours to read."""
+
+    id: h5py.h5d.DatasetID
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    properties: h5py.h5p.PropDCID
+
+    @property
+    def bytes(self) -> int:
+        """How many it promises."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
 @contextmanager
-def _opened(path: Path | Place, kind: str) -> Iterator[dict[str, tuple[h5py.Dataset, np.dtype]]]:
+def _opened(path: Path | Place, kind: str) -> Iterator[dict[str, _Header]]:
     """The datasets of a shard, checked against the schema; whatever goes wrong is a :class:`StoreError`."""
     try:
-        with _file(path) as file:
-            found = {name: _dataset(file, name, path) for name in file}
-            if file.attrs.get("fgscore_kind") != kind:
-                raise _fault(path, f"expected a shard of kind {kind!r}, found {file.attrs.get('fgscore_kind')!r}")
-            if file.attrs.get("fgscore_schema") != schema.SCHEMA:
-                raise _fault(path, f"expected schema {schema.SCHEMA}, found {file.attrs.get('fgscore_schema')}")
-            wrong = schema.problems(kind, {name: (dtype.str, data.shape) for name, (data, dtype) in found.items()})
+        with _turn, _file(path) as file:
+            found = {name: _header(file.id, name, path) for name in file}
+            attributes = file.attrs
+            if (said := attributes.get("fgscore_kind")) != kind:
+                raise _fault(path, f"expected a shard of kind {kind!r}, found {said!r}")
+            if (said := attributes.get("fgscore_schema")) != schema.SCHEMA:
+                raise _fault(path, f"expected schema {schema.SCHEMA}, found {said}")
+            wrong = schema.problems(kind, {name: (item.dtype.str, item.shape) for name, item in found.items()})
             if wrong:
                 raise _fault(path, "; ".join(wrong))
             yield found
@@ -128,36 +186,33 @@ def _opened(path: Path | Place, kind: str) -> Iterator[dict[str, tuple[h5py.Data
         ) from error
 
 
-def _dataset(file: h5py.File, name: str, path: Path | Place) -> tuple[h5py.Dataset, np.dtype]:
-    """A dataset and its dtype, from the headers alone; links out of the file are refused, and sizes that no shard
-    has."""
-    if file.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
+def _header(file: h5py.h5f.FileID, name: str, path: Path | Place) -> _Header:
+    """The header of a dataset; links out of the file are refused, and sizes that no shard has."""
+    if file.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
         raise _fault(path, f"{name!r} is a link, not a dataset")
-    item = file[name]
-    if not isinstance(item, h5py.Dataset):
-        raise _fault(path, f"{name!r} is a {type(item).__name__}, not a dataset")
-    if item.is_virtual or item.external:
+    item = h5py.h5o.open(file, name.encode())
+    if not isinstance(item, h5py.h5d.DatasetID):
+        raise _fault(path, f"{name!r} is a {type(item).__name__.removesuffix('ID')}, not a dataset")
+    found = _Header(item, item.dtype, item.shape, item.get_create_plist())
+    if found.properties.get_layout() == h5py.h5d.VIRTUAL or found.properties.get_external_count():
         raise _fault(path, f"dataset {name!r} keeps its data in another file")
-    dtype = item.dtype
-    if dtype.hasobject or _bytes(item.shape, dtype) > MAX_DATASET_BYTES:
-        raise _fault(path, f"dataset {name!r}: {dtype} of shape {item.shape} is refused")
-    return item, dtype
+    if found.dtype.hasobject or found.bytes > MAX_DATASET_BYTES:
+        raise _fault(path, f"dataset {name!r}: {found.dtype} of shape {found.shape} is refused")
+    return found
 
 
-def _bytes(shape: tuple[int, ...] | None, dtype: np.dtype) -> int:
-    return math.prod(shape or ()) * dtype.itemsize
-
-
-def _read(dataset: h5py.Dataset, dtype: np.dtype, path: Path | Place) -> np.ndarray:
+def _read(name: str, item: _Header, path: Path | Place) -> np.ndarray:
     # A few bytes of header can promise any shape: what is allocated must be covered by bytes that are really there,
     # which only holds without compression.
-    name = dataset.name.lstrip("/")
-    if not set(dataset.filter_names) <= {"fletcher32"}:
-        raise _fault(path, f"dataset {name!r} is stored through filters {tuple(dataset.filter_names)}")
-    stored, promised = dataset.id.get_storage_size(), _bytes(dataset.shape, dtype)
-    if stored < promised:
-        raise _fault(path, f"dataset {name!r} holds {stored} of {promised} bytes")
-    return np.asarray(dataset[()])
+    filters = [item.properties.get_filter(i) for i in range(item.properties.get_nfilters())]
+    if any(number != h5py.h5z.FILTER_FLETCHER32 for number, *_ in filters):
+        raise _fault(path, f"dataset {name!r} is stored through filters {[said.decode() for *_, said in filters]}")
+    if (stored := item.id.get_storage_size()) < item.bytes:
+        raise _fault(path, f"dataset {name!r} holds {stored} of {item.bytes} bytes")
+    array = np.empty(item.shape, item.dtype)
+    if array.size:
+        item.id.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
+    return array
 
 
 def _fault(path: Path | Place, what: str) -> StoreError:

@@ -22,7 +22,8 @@ from typing import Any
 
 import h5py
 import numpy as np
-from synthetic import Size, make_store
+from grid import grid
+from synthetic import Drawn, Size, make_store
 
 from fgscore import scorers
 from fgscore.pipeline.score import runs_for
@@ -160,10 +161,10 @@ app()
 
 def start_up() -> dict[str, float]:
     """``fgscore --help`` and a bare Typer app with as many commands, 12 options each."""
-    from fgscore_stages.cli import app
+    from fgscore_stages._commands import COMMANDS
 
     options = ", ".join(f"o{i}: str = typer.Option('x', help='An option.')" for i in range(12))
-    bare = BARE.format(commands=len(app.registered_commands) or 25, options=options)
+    bare = BARE.format(commands=len(COMMANDS), options=options)
     ours = "import sys; sys.argv = ['fgscore', '--help']; from fgscore_stages.cli import app; app()"
 
     def run(code: str) -> Callable[[], Any]:
@@ -172,25 +173,46 @@ def start_up() -> dict[str, float]:
     return medians({"ours": run(ours), "bare": run(bare)}, rounds=9)
 
 
+MEASURED = """
+import sys, time
+from pathlib import Path
+start = time.perf_counter()
+from fgscore_stages.cli import app
+try:
+    app({args!r})
+except SystemExit as end:
+    assert not end.code, end.code
+peak = next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(time.perf_counter() - start, peak, file=sys.stderr)
+"""
+
+
 def at_scale(folder: Path, millions: tuple[int, ...] = (1, 3, 10)) -> list[dict[str, Any]]:
-    """Time and peak memory of ``score`` in a process of its own, at several sizes, d = 256."""
+    """Time and peak memory (Linux) of commands in processes of their own, at several sizes, d = 256; ``score`` at all
+    of them, those that write as much as they read at the smaller ones."""
     rows = []
     for n in millions:
         size = Size(images=n * 1_000_000 // 32, dim=256)
-        place = folder / f"scale-{n}"
+        place = folder / named(size)
         make_store(place, size)
-        code = (
-            "import resource, time; start = time.perf_counter()\n"
-            "from fgscore_stages.cli import app\n"
-            f"try: app(['score', '--scorer', 'entropy', '--json', '--data', {str(place)!r}])\n"
-            "except SystemExit: pass\n"
-            "import sys; print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,"
-            " file=sys.stderr)"
-        )
-        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-        seconds, kilobytes = done.stderr.split()[-2:]
-        rows.append({"regions": f"{n} million", "seconds": round(float(seconds), 1), "peak MB": int(kilobytes) // 1024})
-    return rows
+        made = [place / "cache" / "synthetic" / kind for kind in ("scores", "features")] + [place / "exported"]
+        for old in made:
+            shutil.rmtree(old, ignore_errors=True)
+        commands = {"score": ["--scorer", "entropy"], "aggregate": ["--scorer", "entropy"], "verify": []}
+        commands |= {"export": ["--kind", "region_embeddings", "--format", "safetensors", "--to", str(made[-1])]}
+        for command, options in list(commands.items())[: None if n < 10 else 1]:
+            code = MEASURED.format(args=[command, *options, "--json", "--data", str(place)])
+            done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+            seconds, kilobytes = done.stderr.split()[-2:]
+            rows.append({"command": command, "regions": f"{n} million", "seconds": round(float(seconds), 1),
+                         "peak MB": int(kilobytes) // 1024})  # fmt: skip
+        shutil.rmtree(made[-1], ignore_errors=True)
+    return sorted(rows, key=lambda row: list(commands).index(row["command"]))
+
+
+def named(size: Size) -> str:
+    """A folder for the store of a size; another one where what is drawn changes."""
+    return "-".join(str(v) for v in (*vars(size).values(), Drawn.NOISE))
 
 
 def ratio(what: str, found: float, most: float | None = None, least: float | None = None) -> dict[str, Any]:
@@ -207,9 +229,11 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--data", type=Path, default=ROOT / "data" / "bench", help="where the drawn stores are kept")
     parser.add_argument("--scale", action="store_true", help="1, 3 and 10 million regions too")
+    parser.add_argument("--grid", action="store_true", help="the paper's tables too; half an hour")
+    parser.add_argument("--cells", type=int, default=12, help="so many cells of these")
     options = parser.parse_args()
     size = Size(options.images, options.regions, options.classes, options.dim)
-    folder = options.data / "-".join(str(v) for v in vars(size).values())
+    folder = options.data / named(size)
     print("making the store ...", file=sys.stderr)
     make_store(folder, size)
     for old in folder.glob("scores-*"):  # of the run before
@@ -232,12 +256,18 @@ def main() -> None:
         ratio("reading embeddings, over plain h5py", reading["store"] / reading["h5py"], most=1.3),
         ratio("fgscore --help, over a bare Typer app", starting["ours"] / starting["bare"], most=1.3),
     ]
+    fits = grid(options.data / f"grid-{named(size)}", size, options.cells) if options.grid else {}
+    if fits:
+        what = f"grid of Tables 1, 3 and 4, {fits['cells']} of {fits['of']} cells, faster than cold fits by"
+        rows.append(ratio(what, fits["cold"] / fits["ours"], least=5))
+        if not fits["alike"]:
+            rows[-1] |= {"measured": f"accuracies {fits['apart']:.4f} apart: no figure", "reached": False}
     tables.show(rows, {k: k for k in rows[0]}, f"{size}, {os.cpu_count()} processors")
     print(f"floor: {seconds['floor']:.2f} s; plain h5py: {reading['h5py']:.2f} s; bare Typer: {starting['bare']:.2f} s")
     scale = at_scale(options.data) if options.scale else []
     if scale:
-        tables.show(scale, {k: k for k in scale[0]}, "score, one scorer")
-    content = {"size": vars(size), "processors": os.cpu_count(), "rows": rows, "scale": scale,
+        tables.show(scale, {k: k for k in scale[0]}, "peak memory")
+    content = {"size": vars(size), "processors": os.cpu_count(), "rows": rows, "scale": scale, "grid": fits,
                "seconds": {**seconds, **reading, **starting}}  # fmt: skip
     target = ROOT / "data" / "results" / "bench" / "laptop.json"
     target.parent.mkdir(parents=True, exist_ok=True)

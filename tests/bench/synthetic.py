@@ -33,7 +33,7 @@ class Drawn:
     The noise is such that a linear probe of the whole images is right for about 0.6 of them.
     """
 
-    CONE, NOISE, REGION, TEXT = 2.0, 3.7, 3.0, 0.4
+    CONE, NOISE, REGION, TEXT = 2.0, 4.7, 3.0, 0.4
 
     def __init__(self, size: Size, seed: int = 0) -> None:
         self.size = size
@@ -53,10 +53,11 @@ class Drawn:
         """(n, d) float32 of length about 1."""
         return rng.standard_normal((n, self.size.dim), np.float32) * self._scale
 
-    def shard(self, number: int, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(N, d) images and (N * M, d) regions of one shard, float16 unit rows."""
+    def shard(self, number: int, labels: np.ndarray, generator: str = GENERATOR) -> tuple[np.ndarray, np.ndarray]:
+        """(N, d) images and (N * M, d) regions of one shard, float16 unit rows; other regions for each generator."""
         rng = np.random.default_rng([number, 1])
         images = self._cone + self.classes[labels] + self.NOISE * self._rows(rng, len(labels))
+        rng = np.random.default_rng([number, *generator.encode()])
         spread = np.repeat(images, self.size.regions, axis=0)
         regions = spread + self.REGION * self._rows(rng, len(spread))
         return self._unit(images).astype(np.float16), self._unit(regions).astype(np.float16)
@@ -84,8 +85,9 @@ def make_index(size: Size) -> ImageIndex:
     )
 
 
-def make_store(folder: Path, size: Size, regions: bool = True) -> Store:
-    """The store under ``folder``; one of the same size that is there already is used again."""
+def make_store(folder: Path, size: Size, regions: bool = True, generator: str = GENERATOR) -> Store:
+    """The store under ``folder``; one of the same size that is there already is used again, and a second generator's
+    regions join it."""
     store = Store(Layout(folder))
     index, drawn = make_index(size), Drawn(size)
     indexed = index_store.write(store.layout, index, index_store.recipe("synthetic", vars(size), 1, None))
@@ -103,12 +105,12 @@ def make_store(folder: Path, size: Size, regions: bool = True) -> Store:
     text.finish()
     made = [plan("globals", ENCODER, parents)]
     if regions:
-        made.append(plan("regions", GENERATOR, parents))
+        made.append(plan("regions", generator, parents))
         made.append(plan("region_embeddings", ENCODER, {"regions": made[1].recipe.digest, **parents}))
     for number, rows in index.shards.items():
         if all(a.content(number) for a in made):
             continue
-        for artefact, record in zip(made, _records(drawn, number, index, rows), strict=False):
+        for artefact, record in zip(made, _records(drawn, number, index, rows, generator), strict=False):
             artefact.publish(number, record, store.parents_now(artefact, number))
     for artefact in made:
         artefact.finish()
@@ -116,10 +118,10 @@ def make_store(folder: Path, size: Size, regions: bool = True) -> Store:
 
 
 def _records(
-    drawn: Drawn, number: int, index: ImageIndex, rows: slice
+    drawn: Drawn, number: int, index: ImageIndex, rows: slice, generator: str
 ) -> tuple[GlobalShard, RegionBatch, EmbeddingShard]:
     ids = index.image_ids[rows]
-    images, regions = drawn.shard(number, index.labels[rows])
+    images, regions = drawn.shard(number, index.labels[rows], generator)
     r, ones = len(regions), np.ones(len(regions), np.float32)
     offsets = np.arange(len(ids) + 1) * drawn.size.regions
     boxes = np.tile(np.array([0, 0, 160, 160], np.int32), (r, 1))

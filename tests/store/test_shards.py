@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,33 @@ def test_any_record_comes_back_as_it_was_written(record: Any, tmp_path: Path) ->
     assert_same(record, back)
     assert facts["content_digest"] == shards.content_digest(schema.pack(back))
     assert facts["file_bytes"] == path.stat().st_size
+
+
+@given(shards_=st.lists(any_record(), min_size=2, max_size=4), turns=st.integers(2, 3))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_file_does_not_depend_on_what_was_written_before(shards_: list[Any], turns: int, tmp_path: Path) -> None:
+    """Another process, and another thread, write the same bytes; whichever came first."""
+
+    def written(record: Any) -> bytes:
+        shards.write(tmp_path / "shard.h5", record, durable=False)
+        return (tmp_path / "shard.h5").read_bytes()
+
+    def alone(record: Any) -> bytes:
+        with ThreadPoolExecutor(1) as pool:  # a thread that has written nothing
+            return pool.submit(written, record).result()
+
+    for record in [changed(r, turn) for r in shards_ for turn in range(turns)]:
+        assert written(record) == alone(record)
+
+
+def changed(record: Any, by: int) -> Any:
+    """A record of the same layout with other numbers."""
+    floats = {
+        f.name: getattr(record, f.name) + np.float32(by) / 8
+        for f in dataclasses.fields(record)
+        if isinstance(getattr(record, f.name), np.ndarray) and getattr(record, f.name).dtype.kind == "f"
+    }
+    return dataclasses.replace(record, **{name: v.astype(getattr(record, name).dtype) for name, v in floats.items()})
 
 
 @pytest.mark.parametrize("kind", KINDS)
