@@ -163,7 +163,7 @@ class Runs:
         height, width = self.size_hw
         if (ends[-1] if len(ends) else 0) != height * width:
             found = ends[-1] if len(ends) else 0
-            raise ValueError(f"expected runs of a mask that add up to {height} x {width}, found {found}")
+            raise ValueError(f"runs add up to {found}, expected {height} x {width}")
         return ends
 
     def decode(self) -> np.ndarray:
@@ -204,7 +204,10 @@ class MaskRLE:
 
         Raises ValueError where the runs do not add up to the size.
         """
-        return self.runs(region, image).decode()
+        try:
+            return self.runs(region, image).decode()
+        except ValueError as error:
+            raise ValueError(f"mask {region}: {error}") from None
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,7 +46,8 @@ class Photos:
             most = 2 * self._at_once()
             try:
                 for row in rows:
-                    ahead.append((row, pool.submit(_read, *self._arguments(row))))
+                    work = (_read, *self._arguments(row)) if self.in_processes else (self.read, row)
+                    ahead.append((row, pool.submit(*work)))
                     if len(ahead) > most:
                         yield _result(*ahead.popleft())
                 while ahead:

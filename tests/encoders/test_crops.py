@@ -101,7 +101,7 @@ def test_run_lengths_are_the_mask_they_say():
 
 def test_runs_of_another_size_are_refused():
     masks = MaskRLE(np.array([3, 2], np.uint32), np.array([0, 2]), np.array([[2, 3]], np.int32))
-    with pytest.raises(ValueError, match="add up to 2 x 3, found 5"):
+    with pytest.raises(ValueError, match="runs add up to 5, expected 2 x 3"):
         masks.runs(0, 0).ends()
 
 
