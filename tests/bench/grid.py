@@ -42,8 +42,8 @@ def cold(data: ProbeData) -> float:
 
 
 def grid(folder: Path, size: Size, cells: int) -> dict[str, Any]:
-    """Ours on ``cells`` cells spread over the tables; cold fits of the same, several at a time with a thread each, which
-    is the best that can be done with them; and of a quarter of these one after the other, as a plain script has them.
+    """Ours on ``cells`` cells spread over the tables; cold fits of the same, several at a time with a thread each, the
+    best that can be done with them; and of three of these one after the other, as a plain script has them.
 
     Seconds a cell of each, how far accuracies are apart, seconds of the full grid at our rate. What ours takes includes
     scores, features, intervals and files; cold fits are given their features.
