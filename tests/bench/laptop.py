@@ -188,6 +188,7 @@ def main() -> None:
     parser.add_argument("--scale", action="store_true", help="1, 3 and 10 million regions too")
     parser.add_argument("--grid", action="store_true", help="the paper's tables too; half an hour")
     parser.add_argument("--cells", type=int, default=12, help="so many cells of these")
+    parser.add_argument("--json", type=Path, default=ROOT / "data" / "results" / "bench" / "laptop.json")
     options = parser.parse_args()
     size = Size(options.images, options.regions, options.classes, options.dim)
     folder = options.data / named(size)
@@ -231,10 +232,9 @@ def main() -> None:
         tables.show(scale, {k: k for k in scale[0]}, "peak memory")
     content = {"size": vars(size), "processors": os.cpu_count(), "rows": rows, "scale": scale, "grid": fits,
                "seconds": {**seconds, **reading, **starting}}  # fmt: skip
-    target = ROOT / "data" / "results" / "bench" / "laptop.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(content, indent=1))
-    print(f"written to {target}")
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(content, indent=1))
+    print(f"written to {options.json}")
     for old in options.data.glob(f"*/{ASIDE}*"):  # last: it slows down what comes after
         shutil.rmtree(old)
 
