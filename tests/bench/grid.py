@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from synthetic import Size, make_store
+from synthetic import Size, make_store, put_aside
 
 from fgscore import probe
 from fgscore.heads.logreg import C_GRID, TOLERANCE
 from fgscore.pipeline import compare
 from fgscore.pipeline.aggregate import matrices
 from fgscore.pipeline.grid import CROPS, MASKS, Plan, families, paper_lines
-from fgscore.pipeline.probe import ProbeRun
+from fgscore.pipeline.parallel import ahead, processors
 from fgscore.probe import ProbeData
 from fgscore.store.match import bundles
 
@@ -42,33 +42,35 @@ def cold(data: ProbeData) -> float:
 
 
 def grid(folder: Path, size: Size, cells: int) -> dict[str, Any]:
-    """Both, on ``cells`` cells spread over the tables: seconds of each, how far accuracies are apart, the full grid's
-    seconds at that rate. What ours takes includes scores, features, intervals and files; the other is given its
-    features."""
+    """Ours on ``cells`` cells spread over the tables; cold fits of the same, several at a time with a thread each, the
+    best that can be done with them; and of three of these one after the other, as a plain script has them.
+
+    Seconds a cell of each, how far accuracies are apart, seconds of the full grid at our rate. What ours takes includes
+    scores, features, intervals and files; cold fits are given their features.
+    """
     for generator in (CROPS, MASKS):
         store = make_store(folder, size, generator=generator)
-    for kind in ("scores", "features"):
-        shutil.rmtree(folder / "cache" / "synthetic" / kind, ignore_errors=True)
+    put_aside(folder, "scores", "features")
     shutil.rmtree(folder / "results", ignore_errors=True)
     (family,) = families(bundles(store))
     lines, _ = paper_lines(family, TABLES, Plan([[probe.bind("logreg")]]))
-    distinct = {line.runs[0].digest(): line for line in lines}  # k = 5 is in two tables
-    sample = [
-        list(distinct.values())[i] for i in np.linspace(0, len(distinct) - 1, min(cells, len(distinct))).astype(int)
-    ]
+    distinct = list({line.runs[0].digest(): line for line in lines}.values())  # k = 5 is in two tables
+    count = min(cells, len(distinct))
+    sample = [distinct[i] for i in np.linspace(0, len(distinct) - 1, count).astype(int)]
 
     start = time.perf_counter()
     rows = compare.compare(sample)
-    ours = time.perf_counter() - start
-    theirs, apart = 0.0, []
-    for line, row in zip(sample, rows, strict=True):
-        run: ProbeRun = line.runs[0]
-        data = run.data(matrices([run.features])[0])
-        start = time.perf_counter()
-        apart.append(abs(cold(data) - row["accuracy"]))
-        theirs += time.perf_counter() - start
-        print(f"  {row['scorer']} {row['target']} {row['pool']}: {row['accuracy']:.4f}, apart {apart[-1]:.5f}; "
-              f"so far {theirs:.0f} s, all of ours {ours:.0f} s", flush=True)  # fmt: skip
-    whole = ours / len(sample) * len(distinct)
-    return {"cells": len(sample), "of": len(distinct), "ours": ours, "cold": theirs, "apart": max(apart),
-            "alike": max(apart) <= ALIKE, "whole grid": whole}  # fmt: skip
+    ours = (time.perf_counter() - start) / count
+    data = [run.data(matrices([run.features])[0]) for run in (line.runs[0] for line in sample)]
+    start = time.perf_counter()
+    found = [accuracy for _, accuracy in ahead(cold, data, processors())]
+    best = (time.perf_counter() - start) / count
+    few = data[:: max(1, count // 3)][:3]
+    start = time.perf_counter()
+    for one in few:
+        cold(one)
+    plain = (time.perf_counter() - start) / len(few)
+    apart = [abs(row["accuracy"] - accuracy) for row, accuracy in zip(rows, found, strict=True)]
+    return {"cells": count, "of": len(distinct), "ours": ours, "cold": plain, "cold, a thread each": best,
+            "accuracies": [row["accuracy"] for row in rows], "apart": apart, "alike": max(apart) <= ALIKE,
+            "whole grid": ours * len(distinct)}  # fmt: skip

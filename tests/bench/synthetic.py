@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from fgscore.store.paths import Layout
 from fgscore.types import EmbeddingShard, GlobalShard, ImageIndex, RegionBatch, TextBank
 
 ENCODER, GENERATOR = "synthetic", "synthetic_crops"
+ASIDE = "aside-"
 
 
 @dataclass(frozen=True)
@@ -130,3 +132,16 @@ def _records(
         RegionBatch(ids, offsets, boxes, ones / 4, ones * np.nan, ones * np.nan),
         EmbeddingShard(ids, offsets, regions, ones),
     )
+
+
+def named(size: Size) -> str:
+    """A folder for the store of a size; another one where what is drawn changes."""
+    return "-".join(str(v) for v in (*vars(size).values(), Drawn.NOISE))
+
+
+def put_aside(folder: Path, *kinds: str) -> None:
+    """Take artefacts out of the cache without removing them."""
+    for kind in kinds:
+        made = folder / "cache" / "synthetic" / kind
+        if made.exists():
+            made.rename(folder / f"{ASIDE}{kind}-{time.monotonic_ns()}")
