@@ -173,9 +173,6 @@ class Runs:
         inside = np.arange(len(self.counts)) % 2 == 1
         return np.repeat(inside, self.counts).reshape(width, height).T
 
-    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        return self.decode().astype(dtype or bool, copy=False)
-
 
 @dataclass(frozen=True, eq=False)
 class MaskRLE:

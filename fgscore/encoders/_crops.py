@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fgscore.encoders import _render
+from fgscore.encoders import _pixels, _render
 from fgscore.types import Runs
 
 Mask = np.ndarray | Runs | None
@@ -61,12 +61,6 @@ def axes(boxes: np.ndarray, fit: str, size: int) -> tuple[Axis, Axis]:
     first = (to - size) // 2
     columns, rows = (Axis(*of) for of in zip(start, stop, offset, lengths, to, first, strict=True))
     return columns, rows
-
-
-def _rows_first(columns: Axis, rows: Axis) -> np.ndarray:
-    """(B,) bool: where Pillow (13) begins with rows, as that drops more than twice as many of them as of columns."""
-    dropped, beside = rows.length - rows.to, columns.length - columns.to
-    return (dropped > 0) & (dropped > 2 * beside)
 
 
 def weights(axis: Axis, size: int, cells: int, device: torch.device, dtype: torch.dtype) -> Tensor:
@@ -150,7 +144,7 @@ class Crops:
         columns, rows = axes(np.concatenate([view.boxes for view in views]), self._fit, self._size)
         take = weights(columns, self._size, width, self._device, self._work).mT  # (B, width, s)
         drop = weights(rows, self._size, height, self._device, self._work)  # (B, s, height)
-        rows_first = _rows_first(columns, rows)
+        rows_first = _pixels.rows_first(rows.length - rows.to, columns.length - columns.to)
         pictures = torch.empty(len(cuts), self._size, 3 * self._size, dtype=self._work, device=self._device)
         start = 0
         for view in views:
@@ -218,7 +212,7 @@ class Crops:
     def _nearest(self, mask: Tensor, size_hw: tuple[int, ...]) -> Tensor:
         for axis, length in enumerate(size_hw):
             if mask.shape[axis] != length:
-                cells = ((np.arange(length) + 0.5) * (mask.shape[axis] / length)).astype(int)  # as `_render` does
+                cells = _render.nearest(0, length, length, mask.shape[axis])
                 mask = mask.index_select(axis, _to(self._device, cells))
         return mask
 
@@ -259,6 +253,5 @@ def _decode(mask: Runs, device: torch.device) -> Tensor:
 
 def _to(device: torch.device, array: np.ndarray) -> Tensor:
     """``array`` on the device, without waiting for what the device has still to do."""
-    usable = array.flags.writeable and min(array.strides, default=1) >= 0
-    tensor = torch.from_numpy(array if usable else array.copy())  # torch takes no mirrored arrays, warns of read-only
+    tensor = _pixels.tensor(array)
     return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)

@@ -64,25 +64,33 @@ class Pixels:
         height, width = picture.shape[:2]
         size, short = self._size, min(height, width)
         to_h, to_w = (size, size) if self._squash else (size * height // short, size * width // short)
-        if not picture.flags.writeable or min(picture.strides) < 0:
-            picture = picture.copy()  # torch takes no mirrored arrays, and warns of those it could write to
-        bytes_ = torch.from_numpy(picture)[None].to(self._device).permute(0, 3, 1, 2)
+        bytes_ = tensor(picture)[None].to(self._device).permute(0, 3, 1, 2)
         if (to_h, to_w) != (height, width):
             bytes_ = _bicubic(bytes_, to_h, to_w)
         top, left = (to_h - size) // 2, (to_w - size) // 2
         return bytes_[0, :, top : top + size, left : left + size].permute(1, 2, 0)
 
 
+def tensor(array: np.ndarray) -> Tensor:
+    """``array``, or a copy: torch takes no mirrored arrays, and warns of those that it could write to."""
+    usable = array.flags.writeable and min(array.strides, default=1) >= 0
+    return torch.from_numpy(array if usable else array.copy())
+
+
+def rows_first(dropped_rows: Any, dropped_columns: Any) -> Any:
+    """Whether Pillow (13) resizes rows before columns: where that drops more than twice as many of them. For numbers,
+    or arrays of them."""
+    return (dropped_rows > 0) & (dropped_rows > 2 * dropped_columns)
+
+
 def _bicubic(bytes_: Tensor, height: int, width: int) -> Tensor:
     """(1, 3, height, width) uint8; GPUs have the kernel for floats only.
 
-    Bytes are rounded and clipped between the two directions. Torch begins with rows; Pillow (13) with columns where
-    that drops more than twice as many pixel rows as columns, which only squashed pictures come to.
+    Bytes are rounded and clipped between the two directions, and torch begins with columns.
     """
     if bytes_.device.type != "cpu":
         wide = interpolate(bytes_.float(), (height, width), mode="bicubic", antialias=True)
         return wide.round_().clamp_(0, 255).to(torch.uint8)
-    dropped_rows, dropped_columns = bytes_.shape[2] - height, bytes_.shape[3] - width
-    if dropped_rows > 0 and dropped_rows > 2 * dropped_columns:
+    if rows_first(bytes_.shape[2] - height, bytes_.shape[3] - width):
         bytes_ = interpolate(bytes_, (height, bytes_.shape[3]), mode="bicubic", antialias=True)
     return interpolate(bytes_, (height, width), mode="bicubic", antialias=True)

@@ -50,9 +50,13 @@ def _covered(mask: np.ndarray, *spans: tuple[int, int, int]) -> np.ndarray:
         if mask.shape[axis] == length:
             mask = mask[start:stop] if axis == 0 else mask[:, start:stop]
         else:
-            cells = ((np.arange(start, stop) + 0.5) * (mask.shape[axis] / length)).astype(int)
-            mask = mask.take(cells, axis=axis)
+            mask = mask.take(nearest(start, stop, length, mask.shape[axis]), axis=axis)
     return mask
+
+
+def nearest(start: int, stop: int, length: int, cells: int) -> np.ndarray:
+    """(stop - start,) int: which of a mask's ``cells`` each pixel of ``start`` to ``stop`` takes, of ``length``."""
+    return ((np.arange(start, stop) + 0.5) * (cells / length)).astype(int)
 
 
 def _backdrop(region: np.ndarray, outside: Outside, mean_rgb: Sequence[int]) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,51 +100,54 @@ class Filler:
         summary = Summary(artefact.label, recipe.kind)
         own = self.share.of(sizes)
         clock, count = Clock(), _Count(self.progress, artefact.label, sum(own.values()))
-        due = [number for number in own if self._rows(artefact, number)]
-        for number in own.keys() - set(due):
+        due: dict[int, list[int]] = {}
+        for number, size in own.items():
+            if (rows := self._due(artefact, number)) is not None:
+                due[number] = rows
+                continue
             summary.add(False, artefact.sidecar(number))
-            count.add(own[number])
-        for number, spent in self._made(artefact, own, make, due, count, at_a_time):
+            count.add(size)
+
+        def one(number: int) -> dict[str, float]:
+            return self._shard(artefact, number, due[number], make, count, own[number])
+
+        for number, spent in self._each(one, due, at_a_time):
             summary.add(True, artefact.sidecar(number), spent)
         artefact.finish()
         summary.seconds = clock.seconds()
         return artefact, summary
 
-    def _made(
-        self,
-        artefact: manifest.Artefact,
-        sizes: Mapping[int, int],
-        make: Callable[[Task], Made],
-        due: list[int],
-        count: _Count,
-        at_a_time: Callable[[], int],
+    @staticmethod
+    def _each(
+        one: Callable[[int], dict[str, float]], due: Collection[int], at_a_time: Callable[[], int]
     ) -> Iterator[tuple[int, dict[str, float]]]:
         """Each of the shards that are ``due`` and where its seconds went, once it is published."""
-
-        def one(number: int) -> dict[str, float]:
-            return self._shard(artefact, number, make, count, sizes[number])
-
         threads = min(at_a_time(), len(due)) if due else 1
-        if threads == 1:  # in this thread, which Ctrl-C reaches at once
-            yield from ((number, one(number)) for number in due)
-        else:
-            yield from threads_ahead(one, due, threads)
+        if threads > 1:
+            return threads_ahead(one, due, threads)
+        return ((number, one(number)) for number in due)  # in this thread, which Ctrl-C reaches at once
 
-    def _rows(self, artefact: manifest.Artefact, number: int) -> list[int]:
-        """The images to compute for a shard: all of them, those to be tried again, or none where it is current."""
-        everything = range(*self.index.shards[number].indices(len(self.index))) if number in self.index.shards else [0]
+    def _due(self, artefact: manifest.Artefact, number: int) -> list[int] | None:
+        """The images to compute for a shard: all of them, or those to be tried again; None where nothing is due."""
+        shard = self.index.shards.get(number, slice(0))
+        rows = list(range(*shard.indices(len(self.index))))
         if not artefact.is_current(number, self.store.parents_now(artefact, number)):
-            return list(everything)
+            return rows
         failed = self._failed(artefact, number) if self.retry_failed else set()
-        return [row for row in everything if self.index.image_ids[row] in failed]
+        return [row for row in rows if self.index.image_ids[row] in failed] or None
 
     def _shard(
-        self, artefact: manifest.Artefact, number: int, make: Callable[[Task], Made], count: _Count, size: int
+        self,
+        artefact: manifest.Artefact,
+        number: int,
+        rows: list[int],
+        make: Callable[[Task], Made],
+        count: _Count,
+        size: int,
     ) -> dict[str, float]:
-        """Bring one shard up to date; where its seconds went."""
+        """Compute ``rows`` of one shard, all it is to hold or what is added to it; where its seconds went."""
         parents = self.store.parents_now(artefact, number)
         current = artefact.is_current(number, parents)
-        rows = self._rows(artefact, number)
         clock = Clock()
         with timing.collect() as spent:
             made = make(Task(number, rows, lambda: count.add(1, number)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -86,19 +85,7 @@ def _masks(names: list[str], options: argparse.Namespace) -> list[timing.Row]:
                 ratio = sum(times[reference].values()) / own
                 detail = {**result, "cold": cold[name], "seconds": times}
                 rows.append(timing.Row(what, against, TARGETS[variant], ratio, equal=report.passed, detail=detail))
-    return rows + _means(rows)
-
-
-def _means(rows: list[timing.Row]) -> list[timing.Row]:
-    """The geometric mean over the photos, a line for each variant and reference."""
-    made = []
-    for variant, target in TARGETS.items():
-        for against in dict.fromkeys(row.reference for row in rows):
-            some = [row for row in rows if row.what.endswith(f", {variant}") and row.reference == against]
-            mean = math.exp(sum(math.log(row.measured) for row in some) / len(some))
-            equal = all(row.equal for row in some)
-            made.append(timing.Row(f"geometric mean, {variant}", against, target, mean, equal=equal))
-    return made
+    return rows + timing.geometric_means(rows, TARGETS)
 
 
 def _print_stages(times: dict[str, dict[str, float]]) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import re
 import statistics
 import sys
@@ -80,14 +79,7 @@ def mask_rows(names: list[str], model: str) -> list[timing.Row]:
                 rows.append(
                     timing.Row(f"masks of {name}, {variant}", what, target, ratio, equal=report.passed, detail=detail)
                 )
-    return rows + [_mean(rows, variant, what) for variant in TARGETS for what in ("upstream", "upstream, full float32")]
-
-
-def _mean(rows: list[timing.Row], variant: str, against: str) -> timing.Row:
-    some = [row for row in rows if row.what.endswith(f", {variant}") and row.reference == against]
-    mean = math.exp(sum(math.log(row.measured) for row in some) / len(some))
-    equal = all(row.equal for row in some)
-    return timing.Row(f"geometric mean, {variant}", against, TARGETS[variant], mean, equal=equal)
+    return rows + timing.geometric_means(rows, TARGETS)
 
 
 def keep(rows: list[timing.Row], options: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -38,6 +39,19 @@ def table(rows: list[Row]) -> str:
     cells = [("what", "against", "target", "measured"), *(row.cells() for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(4)]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells)
+
+
+def geometric_means(rows: list[Row], targets: dict[str, str]) -> list[Row]:
+    """Over the photos, a line for each variant in ``targets`` and each reference; ``what`` of a row ends in its
+    variant."""
+    made = []
+    for variant, target in targets.items():
+        for against in dict.fromkeys(row.reference for row in rows):
+            some = [row for row in rows if row.what.endswith(f", {variant}") and row.reference == against]
+            mean = math.exp(sum(math.log(row.measured) for row in some) / len(some))
+            equal = all(row.equal for row in some)
+            made.append(Row(f"geometric mean, {variant}", against, target, mean, equal=equal))
+    return made
 
 
 class Stages:

@@ -33,7 +33,7 @@ def picture(height, width, seed=0):
 def by_pillow(processor, cuts, fit, outside="black", margin=0.0):
     size = 224 if processor is CLIP else 32
     mean = tuple(round(255 * m) for m in processor.image_mean)
-    cuts = [_render.cut(i, b, None if m is None else np.asarray(m), outside, margin, mean) for i, b, m in cuts]
+    cuts = [_render.cut(i, b, m.decode() if isinstance(m, Runs) else m, outside, margin, mean) for i, b, m in cuts]
     ready = [_render.shape_to(c, fit, size, mean) for c in cuts]
     return processor(images=ready, return_tensors="pt", input_data_format="channels_last").pixel_values
 

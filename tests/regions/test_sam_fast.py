@@ -81,8 +81,7 @@ def test_low_resolution_measures_are_off_by_a_cell(size_wh):
     assert ((rough_boxes - boxes).abs() <= 4 / scale + 1).all()
 
 
-@pytest.mark.parametrize("window", [0, 3])
-def test_fused_attention_is_the_one_in_rows(window):
+def test_fused_attention_is_the_one_in_rows():
     torch.manual_seed(0)
     attention = load_sam().image_encoder.blocks[0].attn
     side = 6
