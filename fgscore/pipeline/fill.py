@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,16 @@ class Share:
 NOTHING = Share(0, 0)  # plans every artefact and makes no shard
 
 
+@dataclass(frozen=True)
+class _Due:
+    """What is to be computed of a shard from these ``parents``: ``rows`` of the index are all of it, or, with
+    ``adding``, those that are added to what is there."""
+
+    rows: list[int]
+    parents: dict[str, str]
+    adding: bool
+
+
 class _Count:
     """Images done of an artefact, counted by several threads."""
 
@@ -100,64 +110,63 @@ class Filler:
         summary = Summary(artefact.label, recipe.kind)
         own = self.share.of(sizes)
         clock, count = Clock(), _Count(self.progress, artefact.label, sum(own.values()))
-        due: dict[int, list[int]] = {}
+        due = []
         for number, size in own.items():
-            if (rows := self._due(artefact, number)) is not None:
-                due[number] = rows
+            if self._due(artefact, number):
+                due.append(number)
                 continue
             summary.add(False, artefact.sidecar(number))
             count.add(size)
 
-        def one(number: int) -> dict[str, float]:
-            return self._shard(artefact, number, due[number], make, count, own[number])
+        def one(number: int) -> dict[str, float] | None:
+            return self._shard(artefact, number, make, count, own[number])
 
         for number, spent in self._each(one, due, at_a_time):
-            summary.add(True, artefact.sidecar(number), spent)
+            summary.add(spent is not None, artefact.sidecar(number), spent)
         artefact.finish()
         summary.seconds = clock.seconds()
         return artefact, summary
 
     @staticmethod
     def _each(
-        one: Callable[[int], dict[str, float]], due: Collection[int], at_a_time: Callable[[], int]
-    ) -> Iterator[tuple[int, dict[str, float]]]:
+        one: Callable[[int], dict[str, float] | None], due: Sequence[int], at_a_time: Callable[[], int]
+    ) -> Iterator[tuple[int, dict[str, float] | None]]:
         """Each of the shards that are ``due`` and where its seconds went, once it is published."""
         threads = min(at_a_time(), len(due)) if due else 1
         if threads > 1:
             return threads_ahead(one, due, threads)
         return ((number, one(number)) for number in due)  # in this thread, which Ctrl-C reaches at once
 
-    def _due(self, artefact: manifest.Artefact, number: int) -> list[int] | None:
-        """The images to compute for a shard: all of them, or those to be tried again; None where nothing is due."""
+    def _due(self, artefact: manifest.Artefact, number: int) -> _Due | None:
+        """What is to be computed of a shard; None where it is current."""
+        parents = self.store.parents_now(artefact, number)
         shard = self.index.shards.get(number, slice(0))
         rows = list(range(*shard.indices(len(self.index))))
-        if not artefact.is_current(number, self.store.parents_now(artefact, number)):
-            return rows
+        if not artefact.is_current(number, parents):
+            return _Due(rows, parents, adding=False)
         failed = self._failed(artefact, number) if self.retry_failed else set()
-        return [row for row in rows if self.index.image_ids[row] in failed] or None
+        again = [row for row in rows if self.index.image_ids[row] in failed]
+        return _Due(again, parents, adding=True) if again else None
 
     def _shard(
-        self,
-        artefact: manifest.Artefact,
-        number: int,
-        rows: list[int],
-        make: Callable[[Task], Made],
-        count: _Count,
-        size: int,
-    ) -> dict[str, float]:
-        """Compute ``rows`` of one shard, all it is to hold or what is added to it; where its seconds went."""
-        parents = self.store.parents_now(artefact, number)
-        current = artefact.is_current(number, parents)
+        self, artefact: manifest.Artefact, number: int, make: Callable[[Task], Made], count: _Count, size: int
+    ) -> dict[str, float] | None:
+        """Bring one shard up to date; where its seconds went, None where another worker has done it meanwhile."""
+        due = self._due(artefact, number)
+        if due is None:
+            count.add(size, number)
+            return None
+        rows = due.rows
         clock = Clock()
         with timing.collect() as spent:
             made = make(Task(number, rows, lambda: count.add(1, number)))
             record = made.record
-            if current:
+            if due.adding:
                 record = merge(artefact.read(number), record, self.index.image_ids[self.index.shards[number]].tolist())
             rounded = {name: round(seconds, 4) for name, seconds in spent.items()}
             facts = provenance(clock.seconds(), len(rows), spent=rounded, **made.facts)
             with timing.spent("write"):
-                artefact.publish(number, record, parents, made.failures, facts)
+                artefact.publish(number, record, due.parents, made.failures, facts)
         spent["other"] = max(0.0, clock.seconds() - sum(spent.values()))
         count.add(size - count.done_of(number), number)
         return spent
