@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -138,19 +139,26 @@ def shapes(path: Path | Place, kind: str) -> dict[str, tuple[np.dtype, tuple[int
 
 
 @contextmanager
-def _file(path: Path | Place) -> Iterator[h5py.File]:
+def _file(path: Path | Place) -> Iterator[h5py.h5f.FileID]:
     if isinstance(path, Place) and path.size is not None:
         with path.opened() as part, h5py.File(part, "r") as file:
-            yield file
+            yield file.id
         return
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
     # a published file never changes, so it needs no lock; some network file systems refuse them
-    with h5py.File(path.path if isinstance(path, Place) else path, "r", locking=False) as file:
+    access.set_file_locking(False, True)
+    name = os.fsencode(path.path if isinstance(path, Place) else path)
+    file = h5py.h5f.open(name, h5py.h5f.ACC_RDONLY, fapl=access)
+    try:
         yield file
+    finally:
+        file.close()
 
 
 class _Header(NamedTuple):
-    """A dataset as its header describes it. h5py's low-level objects: an h5py.Dataset takes longer to make than most of
-    ours to read."""
+    """A dataset as its header describes it. All of this is h5py's low-level interface: an h5py.Dataset takes longer to
+    make than most of ours to read."""
 
     id: h5py.h5d.DatasetID
     dtype: np.dtype
@@ -168,11 +176,11 @@ def _opened(path: Path | Place, kind: str) -> Iterator[dict[str, _Header]]:
     """The datasets of a shard, checked against the schema; whatever goes wrong is a :class:`StoreError`."""
     try:
         with _turn, _file(path) as file:
-            found = {name: _header(file.id, name, path) for name in file}
-            attributes = file.attrs
-            if (said := attributes.get("fgscore_kind")) != kind:
+            names = [name.decode() for name in h5py.h5g.open(file, b"/")]
+            found = {name: _header(file, name, path) for name in names}
+            if (said := _attribute(file, b"fgscore_kind")) != kind:
                 raise _fault(path, f"expected a shard of kind {kind!r}, found {said!r}")
-            if (said := attributes.get("fgscore_schema")) != schema.SCHEMA:
+            if (said := _attribute(file, b"fgscore_schema")) != schema.SCHEMA:
                 raise _fault(path, f"expected schema {schema.SCHEMA}, found {said}")
             wrong = schema.problems(kind, {name: (item.dtype.str, item.shape) for name, item in found.items()})
             if wrong:
@@ -184,6 +192,17 @@ def _opened(path: Path | Place, kind: str) -> Iterator[dict[str, _Header]]:
         raise _fault(
             path, f"cannot be read ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
         ) from error
+
+
+def _attribute(file: h5py.h5f.FileID, name: bytes) -> Any:
+    """Text or a number; None where the file has no such attribute."""
+    if not h5py.h5a.exists(file, name):
+        return None
+    attribute = h5py.h5a.open(file, name)
+    value = np.empty(attribute.shape, attribute.dtype)
+    attribute.read(value)
+    found: Any = value[()]
+    return found.decode() if isinstance(found, bytes) else found
 
 
 def _header(file: h5py.h5f.FileID, name: str, path: Path | Place) -> _Header:
