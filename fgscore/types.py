@@ -17,6 +17,7 @@ import numpy as np
 
 from fgscore import halves, specs
 from fgscore.errors import UsageError
+from fgscore.lazy import lazy
 
 SPLITS = ("train", "val", "test")
 IMPLEMENTATIONS = ("exact", "upstream")
@@ -383,22 +384,22 @@ class ScoreInputs:
         _check(self, "text", (None, d), np.float32)
         _check_offsets(self, n, r)
 
-    @cached_property
+    @lazy
     def image_of_region(self) -> np.ndarray:
         """(R,) int64: the image that each region belongs to."""
         return np.repeat(np.arange(len(self.globals)), np.diff(self.offsets))
 
-    @cached_property
+    @lazy
     def region_text(self) -> np.ndarray:
         """(R, C) float32: cosine of each region with each class."""
         return self.regions @ self.text.T
 
-    @cached_property
+    @lazy
     def top_class(self) -> np.ndarray:
         """(R,) int64: the class of the largest cosine, the first of equals."""
         return self.region_text.argmax(axis=1)
 
-    @cached_property
+    @lazy
     def top_text(self) -> np.ndarray:
         """(R,) float32: the largest cosine with any class."""
         return np.take_along_axis(self.region_text, self.top_class[:, None], axis=1)[:, 0]
@@ -409,21 +410,21 @@ class ScoreInputs:
             self._softmaxes[tau] = Softmax.of(self.region_text, self.top_text, tau)
         return self._softmaxes[tau]
 
-    @cached_property
+    @lazy
     def _softmaxes(self) -> dict[float, Softmax]:
         return {}
 
-    @cached_property
+    @lazy
     def region_global(self) -> np.ndarray:
         """(R,) float32: cosine of each region with its own image."""
         return np.einsum("rd,rd->r", self.regions, self.globals[self.image_of_region])
 
-    @cached_property
+    @lazy
     def global_text(self) -> np.ndarray:
         """(N, C) float32: cosine of each image with each class."""
         return self.globals @ self.text.T
 
-    @cached_property
+    @lazy
     def _geometry(self) -> RegionBatch:
         if self.read_regions is None:
             raise AttributeError("these inputs were made without regions: boxes, area and predicted_iou are unknown")

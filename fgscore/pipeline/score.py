@@ -14,6 +14,7 @@ import numpy as np
 
 from fgscore import ragged, targets
 from fgscore.errors import StoreError
+from fgscore.lazy import lazy
 from fgscore.pipeline.parallel import ahead, processors
 from fgscore.pipeline.progress import Clock, Progress, Summary, provenance, silent
 from fgscore.scorers import Scorer
@@ -21,7 +22,7 @@ from fgscore.store import manifest
 from fgscore.store.match import Bundle, RegionBundle
 from fgscore.types import RegionBatch, ScoreInputs, ScoreShard, TextBank
 
-PART = 1 << 17  # cosines in one part: half a megabyte
+PART = 1 << 18  # cosines in one part: a megabyte
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,7 @@ class Block:
     bank: TextBank
     read_regions: Callable[[], RegionBatch]
 
-    @cached_property
+    @lazy
     def inputs(self) -> ScoreInputs:
         """The whole block as scorers see it."""
         return self._inputs(0, len(self.image_ids))

@@ -200,9 +200,9 @@ def main() -> None:
             "floor": lambda: floor(folder),
             "one": lambda: score(folder, ["entropy"], ["global"]),
             "all": lambda: score(folder, ALL, MODES),
+            "script": PlainScript(folder),
         }
     )
-    seconds |= {"script": medians({"script": PlainScript(folder)}, rounds=2)["script"]}
     reading = medians({"h5py": lambda: read_plain(folder), "store": lambda: read_store(folder)})
     starting = start_up()
     rows = [
