@@ -23,7 +23,7 @@ __all__ = ["C_GRID", "HEADS", "Head", "Linear", "Outcome", "ProbeData", "ProbeRe
 class ProbeResult:
     """Outcome on the test images. ``predictions`` (n_test,) int64 in the order of ``test_rows``; ``accuracy`` is top-1
     and ``per_class`` the mean over the classes that have test images, both in 0..1; ``linear`` the fitted classifier
-    where the head is linear in its features."""
+    where the head is linear in its features; ``path`` for :meth:`Head.__call__`."""
 
     accuracy: float
     per_class: float
@@ -33,6 +33,7 @@ class ProbeResult:
     converged: bool
     details: Mapping[str, Any] = field(default_factory=dict)
     linear: Linear | None = None
+    path: Any = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class Head:
         return self.name not in NEEDS
 
     @property
+    def begins_near(self) -> bool:
+        """Whether a fit can begin where one on features like its own has ended."""
+        return self.name in BEGINS_NEAR
+
+    @property
     def seed(self) -> int | None:
         """Its seed; None for a head without chance."""
         seed = self.params.get("seed")
@@ -65,14 +71,15 @@ class Head:
         for package in NEEDS.get(self.name, ()):
             plugins.check_package(package, f"the head {self.name!r}")
 
-    def __call__(self, data: ProbeData) -> ProbeResult:
-        """Fit where there is something to fit, predict the test images, measure."""
+    def __call__(self, data: ProbeData, near: Any = None) -> ProbeResult:
+        """Fit where there is something to fit, predict the test images, measure. ``near`` is the ``path`` of a result
+        of the same head on features of the same width, to begin there."""
         test = data.rows("test")
         if not len(test):
             raise DataError(
                 "expected test images to measure on, found none in this index; index a copy with a test split"
             )
-        found = self.function(data, test, **self.params)
+        found = self.function(data, test, *([near] if self.begins_near else []), **self.params)
         labels = data.labels[test]
         return ProbeResult(
             accuracy=top1(labels, found.predictions),
@@ -83,11 +90,13 @@ class Head:
             converged=found.converged,
             details=found.details,
             linear=found.linear,
+            path=found.path,
         )
 
 
 HEADS = {f.__name__: f for f in (logreg, adamw, zeroshot)}
 NEEDS = {"adamw": ("torch",)}
+BEGINS_NEAR = frozenset({"logreg"})
 AT_LEAST = {"max_iter": 1, "seed": 0, "epochs": 1, "batch_size": 1, "weight_decay": 0}
 
 

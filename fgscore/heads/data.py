@@ -58,13 +58,15 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a head found. ``predictions`` (n_test,) int64; ``linear`` where it is a linear classifier of features."""
+    """What a head found. ``predictions`` (n_test,) int64; ``linear`` where it is a linear classifier of features;
+    ``path`` is what later fits on features like these can begin from."""
 
     predictions: np.ndarray
     n_train: int
     converged: bool = True
     details: Mapping[str, Any] = field(default_factory=dict)
     linear: Linear | None = None
+    path: Any = None
 
 
 def top1(labels: np.ndarray, predictions: np.ndarray) -> float:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from fgscore import specs, stats
 from fgscore.errors import DataError
@@ -19,7 +20,7 @@ from fgscore.pipeline.results import Predictions, Row
 from fgscore.probe import Head, ProbeData, ProbeResult, few_shot, validation_split
 from fgscore.store.match import Bundle
 
-VERSION = 3  # of the heads' code: a change that moves results raises it, so that none is mistaken for current
+VERSION = 4  # of the heads' code: a change that moves results raises it, so that none is mistaken for current
 IN_MEMORY = 1 << 30  # bytes of feature matrices that are made in one pass over the embeddings
 
 
@@ -137,10 +138,11 @@ def probe(runs: Sequence[ProbeRun], progress: Progress = silent) -> list[Row]:
     for _, run in todo:  # said before the scores are made, not after
         run.head.check_installed()
     progress("probe", len(rows), len(runs))
+    fits = _Fits()
     for group in _by_bundle(todo):
         prepare([run.features for _, run in group], progress)
         for block in _in_memory(group):
-            for i, row in _compute(block):
+            for i, row in _compute(block, fits):
                 rows[i] = {**row, "cached": False}
                 progress("probe", len(rows), len(runs))
     return [rows[i] for i in range(len(runs))]
@@ -166,20 +168,60 @@ def _in_memory(group: Sequence[tuple[int, ProbeRun]]) -> Iterator[list[tuple[int
         yield [pair for pairs in sets[start : start + size] for pair in pairs]
 
 
-def _compute(block: Sequence[tuple[int, ProbeRun]]) -> Iterator[tuple[int, Row]]:
+def _compute(block: Sequence[tuple[int, ProbeRun]], fits: _Fits) -> Iterator[tuple[int, Row]]:
     """The result of each run of ``block``; their features are made together, heads fitted several at a time."""
     clock = Clock()
     distinct = {run.features.recipe.digest: run.features for _, run in block}
     made = dict(zip(distinct, matrices(list(distinct.values())), strict=True))
     share = clock.seconds() / len(distinct)
 
-    def fitted(pair: tuple[int, ProbeRun]) -> tuple[ProbeResult, float]:
-        clock = Clock()
-        return pair[1].head(pair[1].data(made[pair[1].features.recipe.digest])), clock.seconds()
-
     for together, group in groupby(block, lambda pair: pair[1].head.thread_safe):
-        for (i, run), (result, seconds) in ahead(fitted, group, processors() if together else 1):
-            yield i, _keep(run, made[run.features.recipe.digest], result, seconds, share)
+        jobs = [(i, run, made[run.features.recipe.digest]) for i, run in group]
+        for (i, run, matrix), (result, seconds) in fits.of(jobs, processors() if together else 1):
+            yield i, _keep(run, matrix, result, seconds, share)
+
+
+Job = tuple[int, ProbeRun, Matrix]
+Fitted = tuple[Job, tuple[ProbeResult, float]]  # with the seconds it took
+
+
+class _Fits:
+    """Heads fitted several at a time. Of jobs that differ in little but their features the first few are fitted from
+    nothing, the others from where the first ended: which these are depends on the jobs and their order alone."""
+
+    FIRST = 2  # more than one, that no processor has to wait
+    KEPT = 2  # paths: each is some hundred megabytes for a data set of CUB's size
+
+    def __init__(self) -> None:
+        self._paths: dict[tuple, Any] = {}
+
+    def of(self, jobs: Iterable[Job], threads: int) -> Iterator[Fitted]:
+        """Each of ``jobs``, which share data set and labels."""
+        kin: dict[tuple, list[Job]] = {}
+        for job in jobs:
+            kin.setdefault(self._key(*job), []).append(job)
+        for key, alike in kin.items():
+            count = 0 if key in self._paths else self.FIRST
+            for job, (result, seconds) in ahead(partial(self._fit, None), alike[:count], threads):
+                if result.path is not None and job is alike[0]:
+                    self._keep(key, result.path)
+                yield job, (replace(result, path=None), seconds)
+            yield from ahead(partial(self._fit, self._paths.get(key)), alike[count:], threads)
+
+    @staticmethod
+    def _key(_: int, run: ProbeRun, matrix: Matrix) -> tuple:
+        return (run.bundle.index_artefact.path, run.head.canonical, run.shots, run.validation, matrix.features.shape[1])
+
+    def _keep(self, key: tuple, path: Any) -> None:
+        self._paths[key] = path
+        if len(self._paths) > self.KEPT:
+            del self._paths[next(iter(self._paths))]
+
+    @staticmethod
+    def _fit(near: Any, job: Job) -> tuple[ProbeResult, float]:
+        clock = Clock()
+        _, run, matrix = job
+        return run.head(run.data(matrix), near), clock.seconds()
 
 
 def _keep(run: ProbeRun, matrix: Matrix, result: ProbeResult, seconds: float, features_seconds: float) -> Row:

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from synthetic import Size, make_store, put_aside
 
 from fgscore import probe
-from fgscore.heads.logreg import C_GRID, TOLERANCE
+from fgscore.heads.logreg import C_GRID, tolerance
 from fgscore.pipeline import compare
 from fgscore.pipeline.aggregate import matrices
 from fgscore.pipeline.grid import CROPS, MASKS, Plan, families, paper_lines
@@ -32,7 +32,7 @@ def cold(data: ProbeData) -> float:
     def fit(rows: np.ndarray, c: float) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a fit that does not converge is seen in its accuracy
-            return LogisticRegression(C=c, tol=TOLERANCE, max_iter=2000).fit(data.features[rows], data.labels[rows])
+            return LogisticRegression(C=c, tol=tolerance(c), max_iter=2000).fit(data.features[rows], data.labels[rows])
 
     def right(model: Any, rows: np.ndarray) -> float:
         return float((model.predict(data.features[rows]) == data.labels[rows]).mean())

@@ -57,11 +57,11 @@ def test_a_sweep_that_is_cut_short_goes_on_where_it_stopped(
 
     fitted, whole = [], Head.__call__
 
-    def interrupted(self: Head, data: Any) -> Any:
+    def interrupted(self: Head, data: Any, near: Any) -> Any:
         if len(fitted) == 5:
             raise KeyboardInterrupt
         fitted.append(self)
-        return whole(self, data)
+        return whole(self, data, near)
 
     monkeypatch.setattr(Head, "__call__", interrupted)
     assert run("sweep", "cub", "--table", "1", *FAST).code == 130
