@@ -20,7 +20,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy.linalg.blas import sdot
 
 MEMORY = 10  # steps that L-BFGS remembers, as scipy's
 STEPS = 20  # tried along one line
@@ -144,7 +143,7 @@ class Softmax:
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> float:
-    return float(sdot(a.ravel(), b.ravel()))
+    return float(np.dot(a.ravel(), b.ravel()))
 
 
 def _penalised(weight: np.ndarray) -> np.ndarray:

@@ -71,6 +71,27 @@ def test_a_sweep_that_is_cut_short_goes_on_where_it_stopped(
     assert sum(r["computed"] for r in rows) == 21 - 5
 
 
+def test_fits_begin_where_the_first_of_their_width_ended(
+    study: Store, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for the first two, whatever regions and scorers they are of; so that on any machine the same fits do."""
+    from fgscore.probe import Head
+
+    starts: dict[int, list[Any]] = {}
+    whole = Head.__call__
+
+    def watched(self: Head, data: Any, near: Any) -> Any:
+        starts.setdefault(data.features.shape[1], []).append(near)
+        return whole(self, data, near)
+
+    monkeypatch.setattr(Head, "__call__", watched)
+    sweep(run, "cub", "--table", "1", *FAST)
+    alone, pooled = (starts[width] for width in sorted(starts))
+    assert [alone, pooled[:2]] == [[None], [None, None]]
+    assert len(pooled) == 20
+    assert len({id(near) for near in pooled[2:]}) == 1 and pooled[2] is not None
+
+
 def test_embeddings_are_read_once_for_all_lines(study: Store, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores first, then features: twice over each shard, however many scorers, targets and k there are."""
     from fgscore.pipeline import aggregate, score
