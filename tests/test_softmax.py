@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from fgscore import probe
-from fgscore.heads import _softmax
 from fgscore.heads._softmax import Softmax, onward
 from fgscore.heads.logreg import C_GRID, logreg, tolerance
 from fgscore.probe import ProbeData
@@ -130,7 +129,7 @@ def test_what_scikit_learn_finds_left_to_do_it_does(monkeypatch):
     """Where our own solver stopped anywhere, the result is scikit-learn's all the same."""
     data = with_features(*drawn(150, 3, 6, spread=2.0))
     whole = Softmax.fit
-    monkeypatch.setattr(_softmax.Softmax, "fit", lambda self, c, tolerance, most, start=None: whole(self, c, 1.0, most))
+    monkeypatch.setattr(Softmax, "fit", lambda self, c, tolerance, most, start=None: whole(self, c, 1.0, most))
     found = probe.bind("logreg(C=10)")(data)
     rows, test = data.rows("train", "val"), data.rows("test")
     wanted = LogisticRegression(C=10, tol=1e-8, max_iter=5000).fit(data.features[rows], data.labels[rows])

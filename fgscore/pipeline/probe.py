@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -190,7 +190,7 @@ class _Fits:
     nothing, the others from where the first ended: which these are depends on the jobs and their order alone."""
 
     FIRST = 2  # more than one, that no processor has to wait
-    KEPT = 2  # paths: each is some hundred megabytes for a data set of CUB's size
+    KEPT = 2  # paths: each is about a hundred megabytes for a data set of CUB's size
 
     def __init__(self) -> None:
         self._paths: dict[tuple, Any] = {}
@@ -200,20 +200,27 @@ class _Fits:
         kin: dict[tuple, list[Job]] = {}
         for job in jobs:
             kin.setdefault(self._key(*job), []).append(job)
-        for key, alike in kin.items():
-            count = 0 if key in self._paths else self.FIRST
-            for job, (result, seconds) in ahead(partial(self._fit, None), alike[:count], threads):
-                if result.path is not None and job is alike[0]:
-                    self._keep(key, result.path)
-                yield job, (replace(result, path=None), seconds)
-            yield from ahead(partial(self._fit, self._paths.get(key)), alike[count:], threads)
+        few = [job for alike in kin.values() if len(alike) <= self.FIRST for job in alike]
+        yield from self._together(few, threads)  # whatever their kin: none has to wait for another
+        for alike in kin.values():
+            if len(alike) > self.FIRST:
+                yield from self._together(alike[: self.FIRST], threads)
+                yield from self._together(alike[self.FIRST :], threads)
+
+    def _together(self, jobs: Sequence[Job], threads: int) -> Iterator[Fitted]:
+        """All of ``jobs`` from what was known before the first of them."""
+        known = dict(self._paths)
+        for job, (result, seconds) in ahead(lambda job: self._fit(known.get(self._key(*job)), job), jobs, threads):
+            self._keep(self._key(*job), result.path)
+            yield job, (replace(result, path=None), seconds)
 
     @staticmethod
     def _key(_: int, run: ProbeRun, matrix: Matrix) -> tuple:
         return (run.bundle.index_artefact.path, run.head.canonical, run.shots, run.validation, matrix.features.shape[1])
 
     def _keep(self, key: tuple, path: Any) -> None:
-        self._paths[key] = path
+        if path is not None and key not in self._paths:
+            self._paths[key] = path
         if len(self._paths) > self.KEPT:
             del self._paths[next(iter(self._paths))]
 

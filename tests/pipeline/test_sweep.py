@@ -92,6 +92,26 @@ def test_fits_begin_where_the_first_of_their_width_ended(
     assert len({id(near) for near in pooled[2:]}) == 1 and pooled[2] is not None
 
 
+def test_fits_of_different_kinds_do_not_wait_for_each_other(
+    study: Store, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from threading import Barrier
+
+    from fgscore.pipeline import probe
+    from fgscore.probe import Head
+
+    both, whole = Barrier(2), Head.__call__
+
+    def met(self: Head, data: Any, near: Any) -> Any:
+        both.wait(timeout=10)  # an error where one begins after the other has ended
+        return whole(self, data, near)
+
+    monkeypatch.setattr(probe, "processors", lambda: 2)
+    monkeypatch.setattr(Head, "__call__", met)
+    done = run("probe", "cub", "--pool", "none", "--head", "logreg(C=1)", "--head", "logreg(C=2)")
+    assert done.code == 0, done.err
+
+
 def test_embeddings_are_read_once_for_all_lines(study: Store, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores first, then features: twice over each shard, however many scorers, targets and k there are."""
     from fgscore.pipeline import aggregate, score
