@@ -87,14 +87,11 @@ def weighted_sum(values: np.ndarray, weights: np.ndarray, offsets: np.ndarray) -
 
     ``values`` (R, d), ``weights`` (R,).
     """
+    from scipy.sparse import csr_array
+
     _check(weights, offsets)
-    out = np.zeros((len(offsets) - 1, values.shape[1]), np.float32)
-    filled = np.diff(offsets) > 0
-    if filled.any():
-        weighted = values * weights[:, None].astype(np.float32)
-        # empty segments would make reduceat return the next element: only the starts of the others are passed
-        out[filled] = np.add.reduceat(weighted, offsets[:-1][filled], axis=0)
-    return out
+    rows = csr_array((weights.astype(np.float32), np.arange(offsets[-1]), offsets), (len(offsets) - 1, len(values)))
+    return np.asarray(rows @ values.astype(np.float32, copy=False))
 
 
 def _check(values: np.ndarray, offsets: np.ndarray) -> None:

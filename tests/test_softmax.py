@@ -7,9 +7,15 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from fgscore import probe
-from fgscore.heads._softmax import Softmax, onward
+from fgscore.heads import _softmax
+from fgscore.heads._softmax import onward
 from fgscore.heads.logreg import C_GRID, logreg, tolerance
 from fgscore.probe import ProbeData
+
+
+def Softmax(x, y):
+    """The problem for rows without the 1 at their end."""
+    return _softmax.Softmax(np.hstack([x, np.ones((len(x), 1), np.float32)]), y)
 
 
 def drawn(n=60, classes=3, width=5, spread=1.0, seed=0):
@@ -109,8 +115,8 @@ def test_a_path_nearby_saves_steps_and_changes_nothing(monkeypatch):
     x, y = drawn(300, 5, 20, spread=3.0)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     data, other = with_features(x, y), with_features(x + 1e-3 * rng.standard_normal(x.shape).astype(np.float32), y)
-    counted, gradient = [], Softmax.gradient
-    monkeypatch.setattr(Softmax, "gradient", lambda *args: counted.append(1) or gradient(*args))
+    counted, slope = [], _softmax.Softmax.slope
+    monkeypatch.setattr(_softmax.Softmax, "slope", lambda *args: counted.append(1) or slope(*args))
     path = logreg(other, other.rows("test")).path
     assert [len(path.chosen), path.final.converged] == [len(C_GRID), True]
     counted.clear()
@@ -128,8 +134,8 @@ def test_a_path_nearby_saves_steps_and_changes_nothing(monkeypatch):
 def test_what_scikit_learn_finds_left_to_do_it_does(monkeypatch):
     """Where our own solver stopped anywhere, the result is scikit-learn's all the same."""
     data = with_features(*drawn(150, 3, 6, spread=2.0))
-    whole = Softmax.fit
-    monkeypatch.setattr(Softmax, "fit", lambda self, c, tolerance, most, start=None: whole(self, c, 1.0, most))
+    whole = _softmax.Softmax.fit
+    monkeypatch.setattr(_softmax.Softmax, "fit", lambda self, c, tolerance, most, start=None: whole(self, c, 1.0, most))
     found = probe.bind("logreg(C=10)")(data)
     rows, test = data.rows("train", "val"), data.rows("test")
     wanted = LogisticRegression(C=10, tol=1e-8, max_iter=5000).fit(data.features[rows], data.labels[rows])

@@ -1,53 +1,29 @@
-"""Multinomial logistic regression by products in float32: the way to scikit-learn's optimum in two thirds of
-its time.
+"""Multinomial logistic regression by products in float32: the way to scikit-learn's optimum in a third of its steps.
 
-With n images, rows x_i (a last element of 1 for the intercept), classes y_i and l2 = 1 / (n C), what is minimised is
+With n images, rows x_i (that end in 1, for the intercept), classes y_i and l2 = 1 / (n C), what is minimised is
 
-    mean_i (log sum_k exp z_ik - z_i,y_i) + l2 / 2 |W|^2,   z = x W',   the intercepts not in the norm,
+    mean_i (log sum_k exp z_ik - z_i,y_i) + l2 / 2 |W|^2,   z = x W',   the intercepts not in the norm.
 
-by L-BFGS (Nocedal and Wright, Numerical Optimization, section 7.2). scikit-learn leaves that to scipy, whose line
-search compares values of the objective: in float32 these are noise long before the gradient is, so that all has to be
-float64. The objective is convex, so its slope along a line says where the minimum lies; here that alone decides on a
-step, and values are never computed; on rows of length 1 the gradient of what is found is below 1e-8 in float64 too.
+With p_i the probabilities of image i, its Hessian is mean_i (diag p_i - p_i p_i') (x) x_i x_i' + l2, (x) Kronecker's
+product. L-BFGS begins with two factors of it, as K-FAC has them (Martens and Grosse, 2015), the diagonals alone:
 
-The curvature that one fit has found serves the next: for another C it is exact but for l2, which is put right. And a
-fit begins at that multiple of the solution before which suits its own C best. Of many fits on features that differ
-little, all but the first few begin where the first was at the same C.
+    b_k a_f + l2,   b_k = mean_i p_ik (1 - p_ik),   a_f = sum_i v_i x_if^2 / sum_i v_i,   v_i = sum_k p_ik (1 - p_ik).
+
+Rows are expected along their principal axes, where little is lost by that. b follows every step; a is that of where a
+problem's first fit began, and serves all C.
+
+The curvature that one fit has found serves the next: for another C it is exact but for l2, which is put right. Of many
+fits on features that differ little, all but the first few begin where the first was at the same C.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from fgscore.lazy import lazy
-
-MEMORY = 10  # steps that L-BFGS remembers, as scipy's
-STEPS = 20  # tried along one line
-STEEP, FLAT = 0.9, 0.5  # of the first slope: a step is too short while it goes down as steeply, too long where it rises
-LEFT = 1e-4  # of a step's curvature: less is rounding
-PATIENCE = 50  # iterations without a smaller gradient: what is left of it is float32's rounding
-LARGEST = 2.0**10  # multiple of a solution to begin at
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """A step that was taken and the ``change`` of the gradient over it, (K, D + 1) float32."""
-
-    step: np.ndarray
-    change: np.ndarray
-
-    @lazy
-    def curvature(self) -> float:
-        """Of the objective along the step, above zero for it is convex."""
-        return _dot(self.step, self.change)
-
-    def at(self, more: float) -> Step | None:
-        """The same step where l2 is larger by ``more``; None where too little curvature is left to be known."""
-        moved = Step(self.step, self.change + np.float32(more) * _penalised(self.step))
-        return moved if moved.curvature > LEFT * self.curvature else None
+from fgscore.heads._lbfgs import Slope, Step, minimum
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +40,8 @@ class Fit:
     steps: Sequence[Step] = field(repr=False)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """(N,) classes of ``x`` (N, D)."""
-        weight = self.weight.astype(np.float32)
-        return np.asarray(self.classes[(x @ weight[:, :-1].T + weight[:, -1]).argmax(axis=1)])
+        """(N,) classes of ``x`` (N, D + 1), rows that end in 1."""
+        return np.asarray(self.classes[(x @ self.weight.T.astype(np.float32)).argmax(axis=1)])
 
 
 def onward(before: Fit, near: Fit, near_before: Fit) -> Fit:
@@ -78,12 +53,13 @@ def onward(before: Fit, near: Fit, near_before: Fit) -> Fit:
 
 
 class Softmax:
-    """The problem for ``x`` (n, D) float32 and ``y`` (n,) of at least two classes."""
+    """The problem for ``x`` (n, D + 1) float32, rows that end in 1, and ``y`` (n,) of at least two classes."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
         self.classes, self._codes = np.unique(y, return_inverse=True)
-        self._x = np.concatenate([x, np.ones((len(x), 1), np.float32)], axis=1)
+        self._x = x
         self._rows = np.arange(len(x))
+        self._moments: np.ndarray | None = None
 
     def fit(self, c: float, tolerance: float, max_iter: int, start: Fit | None = None) -> Fit:
         """The optimum at ``c``, from that of another C or of other images where it has the same classes. Two classes
@@ -91,30 +67,24 @@ class Softmax:
         l2 = (2 if len(self.classes) == 2 else 1) / (len(self._x) * c)
         at, steps = np.zeros((len(self.classes), self._x.shape[1])), []
         if start is not None and np.array_equal(start.classes, self.classes):
-            at = start.weight * self._multiple(start.weight, l2)
-            steps = [moved for step in start.steps if (moved := step.at(l2 - start.l2))]
-        now, n_iter = self.gradient(at, l2), 0
-        least, since = np.inf, 0
-        while (largest := float(np.abs(now).max())) > tolerance and n_iter < max_iter:
-            least, since = (largest, 0) if largest < least else (least, since + 1)
-            if since > PATIENCE:
-                break
-            n_iter += 1
-            down = _downwards(now, steps)
-            first = 1.0 if steps else min(1.0, 1 / float(np.abs(now).sum()))
-            step, new = _along(lambda moved: self.gradient(at + moved, l2), down, now, first)  # noqa: B023
-            if (taken := Step(step, new - now)).curvature > 0:
-                steps = [*steps[-MEMORY + 1 :], taken]
-            at, now = at + step, new
-        return Fit(self.classes, at, n_iter, largest <= tolerance, l2, steps)
+            at, more = start.weight, np.float32(l2 - start.l2)
+            steps = [s for one in start.steps if (s := one.moved(one.change + more * _penalised(one.step)))]
+        found = minimum(lambda weight: self.slope(weight, l2), at, steps, tolerance, max_iter)
+        return Fit(self.classes, found.at, found.n_iter, found.converged, l2, found.steps)
 
-    def gradient(self, at: np.ndarray, l2: float) -> np.ndarray:
-        """(K, D + 1) float32, of the objective at ``at`` (K, D + 1)."""
+    def slope(self, at: np.ndarray, l2: float) -> Slope:
+        """At ``at`` (K, D + 1): gradient of the objective and about the diagonal of its Hessian, (K, D + 1) float32."""
         weight = at.astype(np.float32)
-        found = self._residuals(self._x @ weight.T).T @ self._x
-        found /= np.float32(len(self._x))
-        found += np.float32(l2) * _penalised(weight)
-        return np.asarray(found)
+        residuals = self._residuals(self._x @ weight.T)
+        gradient = residuals.T @ self._x
+        gradient /= np.float32(len(self._x))
+        gradient += np.float32(l2) * _penalised(weight)
+        unsure = np.abs(residuals, out=residuals)
+        unsure *= 1 - unsure  # p (1 - p), at the true class too
+        if self._moments is None:
+            self._moments = _moments(self._x, unsure.sum(axis=1))
+        hessian = np.outer(unsure.mean(axis=0), self._moments) + np.float32(l2)
+        return Slope(gradient, hessian)
 
     def _residuals(self, logits: np.ndarray) -> np.ndarray:
         """(n, K): probabilities less one at the true class; in place of ``logits``."""
@@ -124,29 +94,11 @@ class Softmax:
         logits[self._rows, self._codes] -= 1
         return logits
 
-    def _multiple(self, weight: np.ndarray, l2: float) -> float:
-        """The a for which the objective is least at ``a * weight``."""
-        from scipy.optimize import brentq
 
-        logits = self._x @ weight.T.astype(np.float32)
-        norm = l2 * float(np.square(weight[:, :-1]).sum())
-
-        def slope(a: float) -> float:
-            residuals = self._residuals(np.float32(a) * logits)
-            return float(np.einsum("nk,nk->", residuals, logits)) / len(logits) + a * norm
-
-        if slope(0.0) >= 0:
-            return 1.0
-        most = 1.0
-        while slope(most) < 0:
-            most *= 2
-            if most > LARGEST:
-                return 1.0
-        return float(brentq(slope, 0.0, most, xtol=1e-2))
-
-
-def _dot(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.dot(a.ravel(), b.ravel()))
+def _moments(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(D + 1,) float32: the mean square of each column of ``x`` (n, D + 1), rows weighted by ``weights`` (n,)."""
+    share = np.maximum(weights, np.finfo(np.float32).tiny)
+    return np.asarray(np.einsum("nf,nf,n->f", x, x, share / share.sum()), np.float32)
 
 
 def _penalised(weight: np.ndarray) -> np.ndarray:
@@ -154,43 +106,3 @@ def _penalised(weight: np.ndarray) -> np.ndarray:
     weights = weight.copy()
     weights[:, -1] = 0
     return weights
-
-
-def _downwards(gradient: np.ndarray, steps: Sequence[Step]) -> np.ndarray:
-    """The gradient through the approximate inverse of the Hessian, downwards: the two loops of L-BFGS."""
-    down, shares = -gradient, []
-    for one in reversed(steps):
-        share = _dot(one.step, down) / one.curvature
-        down -= np.float32(share) * one.change
-        shares.append(share)
-    if steps:
-        down *= np.float32(steps[-1].curvature / _dot(steps[-1].change, steps[-1].change))
-    for one, share in zip(steps, reversed(shares), strict=True):
-        down += np.float32(share - _dot(one.change, down) / one.curvature) * one.step
-    return down
-
-
-def _along(
-    gradient: Callable[[np.ndarray], np.ndarray], down: np.ndarray, now: np.ndarray, length: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """A step along ``down``, and the gradient after it: where the slope is near enough to zero, by the secant of two
-    slopes. ``now`` is the gradient before it."""
-    first = _dot(now, down)
-    low, high, slope_low, slope_high = 0.0, np.inf, first, np.nan
-    step, new = down, now
-    for _ in range(STEPS):
-        step = np.float32(length) * down
-        new = gradient(step)
-        slope = _dot(new, down)
-        if slope < STEEP * first:
-            low, slope_low = length, slope
-        elif slope > -FLAT * first:
-            high, slope_high = length, slope
-        else:
-            break
-        if np.isinf(high):  # on, to where a line through both slopes is zero
-            length *= min(max(first / min(first - slope, 0.01 * first), 2.0), 100.0)
-        else:
-            share = slope_low / (slope_low - slope_high)
-            length = low + (high - low) * min(max(share, 0.1), 0.9)
-    return step, new

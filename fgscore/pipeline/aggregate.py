@@ -11,6 +11,7 @@ import numpy as np
 
 from fgscore import aggregate, ragged
 from fgscore.aggregate import Pooling
+from fgscore.pipeline.parallel import ahead, processors
 from fgscore.pipeline.progress import Clock, Progress, Summary, provenance, silent
 from fgscore.pipeline.score import Block, ScoreRun, check_complete, read_block, score
 from fgscore.store import manifest
@@ -153,11 +154,9 @@ def matrix(run: FeatureRun) -> Matrix:
 def matrices(runs: Sequence[FeatureRun]) -> list[Matrix]:
     """Features of all images for each of ``runs``, which share a bundle: every shard of embeddings, and of each
     scorer's scores, is read once for all of them."""
-    records: list[list[FeatureShard]] = [[] for _ in runs]
     bundle = runs[0].bundle
-    for number in bundle.globals.shard_sizes:
-        for record, features in zip(records, _shard_features(runs, number), strict=True):
-            record.append(features)
+    made = ahead(lambda number: _shard_features(runs, number), bundle.globals.shard_sizes, processors())
+    records = list(zip(*(features for _, features in made), strict=True))
     row_of = {image_id: row for row, image_id in enumerate(bundle.index.image_ids.tolist())}
     return [_joined(shards, row_of) for shards in records]
 

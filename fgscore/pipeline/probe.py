@@ -20,7 +20,7 @@ from fgscore.pipeline.results import Predictions, Row
 from fgscore.probe import Head, ProbeData, ProbeResult, few_shot, validation_split
 from fgscore.store.match import Bundle
 
-VERSION = 4  # of the heads' code: a change that moves results raises it, so that none is mistaken for current
+VERSION = 5  # of the heads' code: a change that moves results raises it, so that none is mistaken for current
 IN_MEMORY = 1 << 30  # bytes of feature matrices that are made in one pass over the embeddings
 
 
