@@ -8,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from fgscore import probe
 from fgscore.heads import _softmax
+from fgscore.heads._hessian import Hessian
 from fgscore.heads._softmax import onward
 from fgscore.heads.logreg import C_GRID, logreg, tolerance
 from fgscore.probe import ProbeData
@@ -89,6 +90,40 @@ def test_a_start_of_other_classes_is_left_alone():
     assert onward(fresh, few, few) is fresh
 
 
+@pytest.mark.parametrize("images", [12, 300])
+def test_the_hessian_is_each_classs_block_where_images_are_few_and_near_it_where_many(images):
+    x, y = drawn(images, 3, 4)
+    axes = np.linalg.eigh(x.T @ x)[1]
+    x = np.hstack([x @ axes, np.ones((images, 1), np.float32)])
+    rng = np.random.default_rng(0)
+    z = x.astype(np.float64) @ rng.standard_normal((5, 3))
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    rows, l2 = rng.standard_normal((3, 5)), 1e-3
+    rows -= rows.mean(axis=0)
+    wanted = np.zeros_like(rows)
+    for k in range(3):
+        block = l2 * np.eye(5)
+        for i in range(images):
+            block += p[i, k] * (1 - p[i, k]) * np.outer(x[i], x[i]) / images
+        wanted[k] = np.linalg.solve(block, rows[k])
+    wanted -= wanted.mean(axis=0)
+    found = Hessian.of(x, (p * (1 - p)).astype(np.float32), l2).divide(rows.astype(np.float32))
+    if images == 12:
+        np.testing.assert_allclose(found, wanted, atol=1e-3 * np.abs(wanted).max())
+    assert np.sum(found * wanted) > 0.95 * np.linalg.norm(found) * np.linalg.norm(wanted)
+
+
+@given(st.sampled_from([1e-8, 1e-4, 1.0]), st.sampled_from([1.0, 100.0]), st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_its_inverse_is_positive(l2, length, seed):
+    x, _ = drawn(80, 3, 6, seed=seed)
+    rng = np.random.default_rng(seed)
+    hessian = Hessian.of(length * x, (rng.uniform(0, 0.25, (80, 3)) ** 4).astype(np.float32), l2)
+    rows = rng.standard_normal((3, 6)).astype(np.float32)
+    rows -= rows.mean(axis=0)
+    assert float(np.sum(rows * hessian.divide(rows))) > 0
+
+
 def test_a_fit_that_is_cut_short_says_so():
     fit = Softmax(*drawn(spread=2.0)).fit(1e4, 1e-9, 3)
     assert (fit.n_iter, fit.converged) == (3, False)
@@ -112,7 +147,7 @@ def with_features(x, y):
 
 def test_a_path_nearby_saves_steps_and_changes_nothing(monkeypatch):
     rng = np.random.default_rng(0)
-    x, y = drawn(300, 5, 20, spread=3.0)
+    x, y = drawn(900, 5, 10, spread=3.0)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     data, other = with_features(x, y), with_features(x + 1e-3 * rng.standard_normal(x.shape).astype(np.float32), y)
     counted, slope = [], _softmax.Softmax.slope

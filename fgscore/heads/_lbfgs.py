@@ -7,7 +7,8 @@ slope along a line says where the minimum lies, and here that alone decides on a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,16 +19,16 @@ from fgscore.lazy import lazy
 MEMORY = 10  # steps that are remembered, as scipy's
 TRIALS = 20  # along one line
 STEEP, FLAT = 0.9, 0.5  # of the first slope: a step is too short while it goes down as steeply, too long where it rises
-LEFT = 1e-4  # of a step's curvature: less is rounding
+AFRESH = 10  # iterations with one approximate inverse
 PATIENCE = 50  # iterations without a smaller gradient: what is left of it is float32's rounding
 
 
 class Slope(NamedTuple):
-    """At one point: the ``gradient`` and, of its shape, about the diagonal of the ``hessian``, above zero; the scale of
-    that does not matter."""
+    """At one point: the ``gradient``, and ``inverse``, which makes what multiplies by an approximate inverse of the
+    Hessian there, symmetric and positive definite; the scale of that does not matter."""
 
     gradient: np.ndarray
-    hessian: np.ndarray
+    inverse: Callable[[], Callable[[np.ndarray], np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,55 +43,51 @@ class Step:
         """Of the function along the step, above zero for it is convex."""
         return _dot(self.step, self.change)
 
-    def moved(self, change: np.ndarray) -> Step | None:
-        """The same step over another ``change``; None where too little curvature is left to be known."""
-        other = Step(self.step, change)
-        return other if other.curvature > LEFT * self.curvature else None
-
 
 class Minimum(NamedTuple):
-    """Where it was found, and ``converged`` where no element of the gradient is above the tolerance; ``steps`` are the
-    last ones, for the next search."""
+    """Where it was found, and ``converged`` where no element of the gradient is above the tolerance."""
 
     at: np.ndarray
-    steps: Sequence[Step]
     n_iter: int
     converged: bool
 
 
-def minimum(
-    slope: Callable[[np.ndarray], Slope], at: np.ndarray, steps: Sequence[Step], tolerance: float, max_iter: int
-) -> Minimum:
-    """From ``at`` (float64; gradients and steps may be float32), knowing the curvature along ``steps``."""
-    now, n_iter = slope(at), 0
+def minimum(slope: Callable[[np.ndarray], Slope], at: np.ndarray, tolerance: float, max_iter: int) -> Minimum:
+    """From ``at`` (float64; gradients and steps may be float32)."""
+    now, n_iter, steps = slope(at), 0, deque[Step](maxlen=MEMORY)
     least, since = np.inf, 0
     while (largest := float(np.abs(now.gradient).max())) > tolerance and n_iter < max_iter:
         least, since = (largest, 0) if largest < least else (least, since + 1)
         if since > PATIENCE:
             break
+        if n_iter % AFRESH == 0:
+            inverse = now.inverse()
         n_iter += 1
-        step, new = _along(lambda moved: slope(at + moved), _downwards(now, steps), now.gradient)  # noqa: B023
+        down = _downwards(now.gradient, inverse, steps)
+        if _dot(now.gradient, down) >= 0:  # rounding again
+            break
+        step, new = _along(lambda moved: slope(at + moved), down, now.gradient)  # noqa: B023
         if (taken := Step(step, new.gradient - now.gradient)).curvature > 0:
-            steps = [*steps[-MEMORY + 1 :], taken]
+            steps.append(taken)
         at, now = at + step, new
-    return Minimum(at, steps, n_iter, largest <= tolerance)
+    return Minimum(at, n_iter, largest <= tolerance)
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.dot(a.ravel(), b.ravel()))
 
 
-def _downwards(now: Slope, steps: Sequence[Step]) -> np.ndarray:
+def _downwards(gradient: np.ndarray, inverse: Callable[[np.ndarray], np.ndarray], steps: deque[Step]) -> np.ndarray:
     """The gradient through the approximate inverse of the Hessian, downwards: the two loops of L-BFGS."""
-    down, shares = -now.gradient, []
+    down, shares = -gradient, []
     for one in reversed(steps):
         share = _dot(one.step, down) / one.curvature
         down -= np.float32(share) * one.change
         shares.append(share)
-    down /= now.hessian
+    down = inverse(down)
     if steps:
         last = steps[-1]
-        down *= np.float32(last.curvature / _dot(last.change, last.change / now.hessian))
+        down *= np.float32(last.curvature / _dot(last.change, inverse(last.change)))
     for one, share in zip(steps, reversed(shares), strict=True):
         down += np.float32(share - _dot(one.change, down) / one.curvature) * one.step
     return down

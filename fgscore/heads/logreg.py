@@ -67,8 +67,7 @@ def logreg(
         c, chosen = _choose(x, y, held, max_iter, details, near.chosen if near else ())
     else:
         c = float(C)
-    # of the first path, the solution at a small C: it has learnt less by heart, and takes fewer steps
-    start = near.final if near else chosen[1] if chosen else None
+    start = _start(c, chosen, near)
     final = _finished(Softmax(x, y).fit(c, tolerance(c), max_iter, start), x, y, c, max_iter)
     details |= {"C": c, "n_iter": final.n_iter}
     converged = final.converged and all(fit.converged for fit in chosen)
@@ -109,6 +108,15 @@ def _choose(
     accuracies = [top1(y[held], model.predict(x[held])) for model in models]
     details["validation_accuracy"] = max(accuracies)
     return C_GRID[int(np.argmax(accuracies))], tuple(models)
+
+
+def _start(c: float, chosen: tuple[Fit, ...], near: Path | None) -> Fit | None:
+    """Where the fit on all training images begins. Without a path nearby that is the solution at the smallest C, which
+    has learnt least by heart of those it was fitted to."""
+    if near and chosen:
+        best = C_GRID.index(c)
+        return onward(chosen[best], near.final, near.chosen[best])
+    return near.final if near else chosen[0] if chosen else None
 
 
 def _finished(near: Fit, x: np.ndarray, y: np.ndarray, c: float, max_iter: int) -> Fit:
