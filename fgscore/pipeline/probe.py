@@ -190,7 +190,7 @@ class _Fits:
     nothing, the others from where the first ended: which these are depends on the jobs and their order alone."""
 
     FIRST = 2  # more than one, that no processor has to wait
-    KEPT = 2  # paths: each is about a hundred megabytes for a data set of CUB's size
+    KEPT = 8  # paths: each is fifteen megabytes for a data set of CUB's size
 
     def __init__(self) -> None:
         self._paths: dict[tuple, Any] = {}
