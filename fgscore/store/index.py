@@ -120,16 +120,22 @@ def _from_table(path: Path) -> ImageIndex:
 
 
 def _columns(path: Path) -> tuple[dict[str, np.ndarray], dict[bytes, bytes]]:
-    """The columns of an index and its metadata. Some thousand rows at a time: as a whole, the table and its strings as
-    Python's would take several times what the arrays do."""
+    """The columns of an index and its metadata. Some thousand rows at a time, straight into place: as a whole, the
+    table and its strings as Python's would take several times what the arrays do."""
     with pq.ParquetFile(path) as file:
         schema = file.schema_arrow
         names = [name for name in schema.names if name != "class_name"]  # which is for other readers
-        parts: dict[str, list[np.ndarray]] = {name: [_values(schema.field(name).type, [])] for name in names}
+        columns = {name: np.empty(file.metadata.num_rows, _values(schema.field(name).type, []).dtype) for name in names}
+        start = 0
         for batch in file.iter_batches(ROWS, columns=names):
+            stop = start + len(batch)
             for name, column in zip(names, batch.columns, strict=True):
-                parts[name].append(_values(column.type, column))
-    return {name: np.concatenate(parts.pop(name)) for name in names}, schema.metadata
+                values = _values(column.type, column)
+                if values.dtype.itemsize > columns[name].dtype.itemsize:  # longer strings than any before
+                    columns[name] = columns[name].astype(values.dtype)
+                columns[name][start:stop] = values
+            start = stop
+    return columns, schema.metadata
 
 
 def _values(kind: pa.DataType, column: Any) -> np.ndarray:
