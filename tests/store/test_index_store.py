@@ -37,7 +37,9 @@ def written(index: ImageIndex, tmp_path: Path) -> index_store.manifest.Artefact:
     return index_store.write(Layout(tmp_path), index, index_store.recipe("birds", {}, 1, None))
 
 
-def test_an_index_comes_back_field_by_field(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", [1, 2, 4096])
+def test_an_index_comes_back_field_by_field(rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_store, "ROWS", rows)
     index = make(["a", "ü/ñ.jpg", "日本"], [0, 0, 3])
     back = index_store.read(written(index, tmp_path))
     for field in dataclasses.fields(ImageIndex):
