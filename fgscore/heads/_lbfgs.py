@@ -64,9 +64,9 @@ def minimum(slope: Callable[[np.ndarray], Slope], at: np.ndarray, tolerance: flo
             inverse = now.inverse()
         n_iter += 1
         down = _downwards(now.gradient, inverse, steps)
-        if _dot(now.gradient, down) >= 0:  # rounding again
+        if (first := _dot(now.gradient, down)) >= 0:  # rounding again
             break
-        step, new = _along(lambda moved: slope(at + moved), down, now.gradient)  # noqa: B023
+        step, new = _along(lambda moved: slope(at + moved), down, first)  # noqa: B023
         if (taken := Step(step, new.gradient - now.gradient)).curvature > 0:
             steps.append(taken)
         at, now = at + step, new
@@ -93,12 +93,10 @@ def _downwards(gradient: np.ndarray, inverse: Callable[[np.ndarray], np.ndarray]
     return down
 
 
-def _along(slope: Callable[[np.ndarray], Slope], down: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, Slope]:
+def _along(slope: Callable[[np.ndarray], Slope], down: np.ndarray, first: float) -> tuple[np.ndarray, Slope]:
     """A step along ``down``, and the slope after it: where it is near enough to zero along the line, by the secant of
-    two. ``gradient`` is that before it."""
-    first = _dot(gradient, down)
+    two. ``first`` is that at its beginning, below zero."""
     low, high, slope_low, slope_high, length = 0.0, np.inf, first, np.nan, 1.0
-    step = down
     for _ in range(TRIALS):
         step = np.float32(length) * down
         new = slope(step)

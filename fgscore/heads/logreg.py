@@ -111,8 +111,8 @@ def _choose(
 
 
 def _start(c: float, chosen: tuple[Fit, ...], near: Path | None) -> Fit | None:
-    """Where the fit on all training images begins. Without a path nearby that is the solution at the smallest C, which
-    has learnt least by heart of those it was fitted to."""
+    """Where the fit on all training images begins: without a path nearby at the solution at the smallest C, though from
+    the others, sure of the images held out and wrong, it takes about as many steps."""
     if near and chosen:
         best = C_GRID.index(c)
         return onward(chosen[best], near.final, near.chosen[best])

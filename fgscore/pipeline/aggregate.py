@@ -155,9 +155,9 @@ def matrices(runs: Sequence[FeatureRun]) -> list[Matrix]:
     """Features of all images for each of ``runs``, which share a bundle: every shard of embeddings, and of each
     scorer's scores, is read once for all of them."""
     bundle = runs[0].bundle
+    row_of = {image_id: row for row, image_id in enumerate(bundle.index.image_ids.tolist())}  # read before the threads
     made = ahead(lambda number: _shard_features(runs, number), bundle.globals.shard_sizes, processors())
     records = list(zip(*(features for _, features in made), strict=True))
-    row_of = {image_id: row for row, image_id in enumerate(bundle.index.image_ids.tolist())}
     return [_joined(shards, row_of) for shards in records]
 
 
