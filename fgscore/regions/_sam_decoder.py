@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fgscore.regions._sam_keys import Keys, Layer, Projection, Stage, add_product, centre, read, through, write
+from fgscore.regions import _sam_keys
+from fgscore.regions._sam_keys import Keys, Layer, Projection, Stage, add_product, centre, through
 
 NUMBERS = {"cpu": 1 << 21, "cuda": 1 << 26}  # that an array of a batch of prompts holds: on the CPU, what a cache does
 
@@ -22,6 +24,16 @@ NUMBERS = {"cpu": 1 << 21, "cuda": 1 << 26}  # that an array of a batch of promp
 def prompts_at_a_time(where: Tensor, numbers: int) -> int:
     """Prompts in a batch whose largest array has ``numbers`` for each."""
     return min(64, max(1, NUMBERS.get(where.device.type, NUMBERS["cuda"]) // numbers))
+
+
+@cache
+def kernels() -> Any:
+    """`_sam_cpu`, whose kernels numba compiles; None where it is not installed."""
+    try:
+        from fgscore.regions import _sam_cpu
+    except ImportError:
+        return None
+    return _sam_cpu
 
 
 def supports(sam: Any) -> bool:
@@ -66,8 +78,12 @@ class Decoder:
     ``precision`` is that of the largest arrays: columns, and what comes after the first upscaling's layer norm.
     """
 
-    def __init__(self, sam: Any, precision: torch.dtype = torch.float32) -> None:
+    def __init__(self, sam: Any, precision: torch.dtype = torch.float32, compiled: bool = True) -> None:
         self._precision = precision
+        self._cpu = kernels() if compiled and sam.device.type == "cpu" else None
+        by: Any = self._cpu or _sam_keys
+        self._read = by.read
+        self._write = by.write if self._cpu else partial(by.write, precision=precision)
         decoder, self._prompts = sam.mask_decoder, sam.prompt_encoder
         self._decoder, self._transformer = decoder, decoder.transformer
         self._position = self._prompts.get_dense_pe()[0].flatten(1)
@@ -109,12 +125,7 @@ class Decoder:
             features = features * layer.norm.weight[:, None]
             lifts = [lift * layer.norm.weight for lift in lifts]
         heads = self._transformer.final_attn_token_to_image.num_heads
-        stages.append(
-            Stage(
-                through(self._final_key, features, heads),
-                through(self._final_value, features, heads),
-            )
-        )
+        stages.append(Stage(through(self._final_key, features, heads), through(self._final_value, features, heads)))
         return Image(stages, self._first.weight @ features)
 
     def prompts(self, image: Image, points: Tensor) -> tuple[Prompts, Tensor]:
@@ -132,12 +143,10 @@ class Decoder:
                 q = queries + tokens
                 queries = block.norm1(queries + block.self_attn(q=q, k=q, v=queries))
             attention = block.cross_attn_token_to_image
-            found = read(attention, queries + tokens, stage, layer.key, layer.value, keys)
+            found = self._read(attention, queries + tokens, stage, layer.key, layer.value, keys)
             queries = block.norm2(queries + found)
             queries = block.norm3(queries + block.mlp(queries))
-            keys = write(
-                block.cross_attn_image_to_token, queries + tokens, queries, layer, stage, keys, self._precision
-            )
+            keys = self._write(block.cross_attn_image_to_token, queries + tokens, queries, layer, stage, keys)
         assert keys is not None
         batch = Prompts(tokens, queries, keys)
         iou = self._decoder.iou_prediction_head(self._attend_last(image, batch, slice(0, 1))[:, 0])
@@ -149,6 +158,11 @@ class Decoder:
         chosen = self._attend_last(image, batch, slice(2, 1 + count))  # token 0 is for the IoU, mask token 0 unused
         mlps = self._decoder.output_hypernetworks_mlps[1:]
         weights = torch.stack([mlp(chosen[:, i]) for i, mlp in enumerate(mlps)], dim=1).to(self._precision)
+        if self._cpu:
+            chosen = [some[kept] for some, kept in zip(weights, keep, strict=True)]
+            second = (self._second, self._second_bias)
+            masks = self._cpu.upscaled(batch.keys, image.upscaled, self._first, self._norm, *second, chosen)
+            return self._arrange(torch.cat(masks))
         found = []
         share = prompts_at_a_time(keep, self._second.shape[0] * 4 * batch.keys.rho.shape[-1])
         for start in range(0, len(keep), share):
@@ -170,7 +184,7 @@ class Decoder:
         queries, tokens = batch.queries[:, which], batch.tokens[:, which]
         attention = self._transformer.final_attn_token_to_image
         stage = image.stages[-1]
-        found = read(attention, queries + tokens, stage, self._final_key, self._final_value, batch.keys)
+        found = self._read(attention, queries + tokens, stage, self._final_key, self._final_value, batch.keys)
         return self._transformer.norm_final_attn(queries + found)
 
     def _upscale(self, image: Image, keys: Keys) -> Tensor:
