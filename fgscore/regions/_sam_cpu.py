@@ -6,6 +6,7 @@ prompt in the same arrays, so that these stay in the cache.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,11 @@ from fgscore.regions._sam_keys import Keys, Layer, Projection, Stage, centre
 TILE = 4096  # pixels that are upscaled for the second time at one time
 
 
+def _array(x: Tensor) -> np.ndarray:
+    """``x`` as the kernels take it, sharing its memory."""
+    return (x.view(torch.uint16) if x.dtype == torch.bfloat16 else x).numpy()
+
+
 def _heads(x: Tensor, heads: int) -> Tensor:
     """(b, T, H d) as (b, H, T, d)."""
     return x.unflatten(-1, (heads, -1)).transpose(1, 2).contiguous()
@@ -25,9 +31,9 @@ def _heads(x: Tensor, heads: int) -> Tensor:
 
 def _in_basis(x: Tensor, projection: Projection, keys: Keys) -> Tensor:
     """Tokens' vectors ``x`` (b, H, T, d) times the basis through ``projection``, (b, H T, K)."""
-    b, heads, _, d = x.shape
+    _, heads, _, d = x.shape
     basis = (keys.basis @ projection.weight.T).unflatten(-1, (heads, d))  # (b, K, H, d)
-    return (x @ basis.permute(0, 2, 3, 1)).flatten(1, 2)
+    return (x @ basis.permute(0, 2, 3, 1)).flatten(1, 2).to(keys.columns.dtype)
 
 
 def read(
@@ -38,26 +44,37 @@ def read(
     q = _heads(attention.q_proj(queries), heads)
     q *= q.shape[-1] ** -0.5
     b, _, t, _ = q.shape
-    found, weights = torch.empty_like(q), q.new_empty(heads * t, n)
-    shared = stage.key.numpy(), key.fixed.view_as(stage.key).numpy()
-    last = stage.value.numpy(), weights.numpy()
-    if keys is None:
-        for i in range(b):
-            kernels.over_pixels(q[i].numpy(), *shared, None, np.ones(n, np.float32), *last, found[i].numpy())
-    else:
-        small, in_columns = _in_basis(q, key, keys), q.new_empty(b, heads * t, keys.columns.shape[1])
-        low = torch.empty_like(weights)
-        for i in range(b):
+    precision = torch.float32 if keys is None else keys.columns.dtype
+    low, weights = (q.new_empty(rows, n, dtype=precision) for rows in (heads * t if keys else 0, heads * t))
+    rho = q.new_ones(b, 1, n) if keys is None else keys.rho
+    found, totals = torch.empty_like(q), q.new_empty(b, heads * t)
+    small = None if keys is None else _in_basis(q, key, keys)
+    in_columns = [] if keys is None else q.new_empty(b, heads * t, keys.columns.shape[1], dtype=precision)
+    shared = _array(stage.key), _array(key.fixed.view_as(stage.key)), _array(low)
+    for i in range(b):
+        if keys is not None:
             torch.mm(small[i], keys.columns[i], out=low)
-            kernels.over_pixels(q[i].numpy(), *shared, low.numpy(), keys.rho[i, 0].numpy(), *last, found[i].numpy())
+        own = _array(weights), _array(found[i]), _array(totals[i])
+        kernels.over_pixels(_array(q[i]), *shared, _array(rho[i, 0]), _array(stage.value), *own)
+        if keys is not None:
             torch.mm(weights, keys.columns[i].T, out=in_columns[i])
+    if keys is not None:
         basis = (keys.basis @ value.weight.T).unflatten(-1, (heads, -1)).transpose(1, 2)  # (b, H, K, d)
-        found += in_columns.unflatten(1, (heads, t)) @ basis
+        found += in_columns.to(q.dtype).unflatten(1, (heads, t)) @ basis
+    found /= totals.view(b, heads, t, 1)
     return attention.out_proj(found.transpose(1, 2).flatten(2) + value.fixed[:, 0])
 
 
-def write(attention: Any, with_pe: Tensor, tokens: Tensor, layer: Layer, stage: Stage, keys: Keys | None) -> Keys:
-    """The image attends to the tokens, then its layer norm."""
+def write(
+    attention: Any,
+    with_pe: Tensor,
+    tokens: Tensor,
+    layer: Layer,
+    stage: Stage,
+    keys: Keys | None,
+    precision: torch.dtype = torch.float32,
+) -> Keys:
+    """The image attends to the tokens, then its layer norm; the columns are kept in ``precision``."""
     assert stage.query is not None and stage.energy is not None
     k, v = (_heads(x, layer.heads) for x in (attention.k_proj(with_pe), attention.v_proj(tokens)))
     b, heads, t, _ = k.shape
@@ -68,48 +85,45 @@ def write(attention: Any, with_pe: Tensor, tokens: Tensor, layer: Layer, stage: 
         basis, of_layers = torch.cat([keys.basis, basis], dim=1), [*keys.values, values]
         before, small = keys.columns.shape[1], _in_basis(k, layer.query, keys)
     basis = centre(basis, -1)
-    of_all, gram = torch.cat(of_layers, dim=1)[..., :-1].contiguous(), torch.bmm(basis, basis.mT)
-    lifted, size = torch.cat(stage.lifted), (basis.shape[-1], layer.norm.eps)
-    columns, rho = k.new_empty(b, basis.shape[1], n), k.new_ones(b, 1, n) if keys is None else keys.rho.clone()
-    low, product = k.new_empty(heads * t, n), k.new_empty(basis.shape[1], n)
-    shared = stage.query.numpy(), layer.query.fixed.view_as(stage.query).numpy()
+    vectors, gram = torch.cat(of_layers, dim=1)[..., :-1].contiguous(), torch.bmm(basis, basis.mT).to(precision)
+    columns = k.new_empty(b, basis.shape[1], n, dtype=precision)
+    rho = k.new_ones(b, 1, n) if keys is None else keys.rho.clone()
+    low, product = (k.new_empty(rows, n, dtype=precision) for rows in (heads * t if keys else 0, len(gram[0])))
+    shared = _array(stage.query), _array(layer.query.fixed.view_as(stage.query)), _array(low)
+    lifted, energy = _array(torch.cat(stage.lifted)), _array(stage.energy)
     for i in range(b):
-        one, factor = columns[i], rho[i, 0].numpy()
+        own, factor = columns[i], _array(rho[i, 0])
         if keys is not None:
-            one[:before] = keys.columns[i]
+            own[:before] = keys.columns[i]
             torch.mm(small[i], keys.columns[i], out=low)
-        added = None if keys is None else low.numpy()
-        kernels.over_tokens(k[i].numpy(), *shared, added, factor, one[before:].numpy())
-        torch.mm(gram[i], one, out=product)
-        kernels.normalise(
-            one.numpy(),
-            of_all[i].numpy(),
-            lifted.numpy(),
-            product.numpy(),
-            factor,
-            stage.energy.numpy(),
-            *size,
-        )
+        kernels.over_tokens(_array(k[i]), *shared, factor, _array(own[before:]))
+        torch.mm(gram[i], own, out=product)
+        of_image = lifted, _array(product), factor, energy
+        kernels.normalise(_array(own), _array(vectors[i]), *of_image, basis.shape[-1], layer.norm.eps)
     return Keys(rho, columns, basis * layer.norm.weight, tuple(of_layers))
 
 
-def upscaled(
-    keys: Keys, image: Tensor, first: Projection, norm: Any, second: Tensor, bias: Tensor, weights: list[Tensor]
-) -> list[Tensor]:
-    """Masks (k_i, 16 N) of each prompt of ``keys``: both transposed convolutions, and the product with ``weights``
-    (k_i, c''); pixels in the order (second subpixel, first subpixel, N)."""
-    fixed, gain, shift, last = (v.flatten().numpy() for v in (first.fixed, norm.weight, norm.bias, bias))
+def upscale(
+    keys: Keys,
+    image: Tensor,
+    first: Projection,
+    norm: Any,
+    second: Tensor,
+    bias: Tensor,
+    weights: Sequence[Tensor],
+) -> Tensor:
+    """Masks (k, 16 N) of all prompts of ``keys``: both transposed convolutions, and the product with ``weights``, of
+    each prompt (k_i, c''); pixels in the order (second subpixel, first subpixel, N)."""
+    fixed, gain, shift, last = (_array(v.flatten()) for v in (first.fixed, norm.weight, norm.bias, bias))
     n, found = keys.rho.shape[-1], []
-    small = keys.basis @ first.weight.T  # (b, K, 4 c')
-    x, y = image.new_empty(small.shape[-1], n), image.new_empty(len(second), TILE)
+    small = (keys.basis @ first.weight.T).to(keys.columns.dtype)  # (b, K, 4 c')
+    x = keys.columns.new_empty(small.shape[-1], n)
     for i, chosen in enumerate(weights):
         torch.mm(small[i].T, keys.columns[i], out=x)
-        kernels.rise(x.numpy(), image.numpy(), keys.rho[i, 0].numpy(), fixed, gain, shift, norm.eps)
-        of_channel = x.view(-1, 4 * n)
-        masks = x.new_empty(len(chosen), 4, 4 * n)
+        kernels.rise(_array(x), _array(image), _array(keys.rho[i, 0]), fixed, gain, shift, norm.eps)
+        masks = image.new_empty(len(chosen), 4, 4 * n)
         for at in range(0, 4 * n, TILE):
-            some = of_channel[:, at : at + TILE]
-            product = torch.mm(second, some, out=y[:, : some.shape[1]])
-            kernels.draw(product.numpy(), last, chosen.numpy(), masks.numpy(), at)
+            product = torch.mm(second, x.view(-1, 4 * n)[:, at : at + TILE])
+            kernels.draw(_array(product), last, _array(chosen), _array(masks), at)
         found.append(masks.flatten(1))
-    return found
+    return torch.cat(found)

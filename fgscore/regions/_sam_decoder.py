@@ -83,7 +83,7 @@ class Decoder:
         self._cpu = kernels() if compiled and sam.device.type == "cpu" else None
         by: Any = self._cpu or _sam_keys
         self._read = by.read
-        self._write = by.write if self._cpu else partial(by.write, precision=precision)
+        self._write = partial(by.write, precision=precision)
         decoder, self._prompts = sam.mask_decoder, sam.prompt_encoder
         self._decoder, self._transformer = decoder, decoder.transformer
         self._position = self._prompts.get_dense_pe()[0].flatten(1)
@@ -157,12 +157,12 @@ class Decoder:
         count = self._decoder.num_mask_tokens
         chosen = self._attend_last(image, batch, slice(2, 1 + count))  # token 0 is for the IoU, mask token 0 unused
         mlps = self._decoder.output_hypernetworks_mlps[1:]
-        weights = torch.stack([mlp(chosen[:, i]) for i, mlp in enumerate(mlps)], dim=1).to(self._precision)
+        weights = torch.stack([mlp(chosen[:, i]) for i, mlp in enumerate(mlps)], dim=1)
         if self._cpu:
-            chosen = [some[kept] for some, kept in zip(weights, keep, strict=True)]
-            second = (self._second, self._second_bias)
-            masks = self._cpu.upscaled(batch.keys, image.upscaled, self._first, self._norm, *second, chosen)
-            return self._arrange(torch.cat(masks))
+            kept = [some[which] for some, which in zip(weights, keep, strict=True)]
+            second = self._second, self._second_bias.float()
+            return self._arrange(self._cpu.upscale(batch.keys, image.upscaled, self._first, self._norm, *second, kept))
+        weights = weights.to(self._precision)
         found = []
         share = prompts_at_a_time(keep, self._second.shape[0] * 4 * batch.keys.rho.shape[-1])
         for start in range(0, len(keep), share):

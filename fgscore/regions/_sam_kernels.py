@@ -1,8 +1,9 @@
-"""What `_sam_cpu.py` does between products, in one pass over memory each: loops in Python that numba compiles.
+"""What `_sam_cpu.py` does between products, in few passes over memory: loops in Python that numba compiles.
 
 Torch reads and writes its arrays once a step, its exponential and its GELU take two to four times as long as those
-here, and a sum over tokens or channels is slow where pixels are the last dimension. Arrays are float32, pixels last and
-contiguous; a stretch of pixels at a time stays in the first cache.
+here, and it has no quick way for the many small products of 16 channels. Arrays are float32, pixels last and contiguous;
+the largest may be bfloat16, for which numpy has no name: the bits are uint16. A stretch of pixels at a time stays in the
+first cache.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 
 F = np.float32
 STRETCH = 512  # pixels
 # no errno, no order of sums that has to be kept; infinities and NaN are for none of these arrays
 _compiled: Any = njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp", "nnan"})
-_inlined: Any = njit(inline="always", error_model="numpy", fastmath={"contract", "nsz", "nnan"})
+_inlined: Any = njit(inline="always", error_model="numpy")  # with the flags of the caller
 
 # Least-maximum fits: of (exp(r) - 1 - r) / r^2 for |r| <= log(2) / 2, to 3e-9, and of erf(x / sqrt(2)) / x for
 # |x| <= REACH as a polynomial in 2 (x / REACH)^2 - 1, to 3e-8
@@ -59,141 +61,178 @@ def gelu(x: Any) -> Any:
 
 
 @_inlined
-def _combine(out: Any, factors: Any, rows: Any, at: int) -> None:
-    """``out`` (n,) plus ``factors`` (d,) times n columns of ``rows`` (d, .) from ``at`` on, four rows a pass."""
-    d, n = len(factors), len(out)
-    whole = d - d % 4
-    for k in range(0, whole, 4):
-        a, b, c, e = factors[k], factors[k + 1], factors[k + 2], factors[k + 3]
-        one, two = rows[k, at : at + n], rows[k + 1, at : at + n]
-        three, four = rows[k + 2, at : at + n], rows[k + 3, at : at + n]
-        for p in range(n):
-            out[p] += a * one[p] + b * two[p] + (c * three[p] + e * four[p])
-    for k in range(whole, d):
-        a, one = factors[k], rows[k, at : at + n]
-        for p in range(n):
-            out[p] += a * one[p]
-
-
-@njit(inline="always", error_model="numpy", fastmath={"contract", "reassoc", "nsz", "nnan"})
-def _dots(sums: Any, x: Any, rows: Any, at: int) -> None:
-    """``sums`` (d,) plus the products of ``x`` (n,) with n columns of ``rows`` (d, .) from ``at`` on."""
-    d, n = len(sums), len(x)
-    whole = d - d % 4
-    for k in range(0, whole, 4):
-        one, two = rows[k, at : at + n], rows[k + 1, at : at + n]
-        three, four = rows[k + 2, at : at + n], rows[k + 3, at : at + n]
-        a, b, c, e = F(0.0), F(0.0), F(0.0), F(0.0)
-        for p in range(n):
-            a += x[p] * one[p]
-            b += x[p] * two[p]
-            c += x[p] * three[p]
-            e += x[p] * four[p]
-        sums[k] += a
-        sums[k + 1] += b
-        sums[k + 2] += c
-        sums[k + 3] += e
-    for k in range(whole, d):
-        a, one = F(0.0), rows[k, at : at + n]
-        for p in range(n):
-            a += x[p] * one[p]
-        sums[k] += a
+def _widen(bits: Any) -> Any:
+    return np.uint32(np.uint32(bits) << np.uint32(16)).view(np.float32)
 
 
 @_inlined
-def _mixed(mix: Any, own: Any, fixed: Any, rho: Any, at: int, n: int) -> None:
-    """n columns of ``rho`` (N,) ``own`` + ``fixed`` (d, N) from ``at`` on, into ``mix`` (d, .)."""
+def _narrow(x: Any) -> Any:
+    bits = np.float32(x).view(np.uint32)
+    return np.uint16((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
+
+
+def wide(x: Any) -> Any:
+    """A number of an array as float32."""
+
+
+def fit(x: Any, array: Any) -> Any:
+    """The float32 ``x`` as ``array`` holds it, rounded to nearest, ties to even."""
+
+
+@overload(wide, strict=False)
+def _wide(x: Any) -> Any:
+    return (lambda x: _widen(x)) if isinstance(x, types.Integer) else (lambda x: x)
+
+
+@overload(fit, strict=False)
+def _fit(x: Any, array: Any) -> Any:
+    return (lambda x, array: _narrow(x)) if isinstance(array.dtype, types.Integer) else (lambda x, array: x)
+
+
+@_compiled
+def _mix(into: Any, own: Any, fixed: Any, rho: Any, at: int, n: int) -> None:
+    """n columns of ``rho`` (N,) ``own`` + ``fixed`` (d, N) from ``at`` on, ``into`` (d, .)."""
     factor = rho[at : at + n]
-    for k in range(len(mix)):
-        out, one, two = mix[k, :n], own[k, at : at + n], fixed[k, at : at + n]
+    for k in range(len(into)):
+        out, one, two = into[k, :n], own[k, at : at + n], fixed[k, at : at + n]
         for p in range(n):
             out[p] = factor[p] * one[p] + two[p]
 
 
 @_compiled
+def _combine(into: Any, factors: Any, rows: Any, at: int, n: int) -> None:
+    """``into`` (t, .) plus ``factors`` (t, d) times n columns of ``rows`` (d, .) from ``at`` on: two by four at a time,
+    so that what was read is used more than once; d is a multiple of four."""
+    t, d = factors.shape
+    pairs = t - t % 2
+    for k in range(0, d, 4):
+        one, two = rows[k, at : at + n], rows[k + 1, at : at + n]
+        three, four = rows[k + 2, at : at + n], rows[k + 3, at : at + n]
+        for j in range(0, pairs, 2):
+            out, next_out = into[j, :n], into[j + 1, :n]
+            a, b, c, e = factors[j, k], factors[j, k + 1], factors[j, k + 2], factors[j, k + 3]
+            u, v, x, z = factors[j + 1, k], factors[j + 1, k + 1], factors[j + 1, k + 2], factors[j + 1, k + 3]
+            for p in range(n):
+                w1, w2, w3, w4 = one[p], two[p], three[p], four[p]
+                out[p] += a * w1 + b * w2 + (c * w3 + e * w4)
+                next_out[p] += u * w1 + v * w2 + (x * w3 + z * w4)
+        for j in range(pairs, t):
+            out = into[j, :n]
+            a, b, c, e = factors[j, k], factors[j, k + 1], factors[j, k + 2], factors[j, k + 3]
+            for p in range(n):
+                out[p] += a * one[p] + b * two[p] + (c * three[p] + e * four[p])
+
+
+@_compiled
+def _dots(into: Any, x: Any, rows: Any, at: int, n: int) -> None:
+    """``into`` (t, d) plus the products of ``x`` (t, .) with n columns of ``rows`` (d, .) from ``at`` on; d is a multiple
+    of four."""
+    t, d = into.shape
+    for k in range(0, d, 4):
+        one, two = rows[k, at : at + n], rows[k + 1, at : at + n]
+        three, four = rows[k + 2, at : at + n], rows[k + 3, at : at + n]
+        for j in range(t):
+            y = x[j, :n]
+            a, b, c, e = F(0.0), F(0.0), F(0.0), F(0.0)
+            for p in range(n):
+                a += y[p] * one[p]
+                b += y[p] * two[p]
+                c += y[p] * three[p]
+                e += y[p] * four[p]
+            into[j, k] += a
+            into[j, k + 1] += b
+            into[j, k + 2] += c
+            into[j, k + 3] += e
+
+
+@_compiled
+def _begin(into: Any, low: Any, row: int, at: int, n: int) -> None:
+    """n columns of the rows of ``low`` from ``row`` on, or zeros if it has no rows, ``into`` (t, .)."""
+    for j in range(len(into)):
+        out = into[j]
+        if len(low):
+            one = low[row + j, at : at + n]
+            for p in range(n):
+                out[p] = wide(one[p])
+        else:
+            for p in range(n):
+                out[p] = F(0.0)
+
+
+@_compiled
 def over_pixels(
-    queries: Any, own: Any, fixed: Any, low: Any, rho: Any, value: Any, weights: Any, found: Any
+    queries: Any, own: Any, fixed: Any, low: Any, rho: Any, value: Any, weights: Any, found: Any, totals: Any
 ) -> None:
-    """Attention of tokens to pixels: ``weights`` (H T, N) are the softmax over pixels of ``queries`` (H, T, d) times
-    ``rho`` (N,) ``own`` + ``fixed`` (H, d, N), plus ``low`` (H T, N) if given; ``found`` (H, T, d) their product with
-    rho ``value`` (H, d, N)."""
+    """Attention of tokens to pixels. ``weights`` (H T, N) over ``totals`` (H T,) are the softmax over pixels of
+    ``queries`` (H, T, d) times ``rho`` (N,) ``own`` + ``fixed`` (H, d, N), plus ``low`` (H T or 0, N); ``found``
+    (H, T, d) are weights times rho ``value`` (H, d, N)."""
     heads, t, d = queries.shape
     n = own.shape[-1]
-    mix, tops = np.empty((d, STRETCH), np.float32), np.empty(t, np.float32)
-    scaled = np.empty(STRETCH, np.float32)
+    mixed, logits = np.empty((d, STRETCH), np.float32), np.empty((t, n), np.float32)
+    part, tops = np.empty((t, STRETCH), np.float32), np.empty(t, np.float32)
     for h in range(heads):
-        tops[:] = F(-np.inf)
-        for start in range(0, n, STRETCH):
-            stop = min(n, start + STRETCH)
-            count = stop - start
-            _mixed(mix, own[h], fixed[h], rho, start, count)
-            for j in range(t):
-                out = weights[h * t + j, start:stop]
-                if low is None:
-                    out[:] = F(0.0)
-                else:
-                    out[:] = low[h * t + j, start:stop]
-                _combine(out, queries[h, j], mix, 0)
-                top = tops[j]
-                for p in range(count):
-                    top = max(top, out[p])
-                tops[j] = top
         for j in range(t):
-            total, sums = F(0.0), found[h, j]
-            sums[:] = F(0.0)
-            for start in range(0, n, STRETCH):
-                stop = min(n, start + STRETCH)
-                count = stop - start
-                out, factor = weights[h * t + j, start:stop], rho[start:stop]
-                for p in range(count):
-                    x = exp(out[p] - tops[j])
-                    out[p] = x
-                    total += x
-                    scaled[p] = x * factor[p]
-                _dots(sums, scaled[:count], value[h], start)
-            share = F(1.0) / total
+            tops[j], totals[h * t + j] = F(-np.inf), F(0.0)
             for k in range(d):
-                sums[k] *= share
-            out = weights[h * t + j]
-            for p in range(n):
-                out[p] *= share
+                found[h, j, k] = F(0.0)
+        for at in range(0, n, STRETCH):
+            count = min(n, at + STRETCH) - at
+            _mix(mixed, own[h], fixed[h], rho, at, count)
+            _begin(part, low, h * t, at, count)
+            _combine(part, queries[h], mixed, 0, count)
+            for j in range(t):
+                top, one, out = tops[j], part[j, :count], logits[j, at : at + count]
+                for p in range(count):
+                    top = max(top, one[p])
+                    out[p] = one[p]
+                tops[j] = top
+        for at in range(0, n, STRETCH):
+            count = min(n, at + STRETCH) - at
+            factor = rho[at : at + count]
+            for j in range(t):
+                one, out, scaled = logits[j, at : at + count], weights[h * t + j, at : at + count], part[j, :count]
+                top, total = tops[j], F(0.0)
+                for p in range(count):
+                    x = exp(one[p] - top)
+                    total += x
+                    out[p] = fit(x, out)
+                    scaled[p] = x * factor[p]
+                totals[h * t + j] += total
+            _dots(found[h], part, value[h], at, count)
 
 
 @_compiled
 def over_tokens(keys: Any, own: Any, fixed: Any, low: Any, rho: Any, columns: Any) -> None:
     """Attention of pixels to tokens: ``columns`` (H T, N) are the softmax over tokens of ``keys`` (H, T, d) times ``rho``
-    (N,) ``own`` + ``fixed`` (H, d, N), plus ``low`` (H T, N) if given."""
+    (N,) ``own`` + ``fixed`` (H, d, N), plus ``low`` (H T or 0, N)."""
     heads, t, d = keys.shape
     n = own.shape[-1]
-    mix, top, total = np.empty((d, STRETCH), np.float32), np.empty(STRETCH, np.float32), np.empty(STRETCH, np.float32)
+    mixed, part = np.empty((d, STRETCH), np.float32), np.empty((t, STRETCH), np.float32)
+    top, total = np.empty(STRETCH, np.float32), np.empty(STRETCH, np.float32)
     for h in range(heads):
-        for start in range(0, n, STRETCH):
-            stop = min(n, start + STRETCH)
-            count = stop - start
-            _mixed(mix, own[h], fixed[h], rho, start, count)
-            top[:] = F(-np.inf)
-            for j in range(t):
-                out = columns[h * t + j, start:stop]
-                if low is None:
-                    out[:] = F(0.0)
-                else:
-                    out[:] = low[h * t + j, start:stop]
-                _combine(out, keys[h, j], mix, 0)
+        for at in range(0, n, STRETCH):
+            count = min(n, at + STRETCH) - at
+            _mix(mixed, own[h], fixed[h], rho, at, count)
+            _begin(part, low, h * t, at, count)
+            _combine(part, keys[h], mixed, 0, count)
+            for p in range(count):
+                top[p], total[p] = part[0, p], F(0.0)
+            for j in range(1, t):
+                one = part[j]
                 for p in range(count):
-                    top[p] = max(top[p], out[p])
-            total[:] = F(0.0)
+                    top[p] = max(top[p], one[p])
             for j in range(t):
-                out = columns[h * t + j, start:stop]
+                one = part[j]
                 for p in range(count):
-                    x = exp(out[p] - top[p])
-                    out[p] = x
+                    x = exp(one[p] - top[p])
+                    one[p] = x
                     total[p] += x
             for p in range(count):
                 total[p] = F(1.0) / total[p]
             for j in range(t):
-                out = columns[h * t + j, start:stop]
+                one, out = part[j], columns[h * t + j, at : at + count]
                 for p in range(count):
-                    out[p] *= total[p]
+                    out[p] = fit(one[p] * total[p], out)
 
 
 @_compiled
@@ -204,28 +243,31 @@ def normalise(
     (heads of all layers, T, d) and 1 times ``lifted`` (the same, d + 1, N), ``gram`` U U' C (K, N), ``energy`` (N,)."""
     heads, t, d = values.shape
     n = columns.shape[-1]
-    sums, cross = np.empty(STRETCH, np.float32), np.empty(STRETCH, np.float32)
-    for start in range(0, n, STRETCH):
-        stop = min(n, start + STRETCH)
-        count = stop - start
-        factor, power = rho[start:stop], energy[start:stop]
+    sums, cross = np.empty(STRETCH, np.float32), np.empty((t, STRETCH), np.float32)
+    for at in range(0, n, STRETCH):
+        count = min(n, at + STRETCH) - at
+        factor, power = rho[at : at + count], energy[at : at + count]
         for p in range(count):
             sums[p] = factor[p] * factor[p] * power[p]
         for h in range(heads):
             for j in range(t):
-                one, three = columns[h * t + j, start:stop], gram[h * t + j, start:stop]
-                cross[:count] = lifted[h, d, start:stop]
-                _combine(cross[:count], values[h, j], lifted[h], start)
+                one, two = cross[j], lifted[h, d, at : at + count]
                 for p in range(count):
-                    sums[p] += one[p] * (F(2.0) * factor[p] * cross[p] + three[p])
+                    one[p] = two[p]
+            _combine(cross, values[h], lifted[h], at, count)
+            for j in range(t):
+                one, two = columns[h * t + j, at : at + count], cross[j, :count]
+                three = gram[h * t + j, at : at + count]
+                for p in range(count):
+                    sums[p] += wide(one[p]) * (F(2.0) * factor[p] * two[p] + wide(three[p]))
         for p in range(count):
             x = F(1.0) / np.sqrt(max(sums[p], F(0.0)) / F(channels) + F(eps))
             sums[p] = x
             factor[p] *= x
-        for j in range(heads * t):
-            one = columns[j, start:stop]
+        for k in range(heads * t):
+            one = columns[k, at : at + count]
             for p in range(count):
-                one[p] *= sums[p]
+                one[p] = fit(wide(one[p]) * sums[p], one)
 
 
 @_compiled
@@ -234,47 +276,47 @@ def rise(x: Any, image: Any, rho: Any, fixed: Any, gain: Any, bias: Any, eps: fl
     GELU, in place; ``x`` and ``image`` (4 c', N), the four pixels of a channel beside one another."""
     m, n = x.shape
     channels = m // 4
-    sums = np.empty(STRETCH, np.float32)
-    for start in range(0, n, STRETCH):
-        stop = min(n, start + STRETCH)
-        count = stop - start
-        factor = rho[start:stop]
+    sums, part = np.empty(STRETCH, np.float32), np.empty((channels, STRETCH), np.float32)
+    for at in range(0, n, STRETCH):
+        count = min(n, at + STRETCH) - at
+        factor = rho[at : at + count]
         for s in range(4):
             for p in range(count):
                 sums[p] = F(0.0)
             for c in range(channels):
-                one, two, shift = x[4 * c + s, start:stop], image[4 * c + s, start:stop], fixed[4 * c + s]
+                one, two, shift = x[4 * c + s, at : at + count], image[4 * c + s, at : at + count], fixed[4 * c + s]
+                out = part[c]
                 for p in range(count):
-                    y = one[p] + factor[p] * two[p] + shift
-                    one[p] = y
+                    y = wide(one[p]) + factor[p] * two[p] + shift
+                    out[p] = y
                     sums[p] += y * y
             for p in range(count):
                 sums[p] = F(1.0) / np.sqrt(sums[p] / F(channels) + F(eps))
             for c in range(channels):
-                one, by, to = x[4 * c + s, start:stop], gain[c], bias[c]
+                one, out, by, to = part[c], x[4 * c + s, at : at + count], gain[c], bias[c]
                 for p in range(count):
-                    one[p] = gelu(one[p] * sums[p] * by + to)
+                    out[p] = fit(gelu(one[p] * sums[p] * by + to), out)
 
 
 @_compiled
-def draw(x: Any, bias: Any, weights: Any, masks: Any, at: int) -> None:
+def draw(x: Any, bias: Any, weights: Any, masks: Any, begin: int) -> None:
     """GELU of ``x`` (4 c'', n) + ``bias`` (4 c''), then its product with ``weights`` (k, c''), into n pixels of
-    ``masks`` (k, 4, .) from ``at`` on."""
+    ``masks`` (k, 4, .) from ``begin`` on."""
     channels, n = x.shape[0] // 4, x.shape[1]
     one = np.empty(STRETCH, np.float32)
     for s in range(4):
-        for start in range(0, n, STRETCH):
-            stop = min(n, start + STRETCH)
-            count = stop - start
+        for at in range(0, n, STRETCH):
+            count = min(n, at + STRETCH) - at
+            first = begin + at
             for k in range(len(weights)):
-                out = masks[k, s, at + start : at + stop]
+                out = masks[k, s, first : first + count]
                 for p in range(count):
                     out[p] = F(0.0)
             for c in range(channels):
-                row, shift = x[4 * c + s, start:stop], bias[4 * c + s]
+                row, shift = x[4 * c + s, at : at + count], bias[4 * c + s]
                 for p in range(count):
-                    one[p] = gelu(row[p] + shift)
+                    one[p] = gelu(wide(row[p]) + shift)
                 for k in range(len(weights)):
-                    out, by = masks[k, s, at + start : at + stop], weights[k, c]
+                    out, by = masks[k, s, first : first + count], weights[k, c]
                     for p in range(count):
                         out[p] += by * one[p]
