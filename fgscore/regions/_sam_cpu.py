@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from fgscore.regions import _sam_kernels as kernels
+from fgscore.regions._sam_measure import measure
 from fgscore.regions._sam_keys import Keys, Layer, Projection, Stage, centre
 
+__all__ = ["measure", "over_keys", "read", "upscale", "write"]
 TILE = 4096  # pixels that are upscaled for the second time at one time
 
 
@@ -127,3 +129,12 @@ def upscale(
             kernels.draw(_array(product), last, _array(chosen), _array(masks), at)
         found.append(masks.flatten(1))
     return torch.cat(found)
+
+
+def over_keys(scores: Tensor, by_row: Tensor, by_column: Tensor) -> tuple[Tensor, Tensor]:
+    """``scores`` (n, r w, h w) plus the bias by the key's row, (n, r, w, h), and column, (n, r, w, w), in place: over the
+    second, (n, r w, 1), they are the softmax over keys."""
+    totals = scores.new_empty(*scores.shape[:2], 1, dtype=torch.float32)
+    one, two, three = (_array(x.reshape(-1, x.shape[-1])) for x in (scores, by_row, by_column))
+    kernels.over_keys(one, two, three, _array(totals.view(-1)))
+    return scores, totals

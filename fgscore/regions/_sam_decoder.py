@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,23 +17,15 @@ from torch import Tensor
 
 from fgscore.regions import _sam_keys
 from fgscore.regions._sam_keys import Keys, Layer, Projection, Stage, add_product, centre, through
+from fgscore.regions._sam_native import native
 
+PROMPTS = 16  # in a batch that kernels work on: the weights are read once for all of them
 NUMBERS = {"cpu": 1 << 21, "cuda": 1 << 26}  # that an array of a batch of prompts holds: on the CPU, what a cache does
 
 
 def prompts_at_a_time(where: Tensor, numbers: int) -> int:
     """Prompts in a batch whose largest array has ``numbers`` for each."""
     return min(64, max(1, NUMBERS.get(where.device.type, NUMBERS["cuda"]) // numbers))
-
-
-@cache
-def kernels() -> Any:
-    """`_sam_cpu`, whose kernels numba compiles; None where it is not installed."""
-    try:
-        from fgscore.regions import _sam_cpu
-    except ImportError:
-        return None
-    return _sam_cpu
 
 
 def supports(sam: Any) -> bool:
@@ -80,7 +72,7 @@ class Decoder:
 
     def __init__(self, sam: Any, precision: torch.dtype = torch.float32, compiled: bool = True) -> None:
         self._precision = precision
-        self._cpu = kernels() if compiled and sam.device.type == "cpu" else None
+        self._cpu = native(sam.device) if compiled else None
         by: Any = self._cpu or _sam_keys
         self._read = by.read
         self._write = partial(by.write, precision=precision)
@@ -109,7 +101,7 @@ class Decoder:
         """``points`` (B, 2) in batches of a size that suits the device."""
         tokens = 1 + self._decoder.num_mask_tokens + 2  # a point and its padding
         columns = tokens * sum(layer.heads for layer in self._layers)
-        return points.split(prompts_at_a_time(points, columns * self._position.shape[-1]))
+        return points.split(PROMPTS if self._cpu else prompts_at_a_time(points, columns * self._position.shape[-1]))
 
     def image(self, embedding: Tensor) -> Image:
         """What the decoder needs of an image's embedding (1, c, h, w)."""

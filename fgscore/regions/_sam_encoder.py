@@ -12,12 +12,15 @@ R of their row and column as further channels, keys the number of their own row 
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import torch
 from segment_anything.modeling.image_encoder import get_rel_pos
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
+
+from fgscore.regions._sam_native import native, together
 
 SCORES = {"cpu": 1 << 22, "cuda": 1 << 28}  # of queries times keys that are held at one time
 
@@ -110,17 +113,34 @@ def _rows(attention: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     out = torch.empty_like(q)
     many = max(1, _limit(q) // (h * w) ** 2)  # heads at a time
     rows = max(1, min(h, _limit(q) // (w * h * w)))
-    for i in range(0, b * heads, many):
-        for y in range(0, h, rows):
-            some = q[i : i + many, y : y + rows]
-            by_row = some @ up_down[y : y + rows].mT  # (n, r, w, h)
-            by_column = (some.transpose(1, 2) @ left_right.mT).transpose(1, 2)  # (n, r, w, w)
-            scores = (some.flatten(1, 2) @ keys[i : i + many]).view(*some.shape[:3], h, w)
-            scores += by_row[..., None]
-            scores += by_column[..., None, :]
-            weights = scores.view(len(some), -1, h * w).softmax(-1)
-            out[i : i + many, y : y + rows] = (weights @ values[i : i + many]).view(some.shape)
+
+    def block(at: tuple[int, int]) -> None:
+        i, y = at
+        some = q[i : i + many, y : y + rows]
+        by_row = some @ up_down[y : y + rows].mT  # (n, r, w, h)
+        by_column = (some.transpose(1, 2) @ left_right.mT).transpose(1, 2)  # (n, r, w, w)
+        scores = some.flatten(1, 2) @ keys[i : i + many]
+        weights, totals = softmax(scores, by_row, by_column)
+        found = weights @ values[i : i + many]
+        out[i : i + many, y : y + rows] = (found if totals is None else found / totals).view(some.shape)
+
+    blocks = list(product(range(0, b * heads, many), range(0, h, rows)))
+    kernels = native(q.device)
+    softmax = kernels.over_keys if kernels else _softmax
+    if kernels:
+        together(block, blocks)
+    else:
+        for at in blocks:
+            block(at)
     return out.view(b, heads, h, w, d)
+
+
+def _softmax(scores: Tensor, by_row: Tensor, by_column: Tensor) -> tuple[Tensor, None]:
+    """Of ``scores`` (n, r w, h w) plus the bias by the key's row, (n, r, w, h), and column, (n, r, w, w)."""
+    of_key = scores.view(*by_row.shape, by_column.shape[-1])
+    of_key += by_row[..., None]
+    of_key += by_column[..., None, :]
+    return scores.softmax(-1), None
 
 
 def _limit(where: Tensor) -> int:

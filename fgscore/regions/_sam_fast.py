@@ -49,7 +49,7 @@ class FastGenerator(ExactGenerator):
                 block.attn.to(precision)
                 block.mlp.to(precision)
         with torch.no_grad():
-            self._decoder = Decoder(self._sam, ARRAYS.get(self._predictor.device.type, torch.float32))
+            self._decoder = Decoder(self._sam, ARRAYS.get(self._predictor.device.type, precision))
 
     def _measure(self, logits: Tensor, frame: Frame) -> tuple[Tensor, Tensor, Tensor]:
         return measure_roughly(logits, frame, self._threshold, self._settings.stability_score_offset)

@@ -17,7 +17,8 @@ from numba.extending import overload
 F = np.float32
 STRETCH = 512  # pixels
 # no errno, no order of sums that has to be kept; infinities and NaN are for none of these arrays
-_compiled: Any = njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp", "nnan"})
+compiled: Any = njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp", "nnan"})
+in_order: Any = njit(nogil=True, error_model="numpy")  # every rounding as written
 _inlined: Any = njit(inline="always", error_model="numpy")  # with the flags of the caller
 
 # Least-maximum fits: of (exp(r) - 1 - r) / r^2 for |r| <= log(2) / 2, to 3e-9, and of erf(x / sqrt(2)) / x for
@@ -89,7 +90,17 @@ def _fit(x: Any, array: Any) -> Any:
     return (lambda x, array: _narrow(x)) if isinstance(array.dtype, types.Integer) else (lambda x, array: x)
 
 
-@_compiled
+@compiled
+def largest(x: Any) -> Any:
+    """The largest of ``x`` (n,): of whole numbers in the same order as the floats, which LLVM has vectors for."""
+    most, rest = np.int32(-(2**31)), np.int32(2**31 - 1)
+    for p in range(len(x)):
+        bits = np.float32(x[p]).view(np.int32)
+        most = max(most, np.int32(bits ^ ((bits >> np.int32(31)) & rest)))
+    return np.int32(most ^ ((most >> np.int32(31)) & rest)).view(np.float32)
+
+
+@compiled
 def _mix(into: Any, own: Any, fixed: Any, rho: Any, at: int, n: int) -> None:
     """n columns of ``rho`` (N,) ``own`` + ``fixed`` (d, N) from ``at`` on, ``into`` (d, .)."""
     factor = rho[at : at + n]
@@ -99,7 +110,7 @@ def _mix(into: Any, own: Any, fixed: Any, rho: Any, at: int, n: int) -> None:
             out[p] = factor[p] * one[p] + two[p]
 
 
-@_compiled
+@compiled
 def _combine(into: Any, factors: Any, rows: Any, at: int, n: int) -> None:
     """``into`` (t, .) plus ``factors`` (t, d) times n columns of ``rows`` (d, .) from ``at`` on: two by four at a time,
     so that what was read is used more than once; d is a multiple of four."""
@@ -123,7 +134,7 @@ def _combine(into: Any, factors: Any, rows: Any, at: int, n: int) -> None:
                 out[p] += a * one[p] + b * two[p] + (c * three[p] + e * four[p])
 
 
-@_compiled
+@compiled
 def _dots(into: Any, x: Any, rows: Any, at: int, n: int) -> None:
     """``into`` (t, d) plus the products of ``x`` (t, .) with n columns of ``rows`` (d, .) from ``at`` on; d is a multiple
     of four."""
@@ -145,7 +156,7 @@ def _dots(into: Any, x: Any, rows: Any, at: int, n: int) -> None:
             into[j, k + 3] += e
 
 
-@_compiled
+@compiled
 def _begin(into: Any, low: Any, row: int, at: int, n: int) -> None:
     """n columns of the rows of ``low`` from ``row`` on, or zeros if it has no rows, ``into`` (t, .)."""
     for j in range(len(into)):
@@ -159,7 +170,7 @@ def _begin(into: Any, low: Any, row: int, at: int, n: int) -> None:
                 out[p] = F(0.0)
 
 
-@_compiled
+@compiled
 def over_pixels(
     queries: Any, own: Any, fixed: Any, low: Any, rho: Any, value: Any, weights: Any, found: Any, totals: Any
 ) -> None:
@@ -172,7 +183,7 @@ def over_pixels(
     part, tops = np.empty((t, STRETCH), np.float32), np.empty(t, np.float32)
     for h in range(heads):
         for j in range(t):
-            tops[j], totals[h * t + j] = F(-np.inf), F(0.0)
+            totals[h * t + j] = F(0.0)
             for k in range(d):
                 found[h, j, k] = F(0.0)
         for at in range(0, n, STRETCH):
@@ -181,11 +192,11 @@ def over_pixels(
             _begin(part, low, h * t, at, count)
             _combine(part, queries[h], mixed, 0, count)
             for j in range(t):
-                top, one, out = tops[j], part[j, :count], logits[j, at : at + count]
+                one, out = part[j], logits[j, at : at + count]
                 for p in range(count):
-                    top = max(top, one[p])
                     out[p] = one[p]
-                tops[j] = top
+        for j in range(t):
+            tops[j] = largest(logits[j])
         for at in range(0, n, STRETCH):
             count = min(n, at + STRETCH) - at
             factor = rho[at : at + count]
@@ -201,7 +212,7 @@ def over_pixels(
             _dots(found[h], part, value[h], at, count)
 
 
-@_compiled
+@compiled
 def over_tokens(keys: Any, own: Any, fixed: Any, low: Any, rho: Any, columns: Any) -> None:
     """Attention of pixels to tokens: ``columns`` (H T, N) are the softmax over tokens of ``keys`` (H, T, d) times ``rho``
     (N,) ``own`` + ``fixed`` (H, d, N), plus ``low`` (H T or 0, N)."""
@@ -235,7 +246,7 @@ def over_tokens(keys: Any, own: Any, fixed: Any, low: Any, rho: Any, columns: An
                     out[p] = fit(one[p] * total[p], out)
 
 
-@_compiled
+@compiled
 def normalise(
     columns: Any, values: Any, lifted: Any, gram: Any, rho: Any, energy: Any, channels: int, eps: float
 ) -> None:
@@ -270,7 +281,7 @@ def normalise(
                 one[p] = fit(wide(one[p]) * sums[p], one)
 
 
-@_compiled
+@compiled
 def rise(x: Any, image: Any, rho: Any, fixed: Any, gain: Any, bias: Any, eps: float) -> None:
     """``x`` + ``rho`` (N,) ``image`` + ``fixed`` (4 c'), then layer norm over the c' channels (their mean is zero) and
     GELU, in place; ``x`` and ``image`` (4 c', N), the four pixels of a channel beside one another."""
@@ -298,7 +309,7 @@ def rise(x: Any, image: Any, rho: Any, fixed: Any, gain: Any, bias: Any, eps: fl
                     out[p] = fit(gelu(one[p] * sums[p] * by + to), out)
 
 
-@_compiled
+@compiled
 def draw(x: Any, bias: Any, weights: Any, masks: Any, begin: int) -> None:
     """GELU of ``x`` (4 c'', n) + ``bias`` (4 c''), then its product with ``weights`` (k, c''), into n pixels of
     ``masks`` (k, 4, .) from ``begin`` on."""
@@ -320,3 +331,23 @@ def draw(x: Any, bias: Any, weights: Any, masks: Any, begin: int) -> None:
                     out, by = masks[k, s, first : first + count], weights[k, c]
                     for p in range(count):
                         out[p] += by * one[p]
+
+
+@compiled
+def over_keys(scores: Any, by_row: Any, by_column: Any, totals: Any) -> None:
+    """``scores`` (m, h w) plus ``by_row`` (m, h) and ``by_column`` (m, w), in place: over ``totals`` (m,) they are the
+    softmax over the keys, which are h rows of w."""
+    m, h, w = len(scores), by_row.shape[1], by_column.shape[1]
+    line = np.empty(h * w, np.float32)
+    for i in range(m):
+        one, rows, columns, total = scores[i], by_row[i], by_column[i], F(0.0)
+        for y in range(h):
+            part, out, row = one[y * w : y * w + w], line[y * w : y * w + w], wide(rows[y])
+            for x in range(w):
+                out[x] = wide(part[x]) + row + wide(columns[x])
+        top = largest(line)
+        for x in range(h * w):
+            y = exp(line[x] - top)
+            total += y
+            one[x] = fit(y, one)
+        totals[i] = total

@@ -19,6 +19,7 @@ from fgscore._float32 import full_float32
 from fgscore.regions import _sam_encoder
 from fgscore.regions._sam_decoder import Decoder
 from fgscore.regions._sam_frame import Frame, Runs, measure
+from fgscore.regions._sam_native import native, together
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class ExactGenerator:
         self._threshold = float(self._sam.mask_threshold)
         self._least_stability = float(upstream.stability_score_thresh)
         self._encoder = self._sam.image_encoder
+        self._native = native(self._predictor.device)
         self._own_encoder = _sam_encoder.supports(self._encoder)
         with torch.no_grad():
             self._decoder = Decoder(self._sam)
@@ -108,7 +110,12 @@ class ExactGenerator:
         shared = self._decoder.image(embedding)
         points = self._predictor.transform.apply_coords(grid * np.array(frame.crop_hw)[None, ::-1], frame.crop_hw)
         prompts = torch.as_tensor(points, device=self._predictor.device)
-        found = Found.join([self._batch(shared, block, frame) for block in self._decoder.batches(prompts)])
+        batches = self._decoder.batches(prompts)
+        if self._native:
+            parts = together(lambda block: self._batch(shared, block, frame), batches)
+        else:
+            parts = [self._batch(shared, block, frame) for block in batches]
+        found = Found.join(parts)
         rows = batched_nms(
             found.boxes.float(), found.iou, torch.zeros(len(found.iou)), iou_threshold=self._settings.box_nms_thresh
         )
@@ -122,7 +129,8 @@ class ExactGenerator:
         return found
 
     def _measure(self, logits: Tensor, frame: Frame) -> tuple[Tensor, Tensor, Tensor]:
-        return measure(logits, frame, self._threshold, self._settings.stability_score_offset)
+        by = self._native.measure if self._native else measure
+        return by(logits, frame, self._threshold, self._settings.stability_score_offset)
 
     def _embed(self, image: np.ndarray) -> tuple[Tensor, tuple[int, int]]:
         """Embedding (1, c, h, w) of ``image`` (H, W, 3) uint8, and its size in the model's square."""

@@ -1,0 +1,256 @@
+"""Area, stability and box of masks in one pass over their low-resolution logits, on a CPU.
+
+Upstream resizes bilinearly, twice. Both are linear, so that a pixel is a sum of few cells by few, with weights that
+torch itself gives when it resizes unit vectors. What is summed in another order is rounded otherwise: where that could
+decide on which side of a threshold a pixel lies, it is computed again in torch's order. That differs between torch's
+builds for one processor and another, and is found by trying; where none fits, torch measures.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numba import types
+from numba.extending import intrinsic
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from fgscore.regions import _sam_frame
+from fgscore.regions._sam_frame import Frame
+from fgscore.regions._sam_kernels import F, compiled, in_order
+
+ROUNDING = F(2e-6)  # of the largest cell; some 15 roundings to float32 are 9e-7
+
+
+class Step(NamedTuple):
+    """One resize along one axis: each of n pixels is ``weights`` (K, n) float32 times the K cells from ``first`` (n,) on."""
+
+    first: np.ndarray
+    weights: np.ndarray
+
+
+class Axis(NamedTuple):
+    """Rows or columns: upstream's two resizes, and ``both`` at once."""
+
+    up: Step
+    down: Step
+    both: Step
+
+
+def measure(logits: Tensor, frame: Frame, threshold: float, offset: float) -> tuple[Tensor, Tensor, Tensor]:
+    """As `_sam_frame.measure`, to the bit."""
+    rows, columns = _axes(logits.shape[-1], frame)
+    fused = _fused(logits.shape[-1], frame)
+    if fused is None:
+        return _sam_frame.measure(logits, frame, threshold, offset)
+    found = np.zeros((len(logits), 7), np.int64)
+    low, high = sorted((F(threshold - offset), F(threshold + offset)))
+    _measure(logits.contiguous().numpy(), rows, columns, fused, low, F(threshold), high, found)
+    around, area, inside = torch.from_numpy(found[:, :3]).int().unbind(1)
+    return area, inside / around if offset >= 0 else around / inside, torch.from_numpy(found[:, 3:])
+
+
+@lru_cache(maxsize=64)
+def _axes(cells: int, frame: Frame) -> tuple[Axis, Axis]:
+    """Of the rows and of the columns of a frame."""
+    rows, columns = (_axis(cells, frame.side, *of) for of in zip(frame.input_hw, frame.crop_hw, strict=True))
+    return rows, columns
+
+
+def _axis(cells: int, side: int, given: int, wanted: int) -> Axis:
+    up = _resize(torch.eye(cells), side)
+    both = up[:, :given] if given == wanted else _resize(up[:, :given], wanted)
+    return Axis(_step(up), _step(_resize(torch.eye(given), wanted)), _step(both))
+
+
+def _resize(rows: Tensor, size: int) -> Tensor:
+    """(m, size) of (m, n)."""
+    return interpolate(rows[None, :, :, None], (size, 1), mode="bilinear")[0, :, :, 0]
+
+
+def _step(matrix: Tensor) -> Step:
+    """Of a resize that makes ``matrix`` (cells, n) of unit vectors; of two cells at least."""
+    matrix = matrix.T
+    first, last = (matrix != 0).int().argmax(1), len(matrix[0]) - 1 - (matrix.flip(1) != 0).int().argmax(1)
+    width = max(2, int((last - first).max()) + 1)
+    first.clamp_(max=max(0, len(matrix[0]) - width))
+    index = (first[:, None] + torch.arange(width)).clamp_(max=len(matrix[0]) - 1)
+    return Step(first.int().numpy(), matrix.gather(1, index).T.contiguous().numpy())
+
+
+@lru_cache(maxsize=64)
+def _fused(cells: int, frame: Frame) -> bool | None:
+    """Whether torch resizes with one rounding where it multiplies and adds, or with two; None if with others."""
+    logits = torch.randn(cells, cells, generator=torch.Generator().manual_seed(0))
+    wanted = frame.resize(logits[None], -1e9)[0][0].numpy()
+    for fused in (True, False):
+        found = np.empty_like(wanted)
+        _resized(logits.numpy(), *_axes(cells, frame), fused, found)
+        if np.array_equal(found, wanted):
+            return fused
+    return None
+
+
+@intrinsic
+def _multiply_add(typing: Any, a: Any, b: Any, c: Any) -> Any:
+    """a b + c, rounded once."""
+    return types.float32(types.float32, types.float32, types.float32), lambda _, at, __, numbers: at.fma(*numbers)
+
+
+@in_order
+def _between(a: Any, b: Any, weight_a: Any, weight_b: Any, fused: bool) -> Any:
+    """A pixel between two cells."""
+    if fused:
+        return _multiply_add(F(a), F(weight_a), F(b * weight_b))
+    return F(F(a * weight_a) + F(b * weight_b))
+
+
+@in_order
+def _larger(cells: Any, up_rows: Step, up_columns: Step, y: int, x: int, fused: bool) -> Any:
+    """Pixel (y, x) of the first resize."""
+    r, c = up_rows.first[y], up_columns.first[x]
+    a, b = up_columns.weights[0, x], up_columns.weights[1, x]
+    one = _between(cells[r, c], cells[r, c + 1], a, b, fused)
+    two = _between(cells[r + 1, c], cells[r + 1, c + 1], a, b, fused)
+    return _between(one, two, up_rows.weights[0, y], up_rows.weights[1, y], fused)
+
+
+@in_order
+def _exactly(cells: Any, rows: Axis, columns: Axis, y: int, x: int, fused: bool) -> Any:
+    """Pixel (y, x), as torch rounds it."""
+    r, c = rows.down.first[y], columns.down.first[x]
+    a, b = columns.down.weights[0, x], columns.down.weights[1, x]
+    one = _larger(cells, rows.up, columns.up, r, c, fused)
+    two = _larger(cells, rows.up, columns.up, r, c + 1, fused)
+    three = _larger(cells, rows.up, columns.up, r + 1, c, fused)
+    four = _larger(cells, rows.up, columns.up, r + 1, c + 1, fused)
+    upper, lower = _between(one, two, a, b, fused), _between(three, four, a, b, fused)
+    return _between(upper, lower, rows.down.weights[0, y], rows.down.weights[1, y], fused)
+
+
+@in_order
+def _resized(cells: Any, rows: Axis, columns: Axis, fused: bool, out: Any) -> None:
+    """All pixels of ``cells`` (h, w), as torch rounds them, into ``out`` (H, W)."""
+    for y in range(len(out)):
+        for x in range(len(out[0])):
+            out[y, x] = _exactly(cells, rows, columns, y, x, fused)
+
+
+@compiled
+def _span(cells: Any, low: float, along_rows: bool) -> tuple[int, int]:
+    """The first row or column of ``cells`` (h, w) with one above ``low``, and the one after the last; (0, 0) if none."""
+    h, w = cells.shape
+    first, last = max(h, w), 0
+    for r in range(h):
+        for c in range(w):
+            if cells[r, c] > low:
+                at = r if along_rows else c
+                first, last = min(first, at), max(last, at + 1)
+    return (first, last) if last else (0, 0)
+
+
+@compiled
+def _touched(step: Step, first: int, last: int) -> tuple[int, int]:
+    """The range of pixels that cells [first, last) are part of."""
+    begin, end = 0, len(step.first)
+    while begin < end and step.first[begin] + len(step.weights) <= first:
+        begin += 1
+    while end > begin and step.first[end - 1] >= last:
+        end -= 1
+    return begin, end
+
+
+@compiled
+def _spread(row: Any, step: Step, out: Any, begin: int, end: int) -> None:
+    """Pixels [begin, end) of a ``row`` of cells (w,), into ``out`` (n,)."""
+    first = step.first[begin:end]
+    for x in range(len(out)):
+        out[x] = F(0.0)
+    for k in range(len(step.weights)):
+        weights, cells = step.weights[k, begin:end], row[k:]
+        for x in range(len(out)):
+            out[x] += weights[x] * cells[np.uint32(first[x])]
+
+
+@compiled
+def _blend(wide: Any, step: Step, y: int, begin: int, out: Any) -> None:
+    """Row ``y`` of pixels, from column ``begin`` on, of rows of cells ``wide`` (h, W), into ``out`` (n,)."""
+    for x in range(len(out)):
+        out[x] = F(0.0)
+    for k in range(len(step.weights)):
+        weight, cells = step.weights[k, y], wide[step.first[y] + k, begin : begin + len(out)]
+        for x in range(len(out)):
+            out[x] += weight * cells[x]
+
+
+@compiled
+def _count(line: Any, most: Any, low: float, middle: float, high: float, error: float) -> tuple[float, ...]:
+    """Pixels of ``line`` (n,) above each threshold, and nearer to one than ``error``; ``most`` (n,) grows with it."""
+    a, b, c, near = F(0.0), F(0.0), F(0.0), F(0.0)
+    for x in range(len(line)):
+        v = line[x]
+        a += F(1.0) if v > low else F(0.0)
+        b += F(1.0) if v > middle else F(0.0)
+        c += F(1.0) if v > high else F(0.0)
+        distance = min(min(abs(v - low), abs(v - middle)), abs(v - high))
+        near += F(1.0) if distance <= error else F(0.0)
+        most[x] = max(most[x], v)
+    return a, b, c, near
+
+
+@compiled
+def _correct(cells: Any, rows: Axis, columns: Axis, fused: bool, y: int, line: Any, begin: int, low: float,
+             middle: float, high: float, error: float) -> None:
+    """Pixels of ``line`` (n,), row ``y`` from column ``begin`` on, that are near a threshold: as torch rounds them."""
+    for x in range(len(line)):
+        v = line[x]
+        if min(min(abs(v - low), abs(v - middle)), abs(v - high)) <= error:
+            line[x] = _exactly(cells, rows, columns, y, begin + x, fused)
+
+
+@compiled
+def _measure(
+    logits: Any, rows: Axis, columns: Axis, fused: bool, low: float, middle: float, high: float, found: Any
+) -> None:
+    """Pixels above ``low``, ``middle`` and ``high``, and the box of those above ``middle`` (x0, y0, x1, y1, the last
+    included), into ``found`` (m, 7), which is zero."""
+    h, w, taps = len(logits[0]), len(logits[0, 0]), len(rows.both.weights)
+    wide, width = np.empty((h, len(columns.both.first)), np.float32), len(columns.both.first)
+    line, most = np.empty(width, np.float32), np.empty(width, np.float32)
+    for i in range(len(logits)):
+        cells, peak = logits[i], F(0.0)
+        for r in range(h):
+            for c in range(w):
+                peak = max(peak, abs(cells[r, c]))
+        error = ROUNDING * peak
+        top, bottom = _span(cells, low - error, True)
+        left, right = _span(cells, low - error, False)
+        y_begin, y_end = _touched(rows.both, top, bottom)
+        begin, end = _touched(columns.both, left, right)
+        if bottom == 0 or y_begin >= y_end or begin >= end:
+            continue
+        for r in range(rows.both.first[y_begin], rows.both.first[y_end - 1] + taps):
+            _spread(cells[r], columns.both, wide[r, begin:end], begin, end)
+        for x in range(begin, end):
+            most[x] = -np.inf
+        y0, y1 = -1, -1
+        for y in range(y_begin, y_end):
+            _blend(wide, rows.both, y, begin, line[begin:end])
+            a, b, c, near = _count(line[begin:end], most[begin:end], low, middle, high, error)
+            if near:
+                _correct(cells, rows, columns, fused, y, line[begin:end], begin, low, middle, high, error)
+                a, b, c, _ = _count(line[begin:end], most[begin:end], low, middle, high, error)
+            found[i, 0] += int(a)
+            found[i, 1] += int(b)
+            found[i, 2] += int(c)
+            if b:
+                y0, y1 = y if y0 < 0 else y0, y
+        if y0 >= 0:
+            x0, x1 = width, 0
+            for x in range(begin, end):
+                if most[x] > middle:
+                    x0, x1 = min(x0, x), x
+            found[i, 3], found[i, 4], found[i, 5], found[i, 6] = x0, y0, x1, y1
