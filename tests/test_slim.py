@@ -14,7 +14,7 @@ import pytest
 
 from fgscore.store.match import Store
 
-BLOCKED = ("torch", "torchvision", "transformers", "segment_anything", "PIL", "cv2", "huggingface_hub")
+BLOCKED = ("torch", "torchvision", "transformers", "segment_anything", "numba", "PIL", "cv2", "huggingface_hub")
 SITECUSTOMIZE = f"""
 from importlib.machinery import PathFinder
 

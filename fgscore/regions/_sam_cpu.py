@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from fgscore.regions import _sam_kernels as kernels
-from fgscore.regions._sam_measure import measure
 from fgscore.regions._sam_keys import Keys, Layer, Projection, Stage, centre
+from fgscore.regions._sam_measure import measure
 
 __all__ = ["measure", "over_keys", "read", "upscale", "write"]
 TILE = 4096  # pixels that are upscaled for the second time at one time
@@ -38,31 +38,33 @@ def _in_basis(x: Tensor, projection: Projection, keys: Keys) -> Tensor:
     return (x @ basis.permute(0, 2, 3, 1)).flatten(1, 2).to(keys.columns.dtype)
 
 
+def _nothing(b: int, projection: Projection, stage: Stage, precision: torch.dtype = torch.float32) -> Keys:
+    """The keys of ``b`` prompts before the first layer: the image alone."""
+    n, weight = stage.value.shape[-1], projection.weight
+    columns, basis = weight.new_empty(b, 0, n, dtype=precision), weight.new_empty(b, 0, weight.shape[-1])
+    return Keys(weight.new_ones(b, 1, n), columns, basis, ())
+
+
 def read(
     attention: Any, queries: Tensor, stage: Stage, key: Projection, value: Projection, keys: Keys | None
 ) -> Tensor:
     """Tokens attend to the image: (b, t, c) for ``queries`` (b, t, c), through the output projection."""
-    heads, n = attention.num_heads, stage.value.shape[-1]
+    keys = keys or _nothing(len(queries), key, stage)
+    heads, n, columns = attention.num_heads, stage.value.shape[-1], keys.columns
     q = _heads(attention.q_proj(queries), heads)
     q *= q.shape[-1] ** -0.5
     b, _, t, _ = q.shape
-    precision = torch.float32 if keys is None else keys.columns.dtype
-    low, weights = (q.new_empty(rows, n, dtype=precision) for rows in (heads * t if keys else 0, heads * t))
-    rho = q.new_ones(b, 1, n) if keys is None else keys.rho
-    found, totals = torch.empty_like(q), q.new_empty(b, heads * t)
-    small = None if keys is None else _in_basis(q, key, keys)
-    in_columns = [] if keys is None else q.new_empty(b, heads * t, keys.columns.shape[1], dtype=precision)
-    shared = _array(stage.key), _array(key.fixed.view_as(stage.key)), _array(low)
+    small, found, totals = _in_basis(q, key, keys), torch.empty_like(q), q.new_empty(b, heads * t)
+    low, weights = (columns.new_empty(heads * t, n) for _ in range(2))
+    in_columns = columns.new_empty(b, heads * t, columns.shape[1])
+    of_image = _array(stage.key), _array(key.fixed.view_as(stage.key)), _array(low)
     for i in range(b):
-        if keys is not None:
-            torch.mm(small[i], keys.columns[i], out=low)
+        torch.mm(small[i], columns[i], out=low)
         own = _array(weights), _array(found[i]), _array(totals[i])
-        kernels.over_pixels(_array(q[i]), *shared, _array(rho[i, 0]), _array(stage.value), *own)
-        if keys is not None:
-            torch.mm(weights, keys.columns[i].T, out=in_columns[i])
-    if keys is not None:
-        basis = (keys.basis @ value.weight.T).unflatten(-1, (heads, -1)).transpose(1, 2)  # (b, H, K, d)
-        found += in_columns.to(q.dtype).unflatten(1, (heads, t)) @ basis
+        kernels.over_pixels(_array(q[i]), *of_image, _array(keys.rho[i, 0]), _array(stage.value), *own)
+        torch.mm(weights, columns[i].T, out=in_columns[i])
+    basis = (keys.basis @ value.weight.T).unflatten(-1, (heads, -1)).transpose(1, 2)  # (b, H, K, d)
+    found += in_columns.to(q.dtype).unflatten(1, (heads, t)) @ basis
     found /= totals.view(b, heads, t, 1)
     return attention.out_proj(found.transpose(1, 2).flatten(2) + value.fixed[:, 0])
 
@@ -78,31 +80,27 @@ def write(
 ) -> Keys:
     """The image attends to the tokens, then its layer norm; the columns are kept in ``precision``."""
     assert stage.query is not None and stage.energy is not None
+    keys = keys or _nothing(len(tokens), layer.query, stage, precision)
     k, v = (_heads(x, layer.heads) for x in (attention.k_proj(with_pe), attention.v_proj(tokens)))
     b, heads, t, _ = k.shape
-    n = stage.energy.shape[-1]
-    values = torch.cat([v, torch.ones_like(v[..., :1])], dim=-1)
-    basis, of_layers, before = (values @ layer.lift).flatten(1, 2), [values], 0
-    if keys is not None:
-        basis, of_layers = torch.cat([keys.basis, basis], dim=1), [*keys.values, values]
-        before, small = keys.columns.shape[1], _in_basis(k, layer.query, keys)
-    basis = centre(basis, -1)
-    vectors, gram = torch.cat(of_layers, dim=1)[..., :-1].contiguous(), torch.bmm(basis, basis.mT).to(precision)
-    columns = k.new_empty(b, basis.shape[1], n, dtype=precision)
-    rho = k.new_ones(b, 1, n) if keys is None else keys.rho.clone()
-    low, product = (k.new_empty(rows, n, dtype=precision) for rows in (heads * t if keys else 0, len(gram[0])))
-    shared = _array(stage.query), _array(layer.query.fixed.view_as(stage.query)), _array(low)
-    lifted, energy = _array(torch.cat(stage.lifted)), _array(stage.energy)
+    values = (*keys.values, torch.cat([v, torch.ones_like(v[..., :1])], dim=-1))
+    basis = centre(torch.cat([keys.basis, (values[-1] @ layer.lift).flatten(1, 2)], dim=1), -1)
+    before, n = keys.columns.shape[1:]
+    columns, rho = keys.columns.new_empty(b, basis.shape[1], n), keys.rho.clone()
+    columns[:, :before] = keys.columns
+    small, gram = _in_basis(k, layer.query, keys), torch.bmm(basis, basis.mT).to(precision)
+    low, product = (columns.new_empty(rows, n) for rows in (heads * t, len(gram[0])))
+    vectors = torch.cat(values, dim=1)[..., :-1].contiguous()
+    of_image = _array(stage.query), _array(layer.query.fixed.view_as(stage.query)), _array(low)
+    of_norm = _array(torch.cat(stage.lifted)), _array(product)
     for i in range(b):
         own, factor = columns[i], _array(rho[i, 0])
-        if keys is not None:
-            own[:before] = keys.columns[i]
-            torch.mm(small[i], keys.columns[i], out=low)
-        kernels.over_tokens(_array(k[i]), *shared, factor, _array(own[before:]))
+        torch.mm(small[i], keys.columns[i], out=low)
+        kernels.over_tokens(_array(k[i]), *of_image, factor, _array(own[before:]))
         torch.mm(gram[i], own, out=product)
-        of_image = lifted, _array(product), factor, energy
-        kernels.normalise(_array(own), _array(vectors[i]), *of_image, basis.shape[-1], layer.norm.eps)
-    return Keys(rho, columns, basis * layer.norm.weight, tuple(of_layers))
+        parts = _array(own), _array(vectors[i]), *of_norm, factor, _array(stage.energy)
+        kernels.normalise(*parts, basis.shape[-1], layer.norm.eps)
+    return Keys(rho, columns, basis * layer.norm.weight, values)
 
 
 def upscale(
@@ -119,21 +117,23 @@ def upscale(
     fixed, gain, shift, last = (_array(v.flatten()) for v in (first.fixed, norm.weight, norm.bias, bias))
     n, found = keys.rho.shape[-1], []
     small = (keys.basis @ first.weight.T).to(keys.columns.dtype)  # (b, K, 4 c')
-    x = keys.columns.new_empty(small.shape[-1], n)
+    rows = small.shape[-1]
+    x, raised = keys.columns.new_empty(rows, n), image.new_empty(rows // 4, 4 * n)
     for i, chosen in enumerate(weights):
         torch.mm(small[i].T, keys.columns[i], out=x)
-        kernels.rise(_array(x), _array(image), _array(keys.rho[i, 0]), fixed, gain, shift, norm.eps)
+        of_norm = fixed, gain, shift, norm.eps, _array(raised.view(rows, n))
+        kernels.rise(_array(x), _array(image), _array(keys.rho[i, 0]), *of_norm)
         masks = image.new_empty(len(chosen), 4, 4 * n)
         for at in range(0, 4 * n, TILE):
-            product = torch.mm(second, x.view(-1, 4 * n)[:, at : at + TILE])
+            product = torch.mm(second, raised[:, at : at + TILE])
             kernels.draw(_array(product), last, _array(chosen), _array(masks), at)
         found.append(masks.flatten(1))
     return torch.cat(found)
 
 
 def over_keys(scores: Tensor, by_row: Tensor, by_column: Tensor) -> tuple[Tensor, Tensor]:
-    """``scores`` (n, r w, h w) plus the bias by the key's row, (n, r, w, h), and column, (n, r, w, w), in place: over the
-    second, (n, r w, 1), they are the softmax over keys."""
+    """``scores`` (n, r w, h w) plus the bias by the key's row, (n, r, w, h), and column, (n, r, w, w), in place: over
+    the second of what is returned, (n, r w, 1), they are the softmax over keys."""
     totals = scores.new_empty(*scores.shape[:2], 1, dtype=torch.float32)
     one, two, three = (_array(x.reshape(-1, x.shape[-1])) for x in (scores, by_row, by_column))
     kernels.over_keys(one, two, three, _array(totals.view(-1)))

@@ -41,6 +41,20 @@ def supports(sam: Any) -> bool:
     )
 
 
+def _suits_kernels(sam: Any) -> bool:
+    """Whether every head has a multiple of four channels and activations are GELUs, as kernels want it."""
+    transformer = sam.mask_decoder.transformer
+    attentions = [transformer.final_attn_token_to_image]
+    for block in transformer.layers:
+        attentions += [block.cross_attn_token_to_image, block.cross_attn_image_to_token]
+    fours = all(a.internal_dim // a.num_heads % 4 == 0 for a in attentions)
+    return fours and all(
+        isinstance(sam.mask_decoder.output_upscaling[i], torch.nn.GELU)
+        and sam.mask_decoder.output_upscaling[i].approximate == "none"
+        for i in (2, 4)
+    )
+
+
 @dataclass(frozen=True)
 class Prompts:
     """A batch of b prompts before the last attention: ``tokens`` and ``queries`` (b, T, c), and the image side."""
@@ -67,12 +81,14 @@ class Image:
 class Decoder:
     """Predicted IoU and low-resolution logits of upstream's ``MaskDecoder``, for single foreground points.
 
-    ``precision`` is that of the largest arrays: columns, and what comes after the first upscaling's layer norm.
+    ``precision`` is that of the largest arrays: columns and, without kernels, what comes after the first upscaling's
+    layer norm. With kernels, which ``compiled=False`` forbids, that stays float32: rounding there costs more IoU than
+    anywhere else.
     """
 
     def __init__(self, sam: Any, precision: torch.dtype = torch.float32, compiled: bool = True) -> None:
         self._precision = precision
-        self._cpu = native(sam.device) if compiled else None
+        self._cpu = native(sam.device) if compiled and _suits_kernels(sam) else None
         by: Any = self._cpu or _sam_keys
         self._read = by.read
         self._write = partial(by.write, precision=precision)
@@ -93,9 +109,10 @@ class Decoder:
         centred = centre(first.weight.flatten(1).T.unflatten(0, (-1, 4)), 0).flatten(0, 1)
         bias = centre(first.bias, 0).repeat_interleave(4)
         self._first = Projection(centred, bias, beta)
-        self._gain, self._bias = (v[:, None].to(precision) for v in (self._norm.weight, self._norm.bias))
-        self._second = second.weight.flatten(1).T.contiguous().to(precision)
-        self._second_bias = second.bias.repeat_interleave(4)[:, None].to(precision)
+        late = torch.float32 if self._cpu else precision
+        self._gain, self._bias = (v[:, None].to(late) for v in (self._norm.weight, self._norm.bias))
+        self._second = second.weight.flatten(1).T.contiguous().to(late)
+        self._second_bias = second.bias.repeat_interleave(4)[:, None].to(late)
 
     def batches(self, points: Tensor) -> tuple[Tensor, ...]:
         """``points`` (B, 2) in batches of a size that suits the device."""
@@ -152,7 +169,7 @@ class Decoder:
         weights = torch.stack([mlp(chosen[:, i]) for i, mlp in enumerate(mlps)], dim=1)
         if self._cpu:
             kept = [some[which] for some, which in zip(weights, keep, strict=True)]
-            second = self._second, self._second_bias.float()
+            second = self._second, self._second_bias
             return self._arrange(self._cpu.upscale(batch.keys, image.upscaled, self._first, self._norm, *second, kept))
         weights = weights.to(self._precision)
         found = []

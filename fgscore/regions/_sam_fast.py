@@ -1,7 +1,8 @@
 """Masks in half the precision, for those who accept a mean IoU of 0.98 with upstream's: ``sam(fast=True)``.
 
 Attention and MLPs of the image encoder are bfloat16. On a GPU the largest arrays of the decoder are float16 (bfloat16
-there costs more IoU than all else) and other products TF32; on the CPU they stay float32, as little would be gained.
+there costs more IoU than all else) and other products TF32; on the CPU kernels keep columns in bfloat16 and compute in
+float32, and without kernels all stays float32, as little would be gained.
 Masks are measured by their low-resolution logits first: what is clearly unstable goes, and so do the duplicates; what
 is left is measured at the size of the image.
 """
@@ -49,7 +50,8 @@ class FastGenerator(ExactGenerator):
                 block.attn.to(precision)
                 block.mlp.to(precision)
         with torch.no_grad():
-            self._decoder = Decoder(self._sam, ARRAYS.get(self._predictor.device.type, precision))
+            arrays = ARRAYS.get(self._predictor.device.type, precision if self._native else torch.float32)
+            self._decoder = Decoder(self._sam, arrays)
 
     def _measure(self, logits: Tensor, frame: Frame) -> tuple[Tensor, Tensor, Tensor]:
         return measure_roughly(logits, frame, self._threshold, self._settings.stability_score_offset)

@@ -1,9 +1,9 @@
 """What `_sam_cpu.py` does between products, in few passes over memory: loops in Python that numba compiles.
 
 Torch reads and writes its arrays once a step, its exponential and its GELU take two to four times as long as those
-here, and it has no quick way for the many small products of 16 channels. Arrays are float32, pixels last and contiguous;
-the largest may be bfloat16, for which numpy has no name: the bits are uint16. A stretch of pixels at a time stays in the
-first cache.
+here, and it has no quick way for many small products of 16 channels. Arrays are float32, pixels last and contiguous;
+where `wide` and `fit` are, bfloat16 as well, for which numpy has no name: the bits are uint16. A stretch of pixels at a
+time stays in the first cache.
 """
 
 from __future__ import annotations
@@ -11,93 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numba.extending import overload
 
-F = np.float32
+from fgscore.regions._sam_numbers import F, compiled, exp, fit, gelu, largest, wide
+
 STRETCH = 512  # pixels
-# no errno, no order of sums that has to be kept; infinities and NaN are for none of these arrays
-compiled: Any = njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp", "nnan"})
-in_order: Any = njit(nogil=True, error_model="numpy")  # every rounding as written
-_inlined: Any = njit(inline="always", error_model="numpy")  # with the flags of the caller
-
-# Least-maximum fits: of (exp(r) - 1 - r) / r^2 for |r| <= log(2) / 2, to 3e-9, and of erf(x / sqrt(2)) / x for
-# |x| <= REACH as a polynomial in 2 (x / REACH)^2 - 1, to 3e-8
-EXP = tuple(np.array([0.49999994, 0.1666652, 0.041668393, 0.008368781, 0.0013814464], F))
-REACH = F(5.2)
-ERF = tuple(
-    np.array(
-        [
-            *(0.27189997, -0.13548762, 0.10005222, -0.07985079, 0.06392465, -0.0495269, 0.036267847, -0.02470672),
-            *(0.01602018, -0.010134735, 0.005324884, -0.0019570317, 0.0012015204, -0.0011245807, 0.00040477936),
-        ],
-        F,
-    )
-)
-LOG2_HIGH, LOG2_LOW = F(0.693359375), F(-2.12194440e-4)  # the first with so few digits that n times it is exact
-
-
-@_inlined
-def exp(x: Any) -> Any:
-    """exp(x) of x <= 88, to 2e-7 of its value; below -87 as there."""
-    x = max(x, F(-87.0))
-    n = np.floor(x * F(1.44269504) + F(0.5))
-    r = (x - n * LOG2_HIGH) - n * LOG2_LOW
-    y = EXP[4]
-    for k in range(3, -1, -1):
-        y = y * r + EXP[k]
-    power = (np.int32(n) + np.int32(127)) << np.int32(23)
-    return (y * (r * r) + r + F(1.0)) * np.int32(power).view(np.float32)
-
-
-@_inlined
-def gelu(x: Any) -> Any:
-    """x Phi(x), to 1e-6."""
-    z = min(max(x, -REACH), REACH)
-    t = z * z * F(2.0 / 5.2**2) - F(1.0)
-    y = ERF[14]
-    for k in range(13, -1, -1):
-        y = y * t + ERF[k]
-    return x * F(0.5) * (F(1.0) + z * y)
-
-
-@_inlined
-def _widen(bits: Any) -> Any:
-    return np.uint32(np.uint32(bits) << np.uint32(16)).view(np.float32)
-
-
-@_inlined
-def _narrow(x: Any) -> Any:
-    bits = np.float32(x).view(np.uint32)
-    return np.uint16((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
-
-
-def wide(x: Any) -> Any:
-    """A number of an array as float32."""
-
-
-def fit(x: Any, array: Any) -> Any:
-    """The float32 ``x`` as ``array`` holds it, rounded to nearest, ties to even."""
-
-
-@overload(wide, strict=False)
-def _wide(x: Any) -> Any:
-    return (lambda x: _widen(x)) if isinstance(x, types.Integer) else (lambda x: x)
-
-
-@overload(fit, strict=False)
-def _fit(x: Any, array: Any) -> Any:
-    return (lambda x, array: _narrow(x)) if isinstance(array.dtype, types.Integer) else (lambda x, array: x)
-
-
-@compiled
-def largest(x: Any) -> Any:
-    """The largest of ``x`` (n,): of whole numbers in the same order as the floats, which LLVM has vectors for."""
-    most, rest = np.int32(-(2**31)), np.int32(2**31 - 1)
-    for p in range(len(x)):
-        bits = np.float32(x[p]).view(np.int32)
-        most = max(most, np.int32(bits ^ ((bits >> np.int32(31)) & rest)))
-    return np.int32(most ^ ((most >> np.int32(31)) & rest)).view(np.float32)
 
 
 @compiled
@@ -136,8 +53,8 @@ def _combine(into: Any, factors: Any, rows: Any, at: int, n: int) -> None:
 
 @compiled
 def _dots(into: Any, x: Any, rows: Any, at: int, n: int) -> None:
-    """``into`` (t, d) plus the products of ``x`` (t, .) with n columns of ``rows`` (d, .) from ``at`` on; d is a multiple
-    of four."""
+    """``into`` (t, d) plus the products of ``x`` (t, .) with n columns of ``rows`` (d, .) from ``at`` on; d as in
+    `_combine`."""
     t, d = into.shape
     for k in range(0, d, 4):
         one, two = rows[k, at : at + n], rows[k + 1, at : at + n]
@@ -158,16 +75,11 @@ def _dots(into: Any, x: Any, rows: Any, at: int, n: int) -> None:
 
 @compiled
 def _begin(into: Any, low: Any, row: int, at: int, n: int) -> None:
-    """n columns of the rows of ``low`` from ``row`` on, or zeros if it has no rows, ``into`` (t, .)."""
+    """n columns of t rows of ``low`` from ``row`` on, ``into`` (t, .)."""
     for j in range(len(into)):
-        out = into[j]
-        if len(low):
-            one = low[row + j, at : at + n]
-            for p in range(n):
-                out[p] = wide(one[p])
-        else:
-            for p in range(n):
-                out[p] = F(0.0)
+        out, one = into[j], low[row + j, at : at + n]
+        for p in range(n):
+            out[p] = wide(one[p])
 
 
 @compiled
@@ -175,7 +87,7 @@ def over_pixels(
     queries: Any, own: Any, fixed: Any, low: Any, rho: Any, value: Any, weights: Any, found: Any, totals: Any
 ) -> None:
     """Attention of tokens to pixels. ``weights`` (H T, N) over ``totals`` (H T,) are the softmax over pixels of
-    ``queries`` (H, T, d) times ``rho`` (N,) ``own`` + ``fixed`` (H, d, N), plus ``low`` (H T or 0, N); ``found``
+    ``queries`` (H, T, d) times ``rho`` (N,) ``own`` + ``fixed`` (H, d, N), plus ``low`` (H T, N); ``found``
     (H, T, d) are weights times rho ``value`` (H, d, N)."""
     heads, t, d = queries.shape
     n = own.shape[-1]
@@ -214,8 +126,8 @@ def over_pixels(
 
 @compiled
 def over_tokens(keys: Any, own: Any, fixed: Any, low: Any, rho: Any, columns: Any) -> None:
-    """Attention of pixels to tokens: ``columns`` (H T, N) are the softmax over tokens of ``keys`` (H, T, d) times ``rho``
-    (N,) ``own`` + ``fixed`` (H, d, N), plus ``low`` (H T or 0, N)."""
+    """Attention of pixels to tokens: ``columns`` (H T, N) are the softmax over tokens of ``keys`` (H, T, d) times
+    ``rho`` (N,) ``own`` + ``fixed`` (H, d, N), plus ``low`` (H T, N)."""
     heads, t, d = keys.shape
     n = own.shape[-1]
     mixed, part = np.empty((d, STRETCH), np.float32), np.empty((t, STRETCH), np.float32)
@@ -250,8 +162,8 @@ def over_tokens(keys: Any, own: Any, fixed: Any, low: Any, rho: Any, columns: An
 def normalise(
     columns: Any, values: Any, lifted: Any, gram: Any, rho: Any, energy: Any, channels: int, eps: float
 ) -> None:
-    """The layer norm of `_sam_keys.py`, in place: ``columns`` C (K, N) and ``rho`` (N,) by r, of U F, which is ``values``
-    (heads of all layers, T, d) and 1 times ``lifted`` (the same, d + 1, N), ``gram`` U U' C (K, N), ``energy`` (N,)."""
+    """The layer norm of `_sam_keys.py`, in place: ``columns`` C (K, N) and ``rho`` (N,) by r. ``gram`` is U U' C,
+    ``energy`` |F|^2 (N,); U F is ``values`` (heads of all layers, T, d), and 1, by ``lifted`` (heads, d + 1, N)."""
     heads, t, d = values.shape
     n = columns.shape[-1]
     sums, cross = np.empty(STRETCH, np.float32), np.empty((t, STRETCH), np.float32)
@@ -282,9 +194,9 @@ def normalise(
 
 
 @compiled
-def rise(x: Any, image: Any, rho: Any, fixed: Any, gain: Any, bias: Any, eps: float) -> None:
+def rise(x: Any, image: Any, rho: Any, fixed: Any, gain: Any, bias: Any, eps: float, found: Any) -> None:
     """``x`` + ``rho`` (N,) ``image`` + ``fixed`` (4 c'), then layer norm over the c' channels (their mean is zero) and
-    GELU, in place; ``x`` and ``image`` (4 c', N), the four pixels of a channel beside one another."""
+    GELU, into ``found``; it, ``x`` and ``image`` (4 c', N), the four pixels of a channel beside one another."""
     m, n = x.shape
     channels = m // 4
     sums, part = np.empty(STRETCH, np.float32), np.empty((channels, STRETCH), np.float32)
@@ -304,9 +216,9 @@ def rise(x: Any, image: Any, rho: Any, fixed: Any, gain: Any, bias: Any, eps: fl
             for p in range(count):
                 sums[p] = F(1.0) / np.sqrt(sums[p] / F(channels) + F(eps))
             for c in range(channels):
-                one, out, by, to = part[c], x[4 * c + s, at : at + count], gain[c], bias[c]
+                one, out, by, to = part[c], found[4 * c + s, at : at + count], gain[c], bias[c]
                 for p in range(count):
-                    out[p] = fit(gelu(one[p] * sums[p] * by + to), out)
+                    out[p] = gelu(one[p] * sums[p] * by + to)
 
 
 @compiled
@@ -326,7 +238,7 @@ def draw(x: Any, bias: Any, weights: Any, masks: Any, begin: int) -> None:
             for c in range(channels):
                 row, shift = x[4 * c + s, at : at + count], bias[4 * c + s]
                 for p in range(count):
-                    one[p] = gelu(wide(row[p]) + shift)
+                    one[p] = gelu(row[p] + shift)
                 for k in range(len(weights)):
                     out, by = masks[k, s, first : first + count], weights[k, c]
                     for p in range(count):

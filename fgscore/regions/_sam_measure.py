@@ -13,20 +13,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numba import types
-from numba.extending import intrinsic
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from fgscore.regions import _sam_frame
 from fgscore.regions._sam_frame import Frame
-from fgscore.regions._sam_kernels import F, compiled, in_order
+from fgscore.regions._sam_numbers import F, compiled, in_order, multiply_add
 
 ROUNDING = F(2e-6)  # of the largest cell; some 15 roundings to float32 are 9e-7
 
+TRIED = 1 << 17  # pixels, to find torch's order
+
 
 class Step(NamedTuple):
-    """One resize along one axis: each of n pixels is ``weights`` (K, n) float32 times the K cells from ``first`` (n,) on."""
+    """One resize along one axis: a pixel is ``weights`` (K, n) float32 times the K cells from ``first`` (n,) on."""
 
     first: np.ndarray
     weights: np.ndarray
@@ -42,21 +42,21 @@ class Axis(NamedTuple):
 
 def measure(logits: Tensor, frame: Frame, threshold: float, offset: float) -> tuple[Tensor, Tensor, Tensor]:
     """As `_sam_frame.measure`, to the bit."""
-    rows, columns = _axes(logits.shape[-1], frame)
-    fused = _fused(logits.shape[-1], frame)
+    sizes = logits.shape[-1], frame.side, frame.input_hw, frame.crop_hw
+    fused = _fused(*sizes)
     if fused is None:
         return _sam_frame.measure(logits, frame, threshold, offset)
     found = np.zeros((len(logits), 7), np.int64)
     low, high = sorted((F(threshold - offset), F(threshold + offset)))
-    _measure(logits.contiguous().numpy(), rows, columns, fused, low, F(threshold), high, found)
+    _measure(logits.contiguous().numpy(), *_axes(*sizes), fused, low, F(threshold), high, found)
     around, area, inside = torch.from_numpy(found[:, :3]).int().unbind(1)
     return area, inside / around if offset >= 0 else around / inside, torch.from_numpy(found[:, 3:])
 
 
 @lru_cache(maxsize=64)
-def _axes(cells: int, frame: Frame) -> tuple[Axis, Axis]:
-    """Of the rows and of the columns of a frame."""
-    rows, columns = (_axis(cells, frame.side, *of) for of in zip(frame.input_hw, frame.crop_hw, strict=True))
+def _axes(cells: int, side: int, input_hw: tuple[int, int], crop_hw: tuple[int, int]) -> tuple[Axis, Axis]:
+    """The rows and the columns of a frame."""
+    rows, columns = (_axis(cells, side, *of) for of in zip(input_hw, crop_hw, strict=True))
     return rows, columns
 
 
@@ -82,36 +82,32 @@ def _step(matrix: Tensor) -> Step:
 
 
 @lru_cache(maxsize=64)
-def _fused(cells: int, frame: Frame) -> bool | None:
+def _fused(cells: int, side: int, input_hw: tuple[int, int], crop_hw: tuple[int, int]) -> bool | None:
     """Whether torch resizes with one rounding where it multiplies and adds, or with two; None if with others."""
     logits = torch.randn(cells, cells, generator=torch.Generator().manual_seed(0))
-    wanted = frame.resize(logits[None], -1e9)[0][0].numpy()
+    frame = Frame(side, input_hw, (0, 0, crop_hw[1], crop_hw[0]), crop_hw)
+    wanted = frame.resize(logits[None], -torch.inf)[0][0].numpy()
+    every = max(1, wanted.size // TRIED)
     for fused in (True, False):
-        found = np.empty_like(wanted)
-        _resized(logits.numpy(), *_axes(cells, frame), fused, found)
-        if np.array_equal(found, wanted):
+        found = np.empty_like(wanted[::every])
+        _resized(logits.numpy(), *_axes(cells, side, input_hw, crop_hw), fused, every, found)
+        if np.array_equal(found, wanted[::every]):
             return fused
     return None
-
-
-@intrinsic
-def _multiply_add(typing: Any, a: Any, b: Any, c: Any) -> Any:
-    """a b + c, rounded once."""
-    return types.float32(types.float32, types.float32, types.float32), lambda _, at, __, numbers: at.fma(*numbers)
 
 
 @in_order
 def _between(a: Any, b: Any, weight_a: Any, weight_b: Any, fused: bool) -> Any:
     """A pixel between two cells."""
     if fused:
-        return _multiply_add(F(a), F(weight_a), F(b * weight_b))
+        return multiply_add(a, weight_a, F(b * weight_b))
     return F(F(a * weight_a) + F(b * weight_b))
 
 
 @in_order
-def _larger(cells: Any, up_rows: Step, up_columns: Step, y: int, x: int, fused: bool) -> Any:
+def _larger(cells: Any, up_rows: Step, up_columns: Step, y: Any, x: Any, fused: bool) -> Any:
     """Pixel (y, x) of the first resize."""
-    r, c = up_rows.first[y], up_columns.first[x]
+    r, c = np.int64(up_rows.first[y]), np.int64(up_columns.first[x])
     a, b = up_columns.weights[0, x], up_columns.weights[1, x]
     one = _between(cells[r, c], cells[r, c + 1], a, b, fused)
     two = _between(cells[r + 1, c], cells[r + 1, c + 1], a, b, fused)
@@ -119,9 +115,9 @@ def _larger(cells: Any, up_rows: Step, up_columns: Step, y: int, x: int, fused: 
 
 
 @in_order
-def _exactly(cells: Any, rows: Axis, columns: Axis, y: int, x: int, fused: bool) -> Any:
+def _exactly(cells: Any, rows: Axis, columns: Axis, y: Any, x: Any, fused: bool) -> Any:
     """Pixel (y, x), as torch rounds it."""
-    r, c = rows.down.first[y], columns.down.first[x]
+    r, c = np.int64(rows.down.first[y]), np.int64(columns.down.first[x])
     a, b = columns.down.weights[0, x], columns.down.weights[1, x]
     one = _larger(cells, rows.up, columns.up, r, c, fused)
     two = _larger(cells, rows.up, columns.up, r, c + 1, fused)
@@ -132,24 +128,23 @@ def _exactly(cells: Any, rows: Axis, columns: Axis, y: int, x: int, fused: bool)
 
 
 @in_order
-def _resized(cells: Any, rows: Axis, columns: Axis, fused: bool, out: Any) -> None:
-    """All pixels of ``cells`` (h, w), as torch rounds them, into ``out`` (H, W)."""
+def _resized(cells: Any, rows: Axis, columns: Axis, fused: bool, every: int, out: Any) -> None:
+    """Some rows of pixels of ``cells`` (h, w), as torch rounds them, into ``out`` (m, W)."""
     for y in range(len(out)):
         for x in range(len(out[0])):
-            out[y, x] = _exactly(cells, rows, columns, y, x, fused)
+            out[y, x] = _exactly(cells, rows, columns, y * every, x, fused)
 
 
 @compiled
-def _span(cells: Any, low: float, along_rows: bool) -> tuple[int, int]:
-    """The first row or column of ``cells`` (h, w) with one above ``low``, and the one after the last; (0, 0) if none."""
+def _busy(cells: Any, low: Any) -> tuple[int, int, int, int]:
+    """The first row and column of ``cells`` (h, w) with one above ``low``, and those after the last; zeros if none."""
     h, w = cells.shape
-    first, last = max(h, w), 0
+    top, bottom, left, right = h, 0, w, 0
     for r in range(h):
         for c in range(w):
             if cells[r, c] > low:
-                at = r if along_rows else c
-                first, last = min(first, at), max(last, at + 1)
-    return (first, last) if last else (0, 0)
+                top, bottom, left, right = min(top, r), r + 1, min(left, c), max(right, c + 1)
+    return (top, bottom, left, right) if bottom else (0, 0, 0, 0)
 
 
 @compiled
@@ -187,7 +182,7 @@ def _blend(wide: Any, step: Step, y: int, begin: int, out: Any) -> None:
 
 
 @compiled
-def _count(line: Any, most: Any, low: float, middle: float, high: float, error: float) -> tuple[float, ...]:
+def _count(line: Any, most: Any, low: Any, middle: Any, high: Any, error: Any) -> Any:
     """Pixels of ``line`` (n,) above each threshold, and nearer to one than ``error``; ``most`` (n,) grows with it."""
     a, b, c, near = F(0.0), F(0.0), F(0.0), F(0.0)
     for x in range(len(line)):
@@ -202,8 +197,19 @@ def _count(line: Any, most: Any, low: float, middle: float, high: float, error: 
 
 
 @compiled
-def _correct(cells: Any, rows: Axis, columns: Axis, fused: bool, y: int, line: Any, begin: int, low: float,
-             middle: float, high: float, error: float) -> None:
+def _correct(
+    cells: Any,
+    rows: Axis,
+    columns: Axis,
+    fused: bool,
+    y: int,
+    line: Any,
+    begin: int,
+    low: Any,
+    middle: Any,
+    high: Any,
+    error: Any,
+) -> None:
     """Pixels of ``line`` (n,), row ``y`` from column ``begin`` on, that are near a threshold: as torch rounds them."""
     for x in range(len(line)):
         v = line[x]
@@ -212,9 +218,7 @@ def _correct(cells: Any, rows: Axis, columns: Axis, fused: bool, y: int, line: A
 
 
 @compiled
-def _measure(
-    logits: Any, rows: Axis, columns: Axis, fused: bool, low: float, middle: float, high: float, found: Any
-) -> None:
+def _measure(logits: Any, rows: Axis, columns: Axis, fused: bool, low: Any, middle: Any, high: Any, found: Any) -> None:
     """Pixels above ``low``, ``middle`` and ``high``, and the box of those above ``middle`` (x0, y0, x1, y1, the last
     included), into ``found`` (m, 7), which is zero."""
     h, w, taps = len(logits[0]), len(logits[0, 0]), len(rows.both.weights)
@@ -226,8 +230,7 @@ def _measure(
             for c in range(w):
                 peak = max(peak, abs(cells[r, c]))
         error = ROUNDING * peak
-        top, bottom = _span(cells, low - error, True)
-        left, right = _span(cells, low - error, False)
+        top, bottom, left, right = _busy(cells, low - error)
         y_begin, y_end = _touched(rows.both, top, bottom)
         begin, end = _touched(columns.both, left, right)
         if bottom == 0 or y_begin >= y_end or begin >= end:

@@ -52,6 +52,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     allowed, started = torch.get_num_threads(), Barrier(threads + 1)
 
     def begin() -> None:
+        torch.get_num_threads()  # without having asked once, a thread would take on the number that is set last
         torch.set_num_threads(1)  # of this thread, and of those that begin from now on
         started.wait()
 

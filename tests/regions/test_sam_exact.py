@@ -21,7 +21,7 @@ from fgscore.demo.draw import draw, image_rng  # noqa: E402
 from fgscore.demo.kinds import KINDS  # noqa: E402
 from fgscore.demo.models import load_sam  # noqa: E402
 from fgscore.errors import UsageError  # noqa: E402
-from fgscore.regions import _sam_decoder, _sam_encoder, _sam_keys  # noqa: E402
+from fgscore.regions import _sam_decoder, _sam_encoder, _sam_keys, _sam_native  # noqa: E402
 from fgscore.regions import sam as plugin  # noqa: E402
 from fgscore.regions._sam_decoder import Decoder  # noqa: E402
 from fgscore.regions._sam_frame import Frame, Runs, measure, run_lengths  # noqa: E402
@@ -54,6 +54,15 @@ def demo():
 def vit_b_decoder():
     """A Sam with ViT-B's decoder on random weights."""
     return equality.small_sam()
+
+
+@pytest.fixture(params=["kernels", "torch"])
+def by(request, monkeypatch):
+    """With compiled kernels, and as where numba is not installed."""
+    if request.param == "torch":
+        monkeypatch.setattr(_sam_native, "_on_cpu", lambda: None)
+    else:
+        pytest.importorskip("numba")
 
 
 def both(sam, **settings):
@@ -94,6 +103,7 @@ class _Logits:
         return _Logits(self.logits[rows])
 
 
+@pytest.mark.usefixtures("by")
 @pytest.mark.parametrize(
     ("size_wh", "more"),
     [
@@ -173,6 +183,7 @@ def test_run_lengths_are_upstreams(shape):
         assert run_lengths(mask).tolist() == theirs
 
 
+@pytest.mark.usefixtures("by")
 @pytest.mark.parametrize("model", ["demo", "vit_b_decoder"])
 def test_logits_are_as_near_to_float64_as_upstreams(model, request):
     sam = request.getfixturevalue(model)
@@ -194,10 +205,12 @@ def test_logits_are_as_near_to_float64_as_upstreams(model, request):
 
 
 @pytest.mark.parametrize("numbers", [1, 1 << 30], ids=["one at a time", "all at once"])
+@pytest.mark.usefixtures("by")
 def test_the_size_of_a_batch_of_prompts_changes_nothing(bird, demo, numbers, monkeypatch):
     upstream, ours = both(demo, **LOOSE)
     expected = ours.generate(bird)
     monkeypatch.setitem(_sam_decoder.NUMBERS, "cpu", numbers)
+    monkeypatch.setattr(_sam_decoder, "PROMPTS", min(numbers, 64))
     report = equality.compare(expected, ours.generate(bird), bird.shape[:2], upstream)
     assert report.passed and report.compared == len(expected.area), report
 
@@ -207,6 +220,7 @@ def test_what_prompts_share_is_multiplied_alike_on_every_device():
     torch.testing.assert_close(_sam_keys._shared(x, image), x @ image)
 
 
+@pytest.mark.usefixtures("by")
 @pytest.mark.parametrize("scores", [None, 1 << 9, 1 << 17])
 @pytest.mark.parametrize("model", ["demo", "vit_b_decoder"])
 def test_embeddings_are_as_near_to_float64_as_upstreams(model, scores, request, monkeypatch):
@@ -246,6 +260,7 @@ def test_nothing_is_switched_where_products_would_lose_precision(monkeypatch):
     assert not _float32._keeps_float32.__wrapped__()
 
 
+@pytest.mark.usefixtures("by")
 @pytest.mark.parametrize("size_wh", [(320, 320), (192, 120), (60, 90)], ids=str)
 def test_the_demo_models_masks_are_upstreams(bird, demo, size_wh):
     image = resized(bird, *size_wh)
@@ -255,6 +270,7 @@ def test_the_demo_models_masks_are_upstreams(bird, demo, size_wh):
     assert report.compared > 2
 
 
+@pytest.mark.usefixtures("by")
 def test_masks_of_a_decoder_of_vit_bs_shape_are_upstreams(bird, vit_b_decoder):
     settings = {"points_per_side": 4, "box_nms_thresh": 0.9, **equality.thresholds(vit_b_decoder, bird)}
     upstream, ours = both(vit_b_decoder, **settings)
