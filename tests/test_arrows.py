@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {"torch", "torchvision", "transformers", "segment_anything", "PIL", "sklearn", "matplotlib", "selenium"}
+HEAVY = {"torch", "torchvision", "transformers", "segment_anything", "numba", "PIL", "sklearn", "matplotlib"}
+HEAVY |= {"selenium"}
 FILES = sorted(p for folder in ("fgscore", "stages") for p in (ROOT / folder).rglob("*.py"))
 LIBRARY = [p for p in FILES if p.is_relative_to(ROOT / "fgscore")]
 DEMO = ROOT / "fgscore" / "demo"
@@ -17,12 +18,17 @@ HELPERS = [
     "fgscore.encoders._pixels",
     "fgscore._float32",
     "fgscore.encoders._crops",
-    "fgscore.regions._sam_fast",
+    "fgscore.regions._sam_cpu",
     "fgscore.regions._sam_decoder",
     "fgscore.regions._sam_encoder",
+    "fgscore.regions._sam_fast",
     "fgscore.regions._sam_frame",
+    "fgscore.regions._sam_kernels",
     "fgscore.regions._sam_keys",
     "fgscore.regions._sam_masks",
+    "fgscore.regions._sam_measure",
+    "fgscore.regions._sam_native",
+    "fgscore.regions._sam_numbers",
 ]
 HEAVY_FILES = [ROOT / f"{module.replace('.', '/')}.py" for module in HELPERS]
 
