@@ -82,13 +82,12 @@ class Decoder:
     """Predicted IoU and low-resolution logits of upstream's ``MaskDecoder``, for single foreground points.
 
     ``precision`` is that of the largest arrays: columns and, without kernels, what comes after the first upscaling's
-    layer norm. With kernels, which ``compiled=False`` forbids, that stays float32: rounding there costs more IoU than
-    anywhere else.
+    layer norm. With kernels that stays float32: rounding there costs more IoU than anywhere else.
     """
 
-    def __init__(self, sam: Any, precision: torch.dtype = torch.float32, compiled: bool = True) -> None:
+    def __init__(self, sam: Any, precision: torch.dtype = torch.float32) -> None:
         self._precision = precision
-        self._cpu = native(sam.device) if compiled and _suits_kernels(sam) else None
+        self._cpu = native(sam.device) if _suits_kernels(sam) else None
         by: Any = self._cpu or _sam_keys
         self._read = by.read
         self._write = partial(by.write, precision=precision)

@@ -6,8 +6,9 @@ thread of its own, products included: torch's own threads would wait for one ano
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from threading import Barrier
 from typing import Any, TypeVar
@@ -31,6 +32,18 @@ def _on_cpu() -> Any:
     except ImportError:
         return None
     return _sam_cpu
+
+
+@contextmanager
+def without_kernels() -> Iterator[None]:
+    """Generators that are made and used while it lasts do as where numba is not installed."""
+    global _on_cpu
+    before = _on_cpu
+    _on_cpu = cache(lambda: None)
+    try:
+        yield
+    finally:
+        _on_cpu = before
 
 
 def together(task: Callable[[T], R], items: Iterable[T]) -> list[R]:

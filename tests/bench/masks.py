@@ -25,11 +25,12 @@ from segment_anything.utils.amg import calculate_stability_score
 from fgscore import regions
 from fgscore._float32 import quick_float32
 from fgscore.demo.models import load_sam
-from fgscore.regions import _sam_fast, _sam_masks, sam
+from fgscore.regions import _sam_fast, _sam_masks, _sam_native, sam
 
 FULL = 1024  # prompts an image, upstream's default
 KEPT = 32  # masks an image, fgscore's default
-VARIANTS = ("upstream", "upstream, oneDNN", "exact", "fast")
+TORCH = "exact, torch alone"  # without the compiled kernels
+VARIANTS = ("upstream", "upstream, oneDNN", "exact", "fast", TORCH)
 OURS = {"exact": _sam_masks.ExactGenerator, "fast": _sam_fast.FastGenerator}
 
 
@@ -81,7 +82,9 @@ def worker(task: dict[str, Any]) -> dict[str, Any]:
         report = {}
         if "exact" in masks:
             upstream = SamAutomaticMaskGenerator(network, **settings)
-            report["exact"] = vars(equality.compare(masks["upstream"], masks["exact"], image.shape[:2], upstream))
+            for variant in ("exact", TORCH):
+                found = equality.compare(masks["upstream"], masks[variant], image.shape[:2], upstream)
+                report[variant] = vars(found)
             report["fast"] = vars(equality.nearness(upstream, _sam_fast.FastGenerator(upstream), image))
         best = {v: min(rounds, key=lambda s: sum(s.values())) for v, rounds in times.items()}
         results[name] = {"size": list(image.shape[:2]), "seconds": best, "equality": report}
@@ -90,6 +93,9 @@ def worker(task: dict[str, Any]) -> dict[str, Any]:
 
 def run(network: Any, settings: dict[str, Any], variant: str, image: np.ndarray) -> tuple[dict[str, float], Any]:
     """Seconds by stage, extrapolated to FULL prompts, and the masks."""
+    if variant == TORCH:
+        with _sam_native.without_kernels():
+            return run(network, settings, "exact", image)
     upstream = SamAutomaticMaskGenerator(network, output_mode="uncompressed_rle", **settings)
     stages, n = timing.Stages(), settings["points_per_side"] ** 2
     if variant in OURS:

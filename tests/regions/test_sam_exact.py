@@ -57,12 +57,12 @@ def vit_b_decoder():
 
 
 @pytest.fixture(params=["kernels", "torch"])
-def by(request, monkeypatch):
+def by(request):
     """With compiled kernels, and as where numba is not installed."""
-    if request.param == "torch":
-        monkeypatch.setattr(_sam_native, "_on_cpu", lambda: None)
-    else:
+    if request.param == "kernels":
         pytest.importorskip("numba")
+    with nullcontext() if request.param == "kernels" else _sam_native.without_kernels():
+        yield
 
 
 def both(sam, **settings):

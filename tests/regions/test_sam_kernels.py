@@ -272,12 +272,13 @@ def test_without_numba_torch_does_it_all(bird, monkeypatch):
     monkeypatch.delattr("fgscore.regions._sam_cpu")
     assert _sam_native._on_cpu.__wrapped__() is None
     with_kernels = generate(bird)
-    monkeypatch.setattr(_sam_native, "_on_cpu", lambda: None)
     upstream = SamAutomaticMaskGenerator(load_sam(), output_mode="uncompressed_rle", **LOOSE)
-    without = ExactGenerator(upstream)
-    assert without._native is None and without._decoder._cpu is None
-    report = equality.compare(with_kernels, without.generate(bird), bird.shape[:2], upstream)
+    with _sam_native.without_kernels():
+        without = ExactGenerator(upstream)
+        assert without._native is None and without._decoder._cpu is None
+        report = equality.compare(with_kernels, without.generate(bird), bird.shape[:2], upstream)
     assert report.passed and report.compared > 2, report
+    assert ExactGenerator(upstream)._native is not None
 
 
 def test_other_activations_and_widths_are_left_to_torch():
