@@ -21,6 +21,6 @@ def test_ratios_are_printed_of_what_is_equal(part, what, tmp_path):
     assert ended.returncode == 0, ended.stdout + ended.stderr
     rows = json.loads(table.read_text())
     assert len(rows) >= 2
-    assert all(row["what"].startswith((what, "geometric mean")) and row["measured"] > 0 for row in rows)
+    assert all(row["what"].startswith((what, "geometric mean", "masks on")) and row["measured"] > 0 for row in rows)
     assert all(row["equal"] for row in rows), [row for row in rows if not row["equal"]]
     assert ("masks compared" if part == "masks" else "pixels within") in ended.stdout

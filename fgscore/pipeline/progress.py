@@ -96,7 +96,7 @@ def provenance(seconds: float, images: int, **facts: Any) -> dict[str, Any]:
     }
 
 
-PACKAGES = ("fgscore", "numpy", "h5py", "pillow", "torch", "torchvision", "transformers", "segment-anything")
+PACKAGES = ("fgscore", "numpy", "h5py", "pillow", "torch", "torchvision", "transformers", "segment-anything", "numba")
 _cache: dict[str, str] = {}
 
 

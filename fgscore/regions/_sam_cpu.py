@@ -17,7 +17,7 @@ from fgscore.regions import _sam_kernels as kernels
 from fgscore.regions._sam_keys import Keys, Layer, Projection, Stage, centre
 from fgscore.regions._sam_measure import measure
 
-__all__ = ["measure", "over_keys", "read", "upscale", "write"]
+__all__ = ["measure", "over_keys", "read", "untouched", "upscale", "write"]
 TILE = 4096  # pixels that are upscaled for the second time at one time
 
 
@@ -38,18 +38,15 @@ def _in_basis(x: Tensor, projection: Projection, keys: Keys) -> Tensor:
     return (x @ basis.permute(0, 2, 3, 1)).flatten(1, 2).to(keys.columns.dtype)
 
 
-def _nothing(b: int, projection: Projection, stage: Stage, precision: torch.dtype = torch.float32) -> Keys:
-    """The keys of ``b`` prompts before the first layer: the image alone."""
-    n, weight = stage.value.shape[-1], projection.weight
-    columns, basis = weight.new_empty(b, 0, n, dtype=precision), weight.new_empty(b, 0, weight.shape[-1])
-    return Keys(weight.new_ones(b, 1, n), columns, basis, ())
+def untouched(features: Tensor, b: int, precision: torch.dtype) -> Keys:
+    """The keys of ``b`` prompts before the first layer: the image's ``features`` (c, N) alone."""
+    c, n = features.shape
+    columns, basis = features.new_empty(b, 0, n, dtype=precision), features.new_empty(b, 0, c)
+    return Keys(features.new_ones(b, 1, n), columns, basis, ())
 
 
-def read(
-    attention: Any, queries: Tensor, stage: Stage, key: Projection, value: Projection, keys: Keys | None
-) -> Tensor:
+def read(attention: Any, queries: Tensor, stage: Stage, key: Projection, value: Projection, keys: Keys) -> Tensor:
     """Tokens attend to the image: (b, t, c) for ``queries`` (b, t, c), through the output projection."""
-    keys = keys or _nothing(len(queries), key, stage)
     heads, n, columns = attention.num_heads, stage.value.shape[-1], keys.columns
     q = _heads(attention.q_proj(queries), heads)
     q *= q.shape[-1] ** -0.5
@@ -75,12 +72,11 @@ def write(
     tokens: Tensor,
     layer: Layer,
     stage: Stage,
-    keys: Keys | None,
-    precision: torch.dtype = torch.float32,
+    keys: Keys,
+    precision: torch.dtype,
 ) -> Keys:
     """The image attends to the tokens, then its layer norm; the columns are kept in ``precision``."""
     assert stage.query is not None and stage.energy is not None
-    keys = keys or _nothing(len(tokens), layer.query, stage, precision)
     k, v = (_heads(x, layer.heads) for x in (attention.k_proj(with_pe), attention.v_proj(tokens)))
     b, heads, t, _ = k.shape
     values = (*keys.values, torch.cat([v, torch.ones_like(v[..., :1])], dim=-1))
@@ -92,7 +88,7 @@ def write(
     low, product = (columns.new_empty(rows, n) for rows in (heads * t, len(gram[0])))
     vectors = torch.cat(values, dim=1)[..., :-1].contiguous()
     of_image = _array(stage.query), _array(layer.query.fixed.view_as(stage.query)), _array(low)
-    of_norm = _array(torch.cat(stage.lifted)), _array(product)
+    of_norm = _array(stage.lifted[0]), _array(product)
     for i in range(b):
         own, factor = columns[i], _array(rho[i, 0])
         torch.mm(small[i], keys.columns[i], out=low)

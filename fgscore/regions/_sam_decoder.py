@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fgscore.regions import _sam_keys
 from fgscore.regions._sam_keys import Keys, Layer, Projection, Stage, add_product, centre, through
-from fgscore.regions._sam_native import native
+from fgscore.regions._sam_native import native, threads
 
 PROMPTS = 16  # in a batch that kernels work on: the weights are read once for all of them
 NUMBERS = {"cpu": 1 << 21, "cuda": 1 << 26}  # that an array of a batch of prompts holds: on the CPU, what a cache does
@@ -88,6 +88,7 @@ class Decoder:
     def __init__(self, sam: Any, precision: torch.dtype = torch.float32) -> None:
         self._precision = precision
         self._cpu = native(sam.device) if _suits_kernels(sam) else None
+        self.by_kernels = self._cpu is not None
         by: Any = self._cpu or _sam_keys
         self._read = by.read
         self._write = partial(by.write, precision=precision)
@@ -117,7 +118,8 @@ class Decoder:
         """``points`` (B, 2) in batches of a size that suits the device."""
         tokens = 1 + self._decoder.num_mask_tokens + 2  # a point and its padding
         columns = tokens * sum(layer.heads for layer in self._layers)
-        return points.split(PROMPTS if self._cpu else prompts_at_a_time(points, columns * self._position.shape[-1]))
+        most = prompts_at_a_time(points, columns * self._position.shape[-1])
+        return points.split(max(1, min(PROMPTS, -(-len(points) // threads()))) if self._cpu else most)
 
     def image(self, embedding: Tensor) -> Image:
         """What the decoder needs of an image's embedding (1, c, h, w)."""
@@ -129,7 +131,8 @@ class Decoder:
             features = centre(features, 0)
             lifts = [centre(lift, -1) for lift in (*lifts, layer.lift)]
             lifted = tuple(lift @ features for lift in lifts)
-            stages.append(Stage(key, value, query, features.square().sum(0), lifted))
+            together = (torch.cat(lifted),) if self._cpu else lifted  # as kernels want it
+            stages.append(Stage(key, value, query, features.square().sum(0), together))
             features = features * layer.norm.weight[:, None]
             lifts = [lift * layer.norm.weight for lift in lifts]
         heads = self._transformer.final_attn_token_to_image.num_heads
@@ -143,7 +146,7 @@ class Decoder:
         sparse, _ = self._prompts(points=(points[:, None], labels), boxes=None, masks=None)
         own = torch.cat([self._decoder.iou_token.weight, self._decoder.mask_tokens.weight])
         tokens = torch.cat([own.expand(len(points), -1, -1), sparse], dim=1)
-        queries, keys = tokens, None
+        queries, keys = tokens, self._cpu.untouched(self._position, len(points), self._precision) if self._cpu else None
         for block, layer, stage in zip(self._transformer.layers, self._layers, image.stages, strict=False):
             if block.skip_first_layer_pe:
                 queries = block.norm1(block.self_attn(q=queries, k=queries, v=queries))

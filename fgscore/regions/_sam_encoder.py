@@ -20,9 +20,9 @@ from segment_anything.modeling.image_encoder import get_rel_pos
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from fgscore.regions._sam_native import native, together
+from fgscore.regions._sam_native import native, threads, together
 
-SCORES = {"cpu": 1 << 22, "cuda": 1 << 28}  # of queries times keys that are held at one time
+SCORES = {"cpu": 1 << 22, "cuda": 1 << 28}  # of queries times keys that are held at one time, by a thread
 
 
 def supports(encoder: Any) -> bool:
@@ -113,6 +113,9 @@ def _rows(attention: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     out = torch.empty_like(q)
     many = max(1, _limit(q) // (h * w) ** 2)  # heads at a time
     rows = max(1, min(h, _limit(q) // (w * h * w)))
+    kernels = native(q.device)
+    if kernels:
+        many = min(many, -(-b * heads // threads()))
 
     def block(at: tuple[int, int]) -> None:
         i, y = at
@@ -125,7 +128,6 @@ def _rows(attention: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         out[i : i + many, y : y + rows] = (found if totals is None else found / totals).view(some.shape)
 
     blocks = list(product(range(0, b * heads, many), range(0, h, rows)))
-    kernels = native(q.device)
     softmax = kernels.over_keys if kernels else _softmax
     if kernels:
         together(block, blocks)

@@ -1,8 +1,8 @@
 """Masks in half the precision, for those who accept a mean IoU of 0.98 with upstream's: ``sam(fast=True)``.
 
 Attention and MLPs of the image encoder are bfloat16. On a GPU the largest arrays of the decoder are float16 (bfloat16
-there costs more IoU than all else) and other products TF32; on the CPU kernels keep columns in bfloat16 and compute in
-float32, and without kernels all stays float32, as little would be gained.
+there costs more IoU than all else) and other products TF32. On the CPU, kernels read and write bfloat16 up to the first
+upscaling and compute in float32; without kernels all stays float32, as little would be gained.
 Masks are measured by their low-resolution logits first: what is clearly unstable goes, and so do the duplicates; what
 is left is measured at the size of the image.
 """
@@ -21,6 +21,7 @@ from fgscore.regions._sam_frame import Frame, measure_roughly
 from fgscore.regions._sam_masks import ExactGenerator, Found
 
 ARRAYS = {"cuda": torch.float16}  # of the decoder
+SOME = 16  # masks that are measured at one time
 MARGIN = 0.03  # of stability, about what low resolution is off by
 
 
@@ -50,8 +51,8 @@ class FastGenerator(ExactGenerator):
                 block.attn.to(precision)
                 block.mlp.to(precision)
         with torch.no_grad():
-            arrays = ARRAYS.get(self._predictor.device.type, precision if self._native else torch.float32)
-            self._decoder = Decoder(self._sam, arrays)
+            arrays = precision if self._decoder.by_kernels else torch.float32
+            self._decoder = Decoder(self._sam, ARRAYS.get(self._predictor.device.type, arrays))
 
     def _measure(self, logits: Tensor, frame: Frame) -> tuple[Tensor, Tensor, Tensor]:
         return measure_roughly(logits, frame, self._threshold, self._settings.stability_score_offset)
@@ -60,5 +61,7 @@ class FastGenerator(ExactGenerator):
         """Measured at the size of the image."""
         if not found.logits:
             return found
-        found.area, found.stability, found.boxes = super()._measure(torch.stack(found.logits), frame)
+        logits = torch.stack(found.logits)
+        parts = self._each(lambda some: ExactGenerator._measure(self, some, frame), logits.split(SOME))
+        found.area, found.stability, found.boxes = (torch.cat(column) for column in zip(*parts, strict=True))
         return found.keep((found.stability >= self._settings.stability_score_thresh).nonzero()[:, 0])

@@ -3,7 +3,7 @@
 Torch reads and writes its arrays once a step, its exponential and its GELU take two to four times as long as those
 here, and it has no quick way for many small products of 16 channels. Arrays are float32, pixels last and contiguous;
 where `wide` and `fit` are, bfloat16 as well, for which numpy has no name: the bits are uint16. A stretch of pixels at a
-time stays in the first cache.
+time stays in the nearest caches.
 """
 
 from __future__ import annotations
@@ -259,7 +259,7 @@ def over_keys(scores: Any, by_row: Any, by_column: Any, totals: Any) -> None:
                 out[x] = wide(part[x]) + row + wide(columns[x])
         top = largest(line)
         for x in range(h * w):
-            y = exp(line[x] - top)
-            total += y
-            one[x] = fit(y, one)
+            weight = exp(line[x] - top)
+            total += weight
+            one[x] = fit(weight, one)
         totals[i] = total

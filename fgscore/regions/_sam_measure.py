@@ -9,6 +9,7 @@ builds for one processor and another, and is found by trying; where none fits, t
 from __future__ import annotations
 
 from functools import lru_cache
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +22,8 @@ from fgscore.regions._sam_frame import Frame
 from fgscore.regions._sam_numbers import F, compiled, in_order, multiply_add
 
 ROUNDING = F(2e-6)  # of the largest cell; some 15 roundings to float32 are 9e-7
-
 TRIED = 1 << 17  # pixels, to find torch's order
+_once = Lock()  # else all threads would find it for each size of image
 
 
 class Step(NamedTuple):
@@ -43,12 +44,13 @@ class Axis(NamedTuple):
 def measure(logits: Tensor, frame: Frame, threshold: float, offset: float) -> tuple[Tensor, Tensor, Tensor]:
     """As `_sam_frame.measure`, to the bit."""
     sizes = logits.shape[-1], frame.side, frame.input_hw, frame.crop_hw
-    fused = _fused(*sizes)
+    with _once:
+        fused, axes = _fused(*sizes), _axes(*sizes)
     if fused is None:
         return _sam_frame.measure(logits, frame, threshold, offset)
     found = np.zeros((len(logits), 7), np.int64)
     low, high = sorted((F(threshold - offset), F(threshold + offset)))
-    _measure(logits.contiguous().numpy(), *_axes(*sizes), fused, low, F(threshold), high, found)
+    _measure(logits.contiguous().numpy(), *axes, fused, low, F(threshold), high, found)
     around, area, inside = torch.from_numpy(found[:, :3]).int().unbind(1)
     return area, inside / around if offset >= 0 else around / inside, torch.from_numpy(found[:, 3:])
 
@@ -72,13 +74,14 @@ def _resize(rows: Tensor, size: int) -> Tensor:
 
 
 def _step(matrix: Tensor) -> Step:
-    """Of a resize that makes ``matrix`` (cells, n) of unit vectors; of two cells at least."""
-    matrix = matrix.T
+    """Of a resize that makes ``matrix`` (cells, n) of unit vectors; of two cells at least, the second without weight
+    if there is but one."""
+    matrix = torch.nn.functional.pad(matrix, (0, 0, 0, max(0, 2 - len(matrix)))).T
     first, last = (matrix != 0).int().argmax(1), len(matrix[0]) - 1 - (matrix.flip(1) != 0).int().argmax(1)
     width = max(2, int((last - first).max()) + 1)
-    first.clamp_(max=max(0, len(matrix[0]) - width))
-    index = (first[:, None] + torch.arange(width)).clamp_(max=len(matrix[0]) - 1)
-    return Step(first.int().numpy(), matrix.gather(1, index).T.contiguous().numpy())
+    first.clamp_(max=len(matrix[0]) - width)
+    weights = matrix.gather(1, first[:, None] + torch.arange(width))
+    return Step(first.int().numpy(), weights.T.contiguous().numpy())
 
 
 @lru_cache(maxsize=64)
@@ -171,19 +174,19 @@ def _spread(row: Any, step: Step, out: Any, begin: int, end: int) -> None:
 
 
 @compiled
-def _blend(wide: Any, step: Step, y: int, begin: int, out: Any) -> None:
-    """Row ``y`` of pixels, from column ``begin`` on, of rows of cells ``wide`` (h, W), into ``out`` (n,)."""
+def _blend(spread: Any, step: Step, y: int, begin: int, out: Any) -> None:
+    """Row ``y`` of pixels, from column ``begin`` on, of ``spread`` rows of cells (h, W), into ``out`` (n,)."""
     for x in range(len(out)):
         out[x] = F(0.0)
     for k in range(len(step.weights)):
-        weight, cells = step.weights[k, y], wide[step.first[y] + k, begin : begin + len(out)]
+        weight, cells = step.weights[k, y], spread[step.first[y] + k, begin : begin + len(out)]
         for x in range(len(out)):
             out[x] += weight * cells[x]
 
 
 @compiled
-def _count(line: Any, most: Any, low: Any, middle: Any, high: Any, error: Any) -> Any:
-    """Pixels of ``line`` (n,) above each threshold, and nearer to one than ``error``; ``most`` (n,) grows with it."""
+def _count(line: Any, low: Any, middle: Any, high: Any, error: Any) -> Any:
+    """Pixels of ``line`` (n,) above each threshold, and nearer to one than ``error``."""
     a, b, c, near = F(0.0), F(0.0), F(0.0), F(0.0)
     for x in range(len(line)):
         v = line[x]
@@ -192,7 +195,6 @@ def _count(line: Any, most: Any, low: Any, middle: Any, high: Any, error: Any) -
         c += F(1.0) if v > high else F(0.0)
         distance = min(min(abs(v - low), abs(v - middle)), abs(v - high))
         near += F(1.0) if distance <= error else F(0.0)
-        most[x] = max(most[x], v)
     return a, b, c, near
 
 
@@ -222,7 +224,8 @@ def _measure(logits: Any, rows: Axis, columns: Axis, fused: bool, low: Any, midd
     """Pixels above ``low``, ``middle`` and ``high``, and the box of those above ``middle`` (x0, y0, x1, y1, the last
     included), into ``found`` (m, 7), which is zero."""
     h, w, taps = len(logits[0]), len(logits[0, 0]), len(rows.both.weights)
-    wide, width = np.empty((h, len(columns.both.first)), np.float32), len(columns.both.first)
+    width = len(columns.both.first)
+    spread = np.empty((h, width), np.float32)
     line, most = np.empty(width, np.float32), np.empty(width, np.float32)
     for i in range(len(logits)):
         cells, peak = logits[i], F(0.0)
@@ -236,21 +239,23 @@ def _measure(logits: Any, rows: Axis, columns: Axis, fused: bool, low: Any, midd
         if bottom == 0 or y_begin >= y_end or begin >= end:
             continue
         for r in range(rows.both.first[y_begin], rows.both.first[y_end - 1] + taps):
-            _spread(cells[r], columns.both, wide[r, begin:end], begin, end)
+            _spread(cells[r], columns.both, spread[r, begin:end], begin, end)
         for x in range(begin, end):
             most[x] = -np.inf
         y0, y1 = -1, -1
         for y in range(y_begin, y_end):
-            _blend(wide, rows.both, y, begin, line[begin:end])
-            a, b, c, near = _count(line[begin:end], most[begin:end], low, middle, high, error)
+            _blend(spread, rows.both, y, begin, line[begin:end])
+            a, b, c, near = _count(line[begin:end], low, middle, high, error)
             if near:
                 _correct(cells, rows, columns, fused, y, line[begin:end], begin, low, middle, high, error)
-                a, b, c, _ = _count(line[begin:end], most[begin:end], low, middle, high, error)
+                a, b, c, _ = _count(line[begin:end], low, middle, high, error)
             found[i, 0] += int(a)
             found[i, 1] += int(b)
             found[i, 2] += int(c)
             if b:
                 y0, y1 = y if y0 < 0 else y0, y
+                for x in range(begin, end):
+                    most[x] = max(most[x], line[x])
         if y0 >= 0:
             x0, x1 = width, 0
             for x in range(begin, end):

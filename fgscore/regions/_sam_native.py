@@ -6,11 +6,12 @@ thread of its own, products included: torch's own threads would wait for one ano
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import os
+import warnings
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import cache
-from threading import Barrier
+from threading import Lock, Thread
 from typing import Any, TypeVar
 
 import torch
@@ -21,57 +22,61 @@ MOST = 16  # threads; each holds a batch of prompts
 
 
 def native(device: torch.device) -> Any:
-    """`_sam_cpu` for a CPU if numba is installed, else None."""
+    """`_sam_cpu` for a CPU if numba is installed and compiles, else None."""
     return _on_cpu() if device.type == "cpu" else None
 
 
 @cache
 def _on_cpu() -> Any:
     try:
-        from fgscore.regions import _sam_cpu
-    except ImportError:
+        import numba
+    except ModuleNotFoundError:
         return None
+    except ImportError as error:  # it refuses versions of numpy that it does not know
+        warnings.warn(f"numba cannot be used, so that masks take several times as long: {error}", stacklevel=2)
+        return None
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return None
+    from fgscore.regions import _sam_cpu
+
     return _sam_cpu
 
 
-@contextmanager
-def without_kernels() -> Iterator[None]:
-    """Generators that are made and used while it lasts do as where numba is not installed."""
-    global _on_cpu
-    before = _on_cpu
-    _on_cpu = cache(lambda: None)
-    try:
-        yield
-    finally:
-        _on_cpu = before
+def threads() -> int:
+    """How many `together` uses."""
+    return min(MOST, torch.get_num_threads())
 
 
 def together(task: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """``task`` of each of ``items``, in their order, in inference mode: on as many threads as torch may use."""
-    threads = min(MOST, torch.get_num_threads())
-    if threads == 1:
-        return [task(item) for item in items]
 
     def one(item: T) -> R:
         with torch.inference_mode():
             return task(item)
 
-    return list(_pool(threads).map(one, items))
+    count = threads()
+    return list(map(one, items) if count == 1 else _pool(count).map(one, items))
 
 
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
+_starting = Lock()
+_pools: dict[int, ThreadPoolExecutor] = {}
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pools.clear)  # whose threads are not there
+
+
+def _pool(count: int) -> ThreadPoolExecutor:
     """Threads in each of which torch uses one."""
-    allowed, started = torch.get_num_threads(), Barrier(threads + 1)
+    with _starting:
+        if count not in _pools:
+            _pools[count] = ThreadPoolExecutor(count, "sam", initializer=_begin, initargs=(torch.get_num_threads(),))
+        return _pools[count]
 
-    def begin() -> None:
-        torch.get_num_threads()  # without having asked once, a thread would take on the number that is set last
-        torch.set_num_threads(1)  # of this thread, and of those that begin from now on
-        started.wait()
 
-    pool = ThreadPoolExecutor(threads, "sam", begin)
-    for _ in range(threads):
-        pool.submit(lambda: None)
-    started.wait()
-    torch.set_num_threads(allowed)
-    return pool
+def _begin(allowed: int) -> None:
+    """In a new thread: torch's number of threads is the thread's own, but the number that it is set to last is what
+    other threads begin with. So that is put back, by one that ends at once."""
+    torch.get_num_threads()  # a thread that has not asked takes on the number at its first product
+    torch.set_num_threads(1)
+    other = Thread(target=torch.set_num_threads, args=(allowed,))
+    other.start()
+    other.join()

@@ -3,8 +3,9 @@
 The image is reduced to ``max_side`` first (SAM works at 1,024 pixels inside; full-size masks would only cost memory),
 never enlarged. Masks are kept at that size, boxes in the frame of the original image.
 
-They are segment_anything's, by our own implementation of its generator (``_sam_masks.py``, ``_sam_decoder.py``), which
-the tests and ``make bench-extract`` hold against upstream's; ``--implementation upstream`` runs upstream's own.
+They are segment_anything's, by our own implementation of its generator (``_sam_masks.py``, ``_sam_decoder.py``; with
+numba on a CPU ``_sam_cpu.py``), which the tests and ``make bench-extract`` hold against upstream's;
+``--implementation upstream`` runs upstream's own.
 """
 
 from __future__ import annotations

@@ -35,12 +35,13 @@ def main() -> int:
         import masks
 
         task = json.loads(options.task)
-        print(json.dumps(masks.memory(task) if "variant" in task else masks.worker(task)))
+        run = masks.memory if "variant" in task else masks.worker if "variants" in task else masks.wall
+        print(json.dumps(run(task)))
         return 0
     names = options.photos or timing.real_photos()
     rows: list[timing.Row] = []
     if options.only in (None, "masks"):
-        rows += _masks(names, options)
+        rows += _masks(names, options) + _on_all_processors(names, options)
     if options.only in (None, "memory") and sys.platform == "linux":
         rows += _memory(names, options)
     if options.only in (None, "crops"):
@@ -84,6 +85,27 @@ def _masks(names: list[str], options: argparse.Namespace) -> list[timing.Row]:
                 detail = {**result, "cold": cold[name], "seconds": times}
                 rows.append(timing.Row(what, against, TARGETS[variant], ratio, equal=report.passed, detail=detail))
     return rows + timing.geometric_means(rows, TARGETS)
+
+
+def _on_all_processors(names: list[str], options: argparse.Namespace) -> list[timing.Row]:
+    import masks
+
+    task = {"photos": names[:1], "side": options.side, "rounds": options.rounds, "model": options.model}
+    found = masks.in_process(task)
+    seconds = found["seconds"]
+    print(f"\n{found['threads']} threads: " + ", ".join(f"{v} {s:.1f} s" for v, s in seconds.items()))
+    against = "upstream, oneDNN, warm allocator"
+    return [
+        timing.Row(
+            f"masks on {found['threads']} threads, seconds on the clock, {variant}",
+            against,
+            "",
+            seconds["upstream, oneDNN"] / seconds[variant],
+            equal=found["equal"],
+            detail=found,
+        )
+        for variant in ("exact", "fast")
+    ]
 
 
 def _print_stages(times: dict[str, dict[str, float]]) -> None:

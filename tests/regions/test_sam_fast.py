@@ -15,7 +15,7 @@ from fgscore.demo.draw import draw, image_rng  # noqa: E402
 from fgscore.demo.kinds import KINDS  # noqa: E402
 from fgscore.demo.models import load_sam  # noqa: E402
 from fgscore.errors import BadParameter  # noqa: E402
-from fgscore.regions import _sam_encoder, _sam_fast, select  # noqa: E402
+from fgscore.regions import _sam_encoder, _sam_fast, _sam_native, select  # noqa: E402
 from fgscore.regions import sam as plugin  # noqa: E402
 from fgscore.regions._sam_fast import FastGenerator  # noqa: E402
 from fgscore.regions._sam_frame import Frame, measure, measure_roughly  # noqa: E402
@@ -47,6 +47,7 @@ def test_the_demo_models_masks_are_nearly_upstreams(bird):
 
 def test_masks_of_a_decoder_of_vit_bs_shape_are_nearly_upstreams_in_half_precision(bird, monkeypatch):
     monkeypatch.setitem(_sam_fast.ARRAYS, "cpu", torch.bfloat16)  # coarser than a GPU's float16
+    monkeypatch.setattr(_sam_native, "_on_cpu", lambda: None)  # as a GPU has none
     network = equality.small_sam()
     settings = {**equality.thresholds(network, bird), "points_per_side": 4, "box_nms_thresh": 1.0}
     upstream = SamAutomaticMaskGenerator(network, **settings)

@@ -19,6 +19,7 @@ from fgscore.demo.kinds import KINDS  # noqa: E402
 from fgscore.demo.models import load_sam  # noqa: E402
 from fgscore.regions import (  # noqa: E402
     _sam_decoder,
+    _sam_encoder,
     _sam_frame,
     _sam_kernels,
     _sam_measure,
@@ -82,7 +83,7 @@ def test_gelus_are_as_near_to_float64_as_torchs():
     x = np.linspace(-12, 12, 400_001, dtype=np.float32)
     exact = torch.nn.functional.gelu(torch.from_numpy(x).double()).numpy()
     theirs = torch.nn.functional.gelu(torch.from_numpy(x)).numpy()
-    assert np.abs(over(x, _sam_numbers.gelu) - exact).max() <= max(1e-6, np.abs(theirs - exact).max())
+    assert np.abs(over(x, _sam_numbers.gelu) - exact).max() <= np.abs(theirs - exact).max()
 
 
 @settings(max_examples=50, deadline=None)
@@ -154,7 +155,7 @@ def test_the_layer_norm_is_float64s(drawn, precision):
 
 def test_upscaling_is_torchs_in_float64(drawn, precision):
     make, _ = precision
-    channels, masks = 8, 2
+    channels = 8
     x, image = make(drawn(4 * channels, PIXELS)), drawn(4 * channels, PIXELS)
     rho, fixed, gain, bias = np.abs(drawn(PIXELS)), drawn(4 * channels), drawn(channels), drawn(channels)
     found = np.empty((4 * channels, PIXELS), np.float32)
@@ -163,6 +164,10 @@ def test_upscaling_is_torchs_in_float64(drawn, precision):
     scaled = of_channel / np.sqrt((of_channel**2).mean(0) + 1e-6)
     exact = torch.nn.functional.gelu(torch.from_numpy(scaled * gain[:, None] + bias[:, None])).numpy()
     np.testing.assert_allclose(found, exact.reshape(found.shape), atol=5e-6)
+
+
+def test_what_is_drawn_is_torchs_in_float64(drawn):
+    channels, masks = 8, 2
     y, shift, weights = drawn(4 * channels, PIXELS), drawn(4 * channels), drawn(masks, channels)
     drawn_masks = np.full((masks, 4, PIXELS + 5), 7.0, np.float32)
     _sam_kernels.draw(y, shift, weights, drawn_masks, 2)
@@ -186,11 +191,12 @@ FRAMES = [
     _sam_frame.Frame(1024, (1024, 683), (0, 0, 683, 1024), (1024, 683)),
     _sam_frame.Frame(1024, (684, 1024), (0, 0, 800, 534), (534, 800)),
     _sam_frame.Frame(1024, (768, 1024), (0, 0, 2000, 1500), (1500, 2000)),
-    _sam_frame.Frame(192, (120, 192), (0, 0, 60, 37), (37, 60)),
+    _sam_frame.Frame(192, (120, 192), (0, 0, 150, 94), (94, 150)),
 ]
+TINY = _sam_frame.Frame(192, (120, 192), (0, 0, 60, 37), (37, 60))  # torch resizes to this by another kernel
 
 
-@pytest.mark.parametrize("frame", FRAMES, ids=lambda frame: f"{frame.crop_hw[1]}x{frame.crop_hw[0]}")
+@pytest.mark.parametrize("frame", [*FRAMES, TINY], ids=lambda frame: f"{frame.crop_hw[1]}x{frame.crop_hw[0]}")
 @pytest.mark.parametrize("offset", [1.0, 4.0, -1.0])
 def test_measures_are_torchs_to_the_bit(frame, offset):
     """Of masks with so many edges that thousands of pixels are near a threshold."""
@@ -202,6 +208,22 @@ def test_measures_are_torchs_to_the_bit(frame, offset):
         _sam_measure.measure(logits, frame, 0.5, offset), _sam_frame.measure(logits, frame, 0.5, offset), strict=True
     ):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=0, equal_nan=True)
+    assert _sam_measure._fused(64, frame.side, frame.input_hw, frame.crop_hw) is not None or frame is TINY
+
+
+def test_boxes_end_where_torch_rounds_to_the_threshold():
+    """Bars whose last column is within rounding of the threshold: to its left or right, as torch rounds it."""
+    frame, generator = FRAMES[1], torch.Generator().manual_seed(0)
+    logits = torch.full((400, 64, 64), -20.0)
+    logits[:, 20:40, 10:30] = 5 + 15 * torch.rand(400, 1, 1, generator=generator)
+    full = frame.resize(logits, -torch.inf)[0]
+    edges = full[:, full.shape[1] // 2].clone()
+    for one, edge in zip(logits, edges, strict=True):  # the threshold of a mask is moved to a value at its edge
+        columns = (edge > 0).nonzero()[:, 0]
+        threshold = float(edge[columns[-1]])
+        mine, theirs = (by.measure(one[None], frame, threshold, 1.0) for by in (_sam_measure, _sam_frame))
+        assert torch.equal(mine[2], theirs[2])
+        assert torch.equal(mine[0], theirs[0])
 
 
 def test_another_order_of_rounding_would_be_noticed():
@@ -255,37 +277,46 @@ def generate(image):
     )
 
 
-def test_masks_do_not_depend_on_the_number_of_threads(bird, two_threads):
+def test_masks_do_not_depend_on_the_number_of_threads(bird, two_threads, monkeypatch):
+    monkeypatch.setitem(_sam_encoder.SCORES, "cpu", 1 << 14)  # so that every attention is in several pieces
     several = generate(bird)
     torch.set_num_threads(1)
     one = generate(bird)
     assert len(one.area) > 2
     for name in ("boxes_xyxy", "area", "predicted_iou", "stability"):
-        np.testing.assert_allclose(getattr(several, name), getattr(one, name), rtol=1e-6, err_msg=name)
+        np.testing.assert_allclose(getattr(several, name), getattr(one, name), rtol=1e-4, err_msg=name)
 
 
 def test_without_numba_torch_does_it_all(bird, monkeypatch):
-    monkeypatch.setitem(sys.modules, "numba", None)
-    for name in [name for name in sys.modules if name.startswith("fgscore.regions._sam_")]:
-        if name.rpartition(".")[2] in ("_sam_cpu", "_sam_kernels", "_sam_measure", "_sam_numbers"):
-            monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr("fgscore.regions._sam_cpu")
-    assert _sam_native._on_cpu.__wrapped__() is None
-    with_kernels = generate(bird)
     upstream = SamAutomaticMaskGenerator(load_sam(), output_mode="uncompressed_rle", **LOOSE)
-    with _sam_native.without_kernels():
-        without = ExactGenerator(upstream)
-        assert without._native is None and without._decoder._cpu is None
-        report = equality.compare(with_kernels, without.generate(bird), bird.shape[:2], upstream)
+    kernels = ExactGenerator(upstream)
+    assert kernels._native is not None and kernels._decoder.by_kernels
+    with_kernels = kernels.generate(bird)
+    monkeypatch.setattr(_sam_native, "_on_cpu", _sam_native._on_cpu.__wrapped__)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    without = ExactGenerator(upstream)
+    assert without._native is None and not without._decoder.by_kernels
+    report = equality.compare(with_kernels, without.generate(bird), bird.shape[:2], upstream)
     assert report.passed and report.compared > 2, report
-    assert ExactGenerator(upstream)._native is not None
+
+
+def test_a_numba_that_cannot_be_used_is_named(monkeypatch):
+    class Refuses:
+        def find_spec(self, name, path=None, target=None):
+            if name == "numba":
+                raise ImportError("Numba needs NumPy 1.0 or less")
+
+    monkeypatch.delitem(sys.modules, "numba")
+    monkeypatch.setattr(sys, "meta_path", [Refuses(), *sys.meta_path])
+    with pytest.warns(UserWarning, match="take several times as long: Numba needs NumPy 1.0"):
+        assert _sam_native._on_cpu.__wrapped__() is None
 
 
 def test_other_activations_and_widths_are_left_to_torch():
     sam = load_sam()
-    assert Decoder(sam)._cpu is not None
+    assert Decoder(sam).by_kernels
     sam.mask_decoder.output_upscaling[4] = torch.nn.ReLU()
-    assert Decoder(sam)._cpu is None
+    assert not Decoder(sam).by_kernels
     sam = load_sam()
     attention = sam.mask_decoder.transformer.final_attn_token_to_image
     attention.internal_dim = 6 * attention.num_heads
