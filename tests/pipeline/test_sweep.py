@@ -65,10 +65,11 @@ def test_a_sweep_that_is_cut_short_goes_on_where_it_stopped(
 
     monkeypatch.setattr(Head, "__call__", interrupted)
     assert run("sweep", "cub", "--table", "1", *FAST).code == 130
-    assert len(list(study.layout.results.glob("cub/probes/*.parquet"))) == 5
+    kept = len(list(study.layout.results.glob("cub/probes/*.parquet")))
+    assert kept in (4, 5)  # one may have been under way beside the one that was interrupted
     monkeypatch.setattr(Head, "__call__", whole)
     rows = sweep(run, "cub", "--table", "1", *FAST)["results"]
-    assert sum(r["computed"] for r in rows) == 21 - 5
+    assert sum(r["computed"] for r in rows) == 21 - kept
 
 
 def test_fits_begin_where_the_first_of_their_width_ended(
