@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--model", default="vit_b", choices=("demo", "vit_b", "vit_l", "vit_h"))
     parser.add_argument("--count", type=int, default=8, help="photos for the embed stage")
-    parser.add_argument("--only", choices=("masks", "memory", "crops", "embed"))
+    parser.add_argument("--only", choices=("masks", "threads", "memory", "crops", "embed"))
     parser.add_argument("--json", type=Path, default=Path(__file__).with_name("results.json"))
     parser.add_argument("--task", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -41,7 +41,9 @@ def main() -> int:
     names = options.photos or timing.real_photos()
     rows: list[timing.Row] = []
     if options.only in (None, "masks"):
-        rows += _masks(names, options) + _on_all_processors(names, options)
+        rows += _masks(names, options)
+    if options.only in (None, "threads"):
+        rows += _on_all_processors(names, options)
     if options.only in (None, "memory") and sys.platform == "linux":
         rows += _memory(names, options)
     if options.only in (None, "crops"):
