@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {"torch", "torchvision", "transformers", "segment_anything", "numba", "PIL", "sklearn", "matplotlib"}
-HEAVY |= {"selenium"}
+TORCHS = {"torch", "torchvision", "transformers", "segment_anything", "numba"}
+HEAVY = TORCHS | {"PIL", "sklearn", "matplotlib", "selenium"}
 FILES = sorted(p for folder in ("fgscore", "stages") for p in (ROOT / folder).rglob("*.py"))
 LIBRARY = [p for p in FILES if p.is_relative_to(ROOT / "fgscore")]
 DEMO = ROOT / "fgscore" / "demo"

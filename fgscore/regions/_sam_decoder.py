@@ -88,7 +88,6 @@ class Decoder:
     def __init__(self, sam: Any, precision: torch.dtype = torch.float32) -> None:
         self._precision = precision
         self._cpu = native(sam.device) if _suits_kernels(sam) else None
-        self.by_kernels = self._cpu is not None
         by: Any = self._cpu or _sam_keys
         self._read = by.read
         self._write = partial(by.write, precision=precision)
@@ -113,6 +112,11 @@ class Decoder:
         self._gain, self._bias = (v[:, None].to(late) for v in (self._norm.weight, self._norm.bias))
         self._second = second.weight.flatten(1).T.contiguous().to(late)
         self._second_bias = second.bias.repeat_interleave(4)[:, None].to(late)
+
+    @property
+    def by_kernels(self) -> bool:
+        """Whether compiled kernels do it."""
+        return self._cpu is not None
 
     def batches(self, points: Tensor) -> tuple[Tensor, ...]:
         """``points`` (B, 2) in batches of a size that suits the device."""

@@ -127,13 +127,8 @@ def _rows(attention: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         found = weights @ values[i : i + many]
         out[i : i + many, y : y + rows] = (found if totals is None else found / totals).view(some.shape)
 
-    blocks = list(product(range(0, b * heads, many), range(0, h, rows)))
     softmax = kernels.over_keys if kernels else _softmax
-    if kernels:
-        together(block, blocks)
-    else:
-        for at in blocks:
-            block(at)
+    together(block, product(range(0, b * heads, many), range(0, h, rows)), q.device)
     return out.view(b, heads, h, w, d)
 
 

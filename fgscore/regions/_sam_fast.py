@@ -19,6 +19,7 @@ from fgscore import _float32
 from fgscore.regions._sam_decoder import Decoder
 from fgscore.regions._sam_frame import Frame, measure_roughly
 from fgscore.regions._sam_masks import ExactGenerator, Found
+from fgscore.regions._sam_native import together
 
 ARRAYS = {"cuda": torch.float16}  # of the decoder
 SOME = 16  # masks that are measured at one time
@@ -62,6 +63,7 @@ class FastGenerator(ExactGenerator):
         if not found.logits:
             return found
         logits = torch.stack(found.logits)
-        parts = self._each(lambda some: ExactGenerator._measure(self, some, frame), logits.split(SOME))
+        measure = super()._measure
+        parts = together(lambda some: measure(some, frame), logits.split(SOME), logits.device)
         found.area, found.stability, found.boxes = (torch.cat(column) for column in zip(*parts, strict=True))
         return found.keep((found.stability >= self._settings.stability_score_thresh).nonzero()[:, 0])

@@ -7,9 +7,9 @@ measured a few at a time, and run lengths are made of the masks that somebody as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +20,6 @@ from fgscore.regions import _sam_encoder
 from fgscore.regions._sam_decoder import Decoder
 from fgscore.regions._sam_frame import Frame, Runs, measure
 from fgscore.regions._sam_native import native, together
-
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ class ExactGenerator:
         points = self._predictor.transform.apply_coords(grid * np.array(frame.crop_hw)[None, ::-1], frame.crop_hw)
         prompts = torch.as_tensor(points, device=self._predictor.device)
         batches = self._decoder.batches(prompts)
-        found = Found.join(self._each(lambda block: self._batch(shared, block, frame), batches))
+        found = Found.join(together(lambda block: self._batch(shared, block, frame), batches, prompts.device))
         rows = batched_nms(
             found.boxes.float(), found.iou, torch.zeros(len(found.iou)), iou_threshold=self._settings.box_nms_thresh
         )
@@ -121,9 +119,6 @@ class ExactGenerator:
         found.logits = [one.clone() for one in found.logits]  # and the memory of those beside them is free
         found.boxes += torch.tensor([x0, y0, x0, y0], device=found.boxes.device)
         return frame, found
-
-    def _each(self, task: Callable[[Tensor], R], pieces: Iterable[Tensor]) -> list[R]:
-        return together(task, pieces) if self._native else [task(piece) for piece in pieces]
 
     def _settled(self, found: Found, frame: Frame) -> Found:
         """What is left of ``found`` once its duplicates are gone."""

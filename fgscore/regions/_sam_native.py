@@ -47,8 +47,11 @@ def threads() -> int:
     return min(MOST, torch.get_num_threads())
 
 
-def together(task: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """``task`` of each of ``items``, in their order, in inference mode: on as many threads as torch may use."""
+def together(task: Callable[[T], R], items: Iterable[T], device: torch.device) -> list[R]:
+    """``task`` of each of ``items``, in their order: where there are kernels, in inference mode and on as many threads
+    as torch may use; elsewhere one after the other, each with all that torch has."""
+    if not native(device):
+        return [task(item) for item in items]
 
     def one(item: T) -> R:
         with torch.inference_mode():

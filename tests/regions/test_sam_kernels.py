@@ -33,6 +33,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 import equality  # noqa: E402
 
 LOOSE = {"points_per_side": 5, "pred_iou_thresh": 0.4, "stability_score_thresh": 0.5}
+CPU = torch.device("cpu")
+ONE_ROUNDING = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")  # where it multiplies and adds
 HEADS, TOKENS, CHANNELS, PIXELS = 2, 3, 8, 700  # more pixels than a stretch, and not two; an odd number of tokens
 
 
@@ -208,7 +210,8 @@ def test_measures_are_torchs_to_the_bit(frame, offset):
         _sam_measure.measure(logits, frame, 0.5, offset), _sam_frame.measure(logits, frame, 0.5, offset), strict=True
     ):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=0, equal_nan=True)
-    assert _sam_measure._fused(64, frame.side, frame.input_hw, frame.crop_hw) is not None or frame is TINY
+    if ONE_ROUNDING and frame is not TINY:
+        assert _sam_measure._fused(64, frame.side, frame.input_hw, frame.crop_hw), "torch was compared with itself"
 
 
 def test_boxes_end_where_torch_rounds_to_the_threshold():
@@ -226,11 +229,12 @@ def test_boxes_end_where_torch_rounds_to_the_threshold():
         assert torch.equal(mine[0], theirs[0])
 
 
+@pytest.mark.skipif(not ONE_ROUNDING, reason="torch's resize for this processor rounds in an order of its own")
 def test_another_order_of_rounding_would_be_noticed():
     logits, frame = 20 * torch.randn(40, 64, 64, generator=torch.Generator().manual_seed(0)), FRAMES[2]
     sizes = 64, frame.side, frame.input_hw, frame.crop_hw
     fused = _sam_measure._fused(*sizes)
-    assert fused is not None
+    assert fused
     areas = []
     for order in (fused, not fused):
         found = np.zeros((len(logits), 7), np.int64)
@@ -259,11 +263,14 @@ def two_threads():
 
 
 def test_tasks_are_done_in_order_on_threads_of_one(two_threads):
-    found = _sam_native.together(lambda x: (x, torch.get_num_threads(), torch.is_inference_mode_enabled()), range(9))
+    def seen(x):
+        return x, torch.get_num_threads(), torch.is_inference_mode_enabled()
+
+    found = _sam_native.together(seen, range(9), CPU)
     assert found == [(x, 1, True) for x in range(9)]
     assert torch.get_num_threads() == 2
     with pytest.raises(ZeroDivisionError):
-        _sam_native.together(lambda x: 1 // x, [1, 0])
+        _sam_native.together(lambda x: 1 // x, [1, 0], CPU)
 
 
 @pytest.fixture(scope="module")
