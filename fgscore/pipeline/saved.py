@@ -85,9 +85,7 @@ def made_of(run: ProbeRun) -> dict[str, Any]:
 def load(path: Path) -> SavedProbe:
     """The probe at ``path``. Raises :class:`DataError` where it is no probe of ours."""
     if path.suffix != SUFFIX:
-        raise UsageError(
-            f"--probe: expected a file {SUFFIX} that `fgscore probe --save-probe` wrote, found {path.name!r}"
-        )
+        raise UsageError(f"--probe: expected a file {SUFFIX} that probe --save-probe wrote, found {path.name!r}")
     content = arrays.read(path)
     try:
         made = json.loads(str(content["made_of"]))
@@ -99,4 +97,4 @@ def load(path: Path) -> SavedProbe:
             raise ValueError("its arrays disagree")
         return SavedProbe(Linear(weight, intercept, classes), text, float(content["logit_scale"][0]), names, made)
     except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise DataError(f"{path}: not a saved probe ({error}); write it with `fgscore probe --save-probe`") from error
+        raise DataError(f"{path}: not a saved probe ({error}); make it again with probe --save-probe") from error
