@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from fgscore.errors import quoted
+
+from . import _next, _run
 from . import _options as o
-from . import _run
 
 
 def download(
@@ -23,14 +25,20 @@ def download(
     Example: fgscore download cub
     Example: fgscore download "sam(checkpoint='vit_b')"
     """
+    from fgscore import plugins, specs
     from fgscore.pipeline.download import download as run_download
     from fgscore.pipeline.download import instructions
     from fgscore.store.paths import Layout
 
     layout = Layout(data)
     text = instructions(layout, what, root)
+
+    def show_instructions() -> None:
+        print(text)
+        _next.step(f"fgscore check {quoted(what)}")
+
     if text is not None:
-        _run.emit({"instructions": text}, json, lambda: print(f"{text}\nNext: fgscore check {what}"))
+        _run.emit({"instructions": text}, json, show_instructions)
         return
     with _run.Bars() as bars:
         rows = run_download(layout, what, root=root, progress=bars)
@@ -39,7 +47,9 @@ def download(
         from fgscore.report import tables
 
         tables.show(rows, {"file": "file", "state": "", "folder": "folder", "sha256": "sha256"})
-        print(f"\nNext: {'fgscore extract' if what.startswith('sam') else f'fgscore check {what}'}")
+        print()
+        weights = specs.parse(what).name not in plugins.available("data set")
+        _next.step("fgscore doctor" if weights else f"fgscore check {quoted(what)}")
 
     _run.emit({"files": rows}, json, show)
 
