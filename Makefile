@@ -32,12 +32,14 @@ $(READY): pyproject.toml
 # that, and quotes count as after a command.
 define WITH_ARGS
 import os, shlex, sys
-try:
-    words = [*sys.argv[1:], *shlex.split(os.environ["MAKE_ARGS"])]
-except ValueError as error:
-    sys.exit("ARGS: " + str(error) + " in " + os.environ["MAKE_ARGS"])
-print(shlex.join(words), file=sys.stderr, flush=True)
-os.execv(words[0], words)
+def words(text):
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        sys.exit("ARGS: " + str(error) + " in " + text)
+call = sys.argv[1:] + words(os.environ["MAKE_ARGS"])
+print(shlex.join(call), file=sys.stderr, flush=True)
+os.execv(call[0], call)
 endef
 export WITH_ARGS
 export MAKE_ARGS = $(value ARGS)
