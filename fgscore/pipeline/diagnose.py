@@ -138,8 +138,9 @@ def _known(run: ProbeRun) -> ProbeRun:
         labels = run.labels()
         keys = ("scorer", "target", "pool", "head", "regions", "encoder", "prompt")
         options = " ".join(f"--{key} {quoted(str(labels[key]))}" for key in keys if labels[key])
-        command = f"fgscore probe {quoted(run.bundle.asked)} {options}"
-        raise DataError(f"no result of {labels['dataset']} for {options}; run `{command}`")
+        raise DataError(
+            f"no such result of {labels['dataset']} is there; run `fgscore probe {quoted(run.bundle.asked)} {options}`"
+        )
     return run
 
 

@@ -333,7 +333,7 @@ def test_a_damaged_result_is_named(looked_at: Store, call: Run) -> None:
     path = next(looked_at.layout.results.glob("*/probes/*.parquet"))
     path.write_bytes(b"PAR1")
     done = call("report", data=looked_at.layout.root)
-    assert done.code == 1 and path.name in done.message and "fgscore probe" in done.message
+    assert done.code == 1 and path.name in done.message and "run the same probe again" in done.message
 
 
 def test_predictions_that_are_gone_cost_only_themselves(looked_at: Store, tmp_path: Path) -> None:
