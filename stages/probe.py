@@ -75,7 +75,7 @@ def probe(
         if known:
             print(f"\n{known} of {len(rows)} results were known already.")
         if save_probe:
-            print(f"\nFor photos: {_next.here(f'fgscore predict PHOTO... --probe {quoted(str(save_probe))}')}")
+            print(f"\nFor photos: {_next.here(f'fgscore predict --probe {quoted(str(save_probe))} PHOTO...')}")
 
     _run.emit({"results": rows}, json, show)
 

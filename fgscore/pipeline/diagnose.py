@@ -137,9 +137,9 @@ def _known(run: ProbeRun) -> ProbeRun:
     if run.known() is None:
         labels = run.labels()
         keys = ("scorer", "target", "pool", "head", "regions", "encoder", "prompt")
-        options = " ".join(f"--{key} {quoted(str(labels[key]))}" for key in keys if labels[key])
+        options = "".join(f" --{key} {quoted(str(labels[key]))}" for key in keys if labels[key])
         raise DataError(
-            f"no such result of {labels['dataset']} is there; run `fgscore probe {quoted(run.bundle.asked)} {options}`"
+            f"no such result of {labels['dataset']} is there; run `fgscore probe {quoted(run.bundle.asked)}{options}`"
         )
     return run
 
