@@ -86,7 +86,7 @@ def load(path: Path) -> SavedProbe:
     """The probe at ``path``. Raises :class:`DataError` where it is no probe of ours."""
     if path.suffix != SUFFIX:
         raise UsageError(
-            f"--probe: expected a file {SUFFIX} as `fgscore probe --save-probe probe{SUFFIX}` writes, found {path.name!r}"
+            f"--probe: expected a file {SUFFIX}, as `fgscore probe --save-probe a{SUFFIX}` writes, found {path.name!r}"
         )
     content = arrays.read(path)
     try:
