@@ -7,7 +7,7 @@ command line returns: 2 where the call is at fault, 1 where the data or the stor
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class FgscoreError(Exception):
@@ -56,6 +56,17 @@ class StaleParent(StoreError):
 
 class NothingCached(DataError):
     """No artefact in the cache matches what was asked for."""
+
+
+class Faults(FgscoreError):
+    """Everything that stands in the way of a run, found before anything was done: ``faults`` are what was looked at
+    and its error. The text has a line for each."""
+
+    def __init__(self, faults: Sequence[tuple[str, FgscoreError]]) -> None:
+        self.faults = tuple(faults)
+        self.exit_code = min(error.exit_code for _, error in self.faults)
+        lines = (f"\n  {what}: {error}" for what, error in self.faults)
+        super().__init__(f"{len(self.faults)} faults, nothing was done:{''.join(lines)}")
 
 
 LISTED = {"data set": "datasets", "region generator": "regions", "encoder": "encoders", "scorer": "scorers"}

@@ -21,6 +21,7 @@ from fgscore.lazy import lazy
 
 SPLITS = ("train", "val", "test")
 IMPLEMENTATIONS = ("exact", "upstream")
+EQUAL = 1e-2  # between unit rows of text: what bfloat16 makes of one text twice; two texts are ten times as far apart
 
 
 def _check(owner: object, name: str, shape: tuple[int | None, ...], dtype: Any = None) -> np.ndarray:
@@ -309,6 +310,18 @@ class TextBank:
 
     def __post_init__(self) -> None:
         _check(self, "text", (len(self.class_names), None), np.float32)
+
+    def equal_classes(self) -> list[tuple[str, str]]:
+        """Names of classes, two by two, whose embeddings are one but for rounding (:data:`EQUAL` apart at most)."""
+        from scipy.spatial import KDTree
+
+        if len(self.text) < 2 or not np.isfinite(self.text).all():
+            return []
+        width = self.text.shape[1]
+        axes = np.linalg.qr(np.random.default_rng(0).standard_normal((width, min(width, 16))))[0]
+        near = sorted(KDTree(self.text @ axes).query_pairs(EQUAL))  # no further apart than in all of their width
+        equal = (pair for pair in near if np.linalg.norm(self.text[pair[0]] - self.text[pair[1]]) <= EQUAL)
+        return [(self.class_names[a], self.class_names[b]) for a, b in equal]
 
 
 @dataclass(frozen=True, eq=False)

@@ -98,6 +98,11 @@ def photos(name: str, root: Path | None, partial: bool = False, force: bool = Fa
     return shell(name) + "".join(options)
 
 
+def offline() -> bool:
+    """Whether HF_HUB_OFFLINE forbids asking the model hub."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+
+
 def store(data: Path) -> Any:
     """The store under the data folder."""
     from fgscore.store.match import Store

@@ -11,17 +11,24 @@ from . import _run
 
 
 def download(
-    what: Annotated[str, typer.Argument(help="cub, flowers, pets, aircraft, sam, or \"sam(checkpoint='vit_l')\".")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="cub, flowers, pets, aircraft, sam, \"sam(checkpoint='vit_l')\", clip, or \"clip(model='...')\"."
+        ),
+    ],
     root: o.Root = None,
     data: o.Data = o.DATA,
     json: o.Json = False,
 ) -> None:
     """Download and unpack the official files; checksums are checked, a download that broke off goes on.
 
-    Stanford Cars has no host any more: `fgscore download cars` prints what to fetch and where to put it.
+    Stanford Cars has no host any more: `fgscore download cars` prints what to fetch and where to put it. An encoder's
+    weights go into the hub's local cache (HF_HOME), so that a node without a network finds them there.
 
     Example: fgscore download cub
     Example: fgscore download "sam(checkpoint='vit_b')"
+    Example: fgscore download "clip(model='openai/clip-vit-large-patch14')"
     """
     from fgscore.pipeline.download import download as run_download
     from fgscore.pipeline.download import instructions
@@ -33,15 +40,24 @@ def download(
         _run.emit({"instructions": text}, json, lambda: print(f"{text}\nNext: fgscore check {what}"))
         return
     with _run.Bars() as bars:
-        rows = run_download(layout, what, root=root, progress=bars)
+        rows = run_download(layout, what, root=root, offline=_run.offline(), progress=bars)
 
     def show() -> None:
         from fgscore.report import tables
 
         tables.show(rows, {"file": "file", "state": "", "folder": "folder", "sha256": "sha256"})
-        print(f"\nNext: {'fgscore extract' if what.startswith('sam') else f'fgscore check {what}'}")
+        print(f"\nNext: {_next(what)}")
 
     _run.emit({"files": rows}, json, show)
+
+
+def _next(what: str) -> str:
+    from fgscore import specs
+    from fgscore.pipeline.download import is_encoder
+
+    if is_encoder(what):
+        return f"fgscore extract cub --encoder {_run.shell(what)}"
+    return "fgscore extract cub" if specs.parse(what).name == "sam" else f"fgscore check {_run.shell(what)}"
 
 
 if __name__ == "__main__":
