@@ -307,7 +307,7 @@ def chinese_clip(path: Path) -> Path:
 
 # tokens that a text is padded to, as the family was trained; the others pad to the longest and are cut at their context
 PADDED = {"siglip": 64, "siglip2": 64, "tipsv2": 64, "metaclip_2": 77}
-CONTEXT = {**PADDED, "clip": 77, "chinese_clip": 52}
+CONTEXT = {**PADDED, "clip": 77, "chinese_clip": 512}
 
 
 def direct(folder: Path, pictures: Sequence[np.ndarray], texts: Sequence[str]) -> Embedded:
