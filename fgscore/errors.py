@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 class FgscoreError(Exception):
@@ -67,6 +68,9 @@ class Faults(FgscoreError):
         self.exit_code = min(error.exit_code for _, error in self.faults)
         lines = (f"\n  {what}: {error}" for what, error in self.faults)
         super().__init__(f"{len(self.faults)} faults, nothing was done:{''.join(lines)}")
+
+    def __reduce__(self) -> tuple[type[Faults], tuple[Any, ...]]:
+        return Faults, (self.faults,)  # a worker hands it to its parent
 
 
 LISTED = {"data set": "datasets", "region generator": "regions", "encoder": "encoders", "scorer": "scorers"}

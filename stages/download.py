@@ -45,7 +45,10 @@ def download(
     def show() -> None:
         from fgscore.report import tables
 
-        tables.show(rows, {"file": "file", "state": "", "folder": "folder", "sha256": "sha256"})
+        keys = [key for key in ("sha256",) if any(key in row for row in rows)]
+        tables.show(rows, {"file": "file", "state": ""} | {key: key for key in keys})
+        for folder in dict.fromkeys(row["folder"] for row in rows):
+            print(f"in {folder}")
         print(f"\nNext: {_next(what)}")
 
     _run.emit({"files": rows}, json, show)

@@ -53,6 +53,7 @@ def _client() -> Any:
         import huggingface_hub
         import huggingface_hub.constants
         import huggingface_hub.errors
+        import huggingface_hub.utils.logging
     except ImportError as error:
         raise missing_extra("huggingface_hub", "the encoder 'clip'") from error
     return huggingface_hub
@@ -114,6 +115,9 @@ def fetch(model: str, revision: str | None, progress: Progress) -> Path:
     def listing(_: Any) -> Any:
         return client.HfApi().model_info(model, revision=revision, timeout=seconds)
 
+    speech = client.utils.logging
+    before = speech.get_verbosity()
+    speech.set_verbosity_error()  # its retries, told with addresses of half a screen
     try:
         listed = _within(seconds, listing)
         names = [sibling.rfilename for sibling in listed.siblings or () if "/" not in sibling.rfilename]
@@ -134,6 +138,8 @@ def fetch(model: str, revision: str | None, progress: Progress) -> Path:
     except Exception as error:  # the hub's client has no common base for what can go wrong
         reason, way = _reason(client, model, error), way_out(model, revision)
         raise MissingWeights(f"{_state(model, revision)}, and {reason}; {way}") from error
+    finally:
+        speech.set_verbosity(before)
     return found(model, revision, offline=False)
 
 
