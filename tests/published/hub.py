@@ -35,8 +35,9 @@ class Request:
 class Fault:
     """What goes wrong, in requests whose path or file matches ``on``:
 
-    'silent' never answers; 'dropped' closes instead; 'stalled' sends half of a body and no more; 'cut' sends half,
-    closes, and has no more at any later try; 'slow' sends ``rate`` bytes a second; a number is the answer's status.
+    'silent' never answers; 'dropped' closes instead; 'page' answers with a page to sign in; 'stalled' sends half of a
+    body and no more; 'cut' sends half, closes, and has no more at any later try; 'slow' sends ``rate`` bytes a second;
+    a number is the answer's status.
     """
 
     how: str | int
@@ -74,8 +75,10 @@ class Hub:
         self.faults.append(Fault(how, on, rate))
 
     def recover(self) -> None:
-        """No faults from now on."""
+        """No faults from now on; who waits is let go."""
         self.faults.clear()
+        self.ended.set()
+        self.ended = threading.Event()
 
     def fetched(self) -> dict[str, int]:
         """Bytes sent of each file."""
@@ -84,10 +87,6 @@ class Hub:
             if request.file and request.method == "GET":
                 sent[request.file] = sent.get(request.file, 0) + request.bytes
         return sent
-
-    def env(self, cache: Path) -> dict[str, str]:
-        """Variables for a process of its own that has this hub for the only one, and its cache at ``cache``."""
-        return environment(self.url, cache)
 
 
 def environment(url: str, cache: Path) -> dict[str, str]:
@@ -209,6 +208,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.hub.ended.wait()
         if self.fault and self.fault.how in ("silent", "dropped"):
             self.close_connection = True
+        elif self.fault and self.fault.how == "page":
+            self._send(200, b"<!DOCTYPE html><title>Sign in</title>", {"Content-Type": "text/html", "ETag": '"page"'})
         elif self.fault and isinstance(self.fault.how, int):
             code = CODES.get(self.fault.how)
             self._send(self.fault.how, b"no", {"X-Error-Code": code} if code else {})
