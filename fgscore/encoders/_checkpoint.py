@@ -100,11 +100,16 @@ def check_files(folder: Path) -> None:
     lacks = lacking(names, lambda name: (folder / name).read_bytes())
     if not lacks:
         return
-    other = next((why for name, why in ELSEWHERE.items() if name in names), "")
+    other = elsewhere(names)
     raise MissingWeights(
         f"expected a transformers model in {folder}, found {_found(folder, names)}; it lacks {', '.join(lacks)}"
-        + (f" ({other})" if other else "; write one with save_pretrained, or name a hub id")
+        + (other or "; write one with save_pretrained, or name a hub id")
     )
+
+
+def elsewhere(names: Collection[str]) -> str:
+    """`` (what other layout it is)`` where files of ``names`` tell, else ''."""
+    return next((f" ({why})" for name, why in ELSEWHERE.items() if name in names), "")
 
 
 def _found(folder: Path, names: Collection[str]) -> str:

@@ -125,10 +125,9 @@ def fetch(model: str, revision: str | None, progress: Progress) -> Path:
         files = _checkpoint.container(names, get.content)
         lacks = _checkpoint.lacking([*names, *files], get.content)
         if lacks:
-            reason = next((f" ({why})" for name, why in _checkpoint.ELSEWHERE.items() if name in names), "")
             raise MissingWeights(
-                f"model {model!r} is on the hub, but not in transformers' layout: it lacks {_and(lacks)}{reason}; name "
-                "another, or a folder: --encoder \"clip(model='DIR')\""
+                f"model {model!r} is on the hub, but not in transformers' layout: it lacks {_and(lacks)}"
+                f"{_checkpoint.elsewhere(names)}; name another, or a folder: --encoder \"clip(model='DIR')\""
             )
         settings = [n for n in names if any(fnmatch(n, p) for p in _checkpoint.SETTINGS) and ".index." not in n]
         for name in dict.fromkeys([*settings, *files]):
@@ -205,7 +204,7 @@ def _within(seconds: float, work: Callable[[Callable[[], None]], T]) -> T:
         try:
             ended, outcome = said.get(timeout=seconds)
         except queue.Empty:
-            raise TimeoutError(f"no answer within {seconds:g} s") from None
+            raise TimeoutError(f"no answer within {seconds:g} s; FGSCORE_HUB_TIMEOUT sets how long") from None
         if ended:
             result, error = outcome
             if error is not None:
