@@ -3,6 +3,7 @@
 import builtins
 import re
 import shutil
+import subprocess
 import sys
 from functools import cache, partial
 from pathlib import Path
@@ -424,3 +425,22 @@ def test_nothing_is_done_before_the_weights_are_known_to_fit(spoil, tiny, photos
     assert "module." in result.err or "cut short" in result.err
     assert "Traceback" not in result.err
     assert not list(data.rglob("*.h5")), "nothing is stored"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("package", ["sentencepiece", "google.protobuf"])
+def test_a_tokenizer_without_its_package_names_it(package, published):
+    """In a process of its own, where that package cannot be imported."""
+    program = (
+        "import sys; sys.modules[sys.argv[1]] = None\n"
+        "from fgscore.encoders import clip\n"
+        "from fgscore.errors import MissingExtra\n"
+        "from fgscore.types import Runtime\n"
+        "try: clip.load(Runtime(device='cpu', offline=True), model=sys.argv[2])\n"
+        "except MissingExtra as error: print(error)\n"
+    )
+    command = [sys.executable, "-c", program, package, str(published("siglip"))]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=published("siglip"))
+    assert done.returncode == 0, done.stderr
+    assert package.removeprefix("google.") in done.stdout
+    assert "pip install" in done.stdout

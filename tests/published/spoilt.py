@@ -204,7 +204,7 @@ def damage(path: Path, how: str) -> None:
     path.write_bytes(DAMAGE[how](path.read_bytes()))
 
 
-class _Runs:
+class Runs:
     """Makes a file when it is unpickled by anything that trusts it."""
 
     def __init__(self, made: Path) -> None:
@@ -219,6 +219,6 @@ def hostile(folder: Path, zipped: bool = True) -> Path:
     state = random_state(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     for weights in folder.glob("*.safetensors"):
         weights.unlink()
-    content = {**state, "logit_scale": _Runs(ran(folder))}
+    content = {**state, "logit_scale": Runs(ran(folder))}
     torch.save(content, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
     return folder
