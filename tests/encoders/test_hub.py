@@ -15,12 +15,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("huggingface_hub")
 
-from fgscore import api  # noqa: E402
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "published"))
 import hub as hubs  # noqa: E402
 import layouts  # noqa: E402
 import spoilt  # noqa: E402
+
+from fgscore import api  # noqa: E402
 
 NAME = "openai/clip-vit-base-patch32"
 WEIGHTS = "pytorch_model.bin"
@@ -117,8 +116,8 @@ def test_what_is_needed_is_fetched_once(hub, extract, model):
     [
         (layouts.clip_both, {"model.safetensors"}),
         (layouts.laion_both, {"model.safetensors"}),
-        (layouts.clip_bin_shards, {layouts.SHARDS.format(i) + ".bin" for i in (1, 2)}),
-        (partial(layouts.big_g, index=True), {layouts.SHARDS.format(i) + ".safetensors" for i in (1, 2)}),
+        (layouts.clip_bin_shards, {layouts.SHARD.format(i) + ".bin" for i in (1, 2)}),
+        (partial(layouts.big_g, index=True), {layouts.SHARD.format(i) + ".safetensors" for i in (1, 2)}),
     ],
     ids=["both containers", "with open_clip's copy", "shards of pickles", "odd names with their index"],
 )

@@ -7,7 +7,8 @@ JSON files and keys of the weights are theirs. Tests put this folder on ``sys.pa
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -40,7 +41,7 @@ from parts import (
 from safetensors.torch import load_file
 from tokens import write_json
 
-SHARDS = "pytorch_model-0000{}-of-00002"
+SHARD = "pytorch_model-0000{}-of-00002"
 
 
 class Embedded(NamedTuple):
@@ -128,7 +129,7 @@ def clip_half(path: Path) -> Path:
 def clip_bin_shards(path: Path) -> Path:
     """Pickles in two parts with their index."""
     path, state = clip_files(path)
-    save_shards(old_buffers(state), path, SHARDS, "bin", "pytorch_model.bin.index.json")
+    save_shards(old_buffers(state), path, SHARD, "bin", "pytorch_model.bin.index.json")
     return path
 
 
@@ -152,9 +153,9 @@ def big_g(path: Path, index: bool = True, pickles: bool = True) -> Path:
     """laion/CLIP-ViT-bigG-14-laion2B-39B-b160k: safetensors shards that are named as pickles are, ``pickles`` of the
     same names beside them, and perhaps no ``index`` but theirs."""
     path, state = clip_files(path, act="gelu")
-    save_shards(state, path, SHARDS, "safetensors", "model.safetensors.index.json" if index else None)
+    save_shards(state, path, SHARD, "safetensors", "model.safetensors.index.json" if index else None)
     if pickles:
-        save_shards(old_buffers(state), path, SHARDS, "bin", "pytorch_model.bin.index.json")
+        save_shards(old_buffers(state), path, SHARD, "bin", "pytorch_model.bin.index.json")
     return path
 
 
@@ -301,6 +302,29 @@ def chinese_clip(path: Path) -> Path:
     torch.save(old_buffers(random_state(config)), path / "pytorch_model.bin")
     (path / "clip_cn_vit-b-16.pt").write_bytes(b"the weights of the authors' own code")
     return path
+
+
+LAYOUTS: dict[str, Callable[[Path], Path]] = {
+    "openai B/32, a pickle": clip_bin,
+    "openai L/14, both containers": clip_both,
+    "openai, safetensors": clip_safetensors,
+    "saved by transformers 5": clip_v5,
+    "half precision": clip_half,
+    "shards": clip_shards,
+    "shards of pickles": clip_bin_shards,
+    "laion, with open_clip's copy": laion_both,
+    "laion bigG, as published": partial(big_g, index=False),
+    "laion bigG, with an index": partial(big_g, pickles=False),
+    "metaclip": metaclip1,
+    "metaclip 2": metaclip2,
+    "metaclip 2, without masks": partial(metaclip2, mask=False),
+    "siglip": siglip1,
+    "siglip 2, a fixed size": siglip2_fixed,
+    "chinese-clip": chinese_clip,
+}
+# of which four hold the same weights
+SAFE, PICKLE, SHARDS, PICKLES = "openai, safetensors", "openai B/32, a pickle", "shards", "shards of pickles"
+NEED_SENTENCEPIECE = ("siglip", "siglip 2, a fixed size")
 
 
 # -- the library itself -----------------------------------------------------------------------------------------------
