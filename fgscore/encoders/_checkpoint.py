@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,18 +86,23 @@ def lacking(names: Collection[str], read: Callable[[str], bytes]) -> list[str]:
 def files_of(folder: Path) -> list[Path]:
     """The files that identify the model in ``folder``: all settings and safetensors, and torch's own weights where
     these are what is read."""
-    read = container(_names(folder), lambda name: (folder / name).read_bytes())
-    found = {path for pattern in ("*.safetensors", *SETTINGS) for path in folder.glob(pattern)}
-    return sorted(found | {folder / name for name in read})
+    names = names_in(folder)
+    read = container(names, lambda name: (folder / name).read_bytes())
+    settings = {name for name in names if any(fnmatch(name, pattern) for pattern in ("*.safetensors", *SETTINGS))}
+    return sorted(folder / name for name in settings | set(read))
 
 
-def _names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+def names_in(folder: Path) -> set[str]:
+    """Names of the plain files in ``folder``: no pipe to wait at, and no link to what is gone."""
+    return {path.name for path in folder.iterdir() if path.is_file()} if folder.is_dir() else set()
 
 
 def check_files(folder: Path) -> None:
     """Raises :class:`MissingWeights` unless ``folder`` holds a whole model in transformers' layout."""
-    names = _names(folder)
+    names = names_in(folder)
+    odd = [path.name for path in sorted(folder.glob("*")) if not (path.is_file() or path.is_dir())]
+    if odd:
+        raise MissingWeights(f"expected plain files in {folder}, found a broken link, a pipe or a device: {odd[0]}")
     lacks = lacking(names, lambda name: (folder / name).read_bytes())
     if not lacks:
         return
@@ -120,7 +126,7 @@ def _found(folder: Path, names: Collection[str]) -> str:
 
 def state_dict(folder: Path) -> dict[str, torch.Tensor]:
     """All tensors of the model in ``folder``, mapped from its files. Raises :class:`MissingWeights`."""
-    files = container(_names(folder), lambda name: (folder / name).read_bytes())
+    files = container(names_in(folder), lambda name: (folder / name).read_bytes())
     tensors: dict[str, torch.Tensor] = {}
     for name in (name for name in files if not name.endswith(".json")):
         content = weights.read(folder / name)

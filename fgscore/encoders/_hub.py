@@ -65,8 +65,7 @@ def whole(folder: Path) -> bool:
 
 
 def _lacks(folder: Path) -> list[str]:
-    names = {path.name for path in folder.iterdir() if path.exists()}  # a link may point to a blob that is gone
-    return _checkpoint.lacking(names, lambda name: (folder / name).read_bytes())
+    return _checkpoint.lacking(_checkpoint.names_in(folder), lambda name: (folder / name).read_bytes())
 
 
 def found(model: str, revision: str | None, offline: bool) -> Path:
@@ -77,7 +76,7 @@ def found(model: str, revision: str | None, offline: bool) -> Path:
     folder = snapshot(model, revision)
     if folder and whole(folder):
         return folder
-    off = " and HF_HUB_OFFLINE forbids asking the hub" if offline else ""
+    off = ", and HF_HUB_OFFLINE forbids asking the hub" if offline else ""
     raise MissingWeights(f"{_state(model, revision)}{off}; {way_out(model, revision)}")
 
 
@@ -93,7 +92,7 @@ def way_out(model: str, revision: str | None) -> str:
     named = {k: v for k, v in (("model", model), ("revision", revision)) if v is not None}
     return (
         f'where there is a network, run `fgscore download "{specs.text("clip", named)}"` (HF_HOME names a cache that '
-        "several machines share), or name a folder: --encoder \"clip(model='DIR')\""
+        "machines share, HF_HUB_OFFLINE=1 spares the question), or name a folder: --encoder \"clip(model='DIR')\""
     )
 
 

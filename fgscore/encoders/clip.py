@@ -179,6 +179,8 @@ class ClipEncoder:
             raise MissingWeights(
                 f"{folder}: {type(self._model).__name__} cannot be used so ({reason}); name another"
             ) from error
+        if not (np.isfinite(image).all() and np.isfinite(rows).all() and np.isfinite(self.logit_scale)):
+            raise MissingWeights(f"{folder}: its embeddings are not finite; use dtype=fp32, or fetch its weights again")
         if image.shape[1] != rows.shape[1]:
             raise MissingWeights(f"{folder}: images are {image.shape[1]} wide and texts {rows.shape[1]}; name another")
         ids = self._words.ids(_text.PROBES)

@@ -1,5 +1,6 @@
 """What cannot be driven as it is, is refused by a sentence before any work; nothing of it runs."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -257,3 +258,19 @@ def test_a_tokenizer_without_its_package_names_it(package, published):
     assert done.returncode == 0, done.stderr
     assert package.removeprefix("google.") in done.stdout
     assert "pip install" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer_config.json", "new.json"])
+def test_a_pipe_in_place_of_a_file_is_refused_and_never_waited_at(name, tiny):
+    (tiny / name).unlink(missing_ok=True)
+    os.mkfifo(tiny / name)
+    refused(tiny, re.escape(name))
+
+
+@pytest.mark.parametrize("name", ["visual_projection.weight", "text_projection.weight", "logit_scale"])
+def test_weights_that_are_not_finite_are_refused(name, tiny):
+    from safetensors.torch import load_file, save_file
+
+    state = load_file(tiny / "model.safetensors")
+    save_file({**state, name: torch.full_like(state[name], torch.nan)}, tiny / "model.safetensors")
+    refused(tiny, "not finite")
