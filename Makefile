@@ -28,8 +28,28 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[extract,report,slurm,dev]'
 	@touch $@
 
+# Runs what it is given and the words of ARGS. No shell reads DATASET, ROOT or ARGS: parentheses and $$ in them are just
+# that, and quotes count as after a command.
+define WITH_ARGS
+import os, shlex, sys
+def words(text):
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        sys.exit("ARGS: " + str(error) + " in " + text)
+call = sys.argv[1:] + words(os.environ["MAKE_ARGS"])
+print(shlex.join(call), file=sys.stderr, flush=True)
+os.execv(call[0], call)
+endef
+export WITH_ARGS
+export MAKE_ARGS = $(value ARGS)
+export MAKE_DATASET = $(value DATASET)
+export MAKE_ROOT = $(value ROOT)
+AT_ROOT = $${MAKE_ROOT:+--root "$$MAKE_ROOT"}
+FGSCORE = @$(BIN)/python -c "$$WITH_ARGS" $(BIN)/fgscore
+
 demo: $(READY) ## Run the main job on the drawn data set: offline, a few minutes
-	$(BIN)/fgscore demo $(ARGS)
+	$(FGSCORE) demo
 
 test: lint ## Lint, then all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)  # as many workers as processors: one thread each
@@ -53,25 +73,24 @@ bench-gpu: $(READY) ## The same on this machine's GPU, and the embed stage; kept
 	$(BIN)/python tests/bench/gpu.py $(ARGS)
 
 extract: $(READY) ## Regions and embeddings of DATASET into the store
-	$(BIN)/fgscore extract $(DATASET) $(ARGS)
+	$(FGSCORE) extract "$$MAKE_DATASET" $(AT_ROOT)
 
 score: $(READY) ## Score DATASET from the store
-	$(BIN)/fgscore score $(DATASET) $(ARGS)
+	$(FGSCORE) score "$$MAKE_DATASET"
 
 probe: $(READY) ## Probe DATASET from the store
-	$(BIN)/fgscore probe $(DATASET) $(ARGS)
+	$(FGSCORE) probe "$$MAKE_DATASET"
 
 report: $(READY) ## Tables, plots and the page of what the store and the results hold
-	$(BIN)/fgscore report $(ARGS)
+	$(FGSCORE) report
 
-PHOTOS = $(if $(ROOT),--root "$(ROOT)")
 reproduce: $(READY) ## From photos to the paper's tables, claims and a page: DATASET, ROOT, ARGS for extract
-	-$(BIN)/fgscore check $(DATASET) $(PHOTOS)
-	$(BIN)/fgscore extract $(DATASET) $(PHOTOS) $(ARGS)
-	$(BIN)/fgscore sweep $(DATASET) --table all --head logreg --head adamw
-	$(BIN)/fgscore claims $(DATASET)
-	$(BIN)/fgscore locate $(DATASET)
-	$(BIN)/fgscore report $(DATASET)
+	-$(BIN)/fgscore check "$$MAKE_DATASET" $(AT_ROOT)
+	$(FGSCORE) extract "$$MAKE_DATASET" $(AT_ROOT)
+	$(BIN)/fgscore sweep "$$MAKE_DATASET" --table all --head logreg --head adamw
+	$(BIN)/fgscore claims "$$MAKE_DATASET"
+	$(BIN)/fgscore locate "$$MAKE_DATASET" $(AT_ROOT)
+	$(BIN)/fgscore report "$$MAKE_DATASET"
 
 clean: ## Remove .venv and caches of tools; data/ is left alone
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

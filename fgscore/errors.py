@@ -1,12 +1,16 @@
 """The errors a user can meet.
 
 Every message is one line that says what was wanted, what was found and what to do next. ``exit_code`` is what the
-command line returns: 2 where the call is at fault, 1 where the data or the store is.
+command line returns: 2 where the call is at fault, 1 where the data or the store is. A command that a message tells to
+run stands in backticks and works as it is written; the command line adds to it how it was called and on which data.
 """
 
 from __future__ import annotations
 
 import difflib
+import os
+import re
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -85,8 +89,20 @@ def guess(name: str, known: Iterable[str]) -> str:
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UnknownName:
     """The error for ``name`` not among ``known``, with the nearest spelling and the command that lists them."""
+    if "," in name:
+        return UnknownName(f"expected one {what}, found {name!r}; several are given by repeating the option")
     see = f" See `fgscore list {LISTED[what]}`." if what in LISTED else ""
     return UnknownName(f"no {what} named {name!r}; {guess(name, known)}{see}")
+
+
+def quoted(word: str) -> str:
+    """``word`` as it can be pasted into a command line: in double quotes, which leave the single ones of a component
+    as they are, and where a shell would read on within those in single ones."""
+    if re.fullmatch(r"[A-Za-z0-9._/+-][A-Za-z0-9._/:=+@-]*", word):
+        return word
+    if not set(word) & set('"' if os.name == "nt" else '"$`\\!'):
+        return f'"{word}"'
+    return shlex.quote(word)
 
 
 def missing_extra(package: str, feature: str, extra: str = "extract") -> MissingExtra:

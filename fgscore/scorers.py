@@ -75,7 +75,7 @@ def _tau(inputs: ScoreInputs, tau: float | None) -> float:
 
 def _check_classes(inputs: ScoreInputs) -> None:
     if inputs.region_text.shape[1] < 2:
-        raise BadParameter("a margin needs at least 2 classes, found 1; use `--scorer region_text` or entropy")
+        raise BadParameter("a margin needs at least 2 classes, found 1; use --scorer region_text or entropy")
 
 
 def _without_target(cosines: np.ndarray, target: np.ndarray) -> np.ndarray:

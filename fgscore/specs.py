@@ -12,6 +12,7 @@ import inspect
 import itertools
 import json
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -19,6 +20,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fgscore.errors import LISTED, BadParameter, UsageError, guess
+
+# what is quoted stays, a bare word with a slash is a path or the name of a model
+_PATH = re.compile(r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|(?<=[=\[,\s])([\w.~:@+-]*/[\w.~:@+/-]*)(?=\s*[,)\]])""")
 
 Value = None | bool | int | float | str | tuple
 
@@ -35,7 +39,8 @@ class Spec:
 
 
 def parse(string: str) -> Spec:
-    """Parse ``name`` or ``name(key=value, ...)``; values are Python literals, or single words, which are strings.
+    """Parse ``name`` or ``name(key=value, ...)``; values are Python literals, or single words and paths, which are
+    strings: ``clip(model=openai/clip-vit-base-patch32)`` needs no quotes, which a shell or `make` may have taken.
 
     A name may also be ``path/to/file.py:function``. Raises :class:`UsageError` with the offending text.
     """
@@ -54,7 +59,7 @@ def parse(string: str) -> Spec:
 def _keywords(call: str, string: str) -> dict[str, Value]:
     hint = f"expected name(key=value, ...) with numbers, 'strings', True, False or None, found {_short(string)}"
     try:
-        node = ast.parse(call, mode="eval").body
+        node = ast.parse(_PATH.sub(lambda found: found[1] or repr(found[2]), call), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise UsageError(hint) from None
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.args:

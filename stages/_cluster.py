@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import _run
+from fgscore.errors import quoted
+
+from . import _next, _run
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ class Detached:
             else:
                 print(f"Nothing was submitted: what is missing is left to jobs in the queue ({arrays}).")
             print(f"Shards there: {len(shards.done)} of {len(shards.planned)}")
-            print(f"Follow: fgscore status {last.dataset}, or the same command with --wait; end: scancel {arrays}")
+            _next.step(f"fgscore status {quoted(last.dataset)}", "Follow")
+            print(f"Or the same command with --wait; end: scancel {arrays}")
 
         content = {"submitted": last.id if self.run.submitted else None, "jobs": ids, "logs": str(last.folder),
                    "done": len(shards.done), "shards": len(shards.planned)}  # fmt: skip

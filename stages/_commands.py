@@ -3,7 +3,10 @@ imported."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -11,6 +14,8 @@ from typing import Any
 import typer
 import typer.main
 from typer.core import TyperCommand, TyperGroup
+
+from . import _streams
 
 # name: (module:function, the first sentence of its help; a test compares it with the command's own)
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -105,7 +110,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "list": (
         "list:list_components",
-        "List scorers, data sets, region generators or encoders, with parameters and one line each.",
+        "List the kinds of components, or all of one kind, with parameters and one line each.",
     ),
 }
 
@@ -119,11 +124,21 @@ def function(name: str) -> Any:
 @cache
 def command(name: str) -> Any:
     """A command in full, as Typer makes it of its function."""
-    from ._run import guarded
+    from ._run import HELP, guarded
 
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP)
     app.command(name)(guarded(function(name)))
     return typer.main.get_command(app)
+
+
+@contextmanager
+def _help_unread() -> Iterator[None]:
+    """Who reads no further of a help text ends the program, as a signal would."""
+    try:
+        yield
+    except BrokenPipeError:
+        _streams.mute(sys.stdout)
+        raise typer.Exit(128 + 13) from None
 
 
 class Commands(TyperGroup):
@@ -132,6 +147,27 @@ class Commands(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = {name: TyperCommand(name, help=line) for name, (_, line) in COMMANDS.items()}
+
+    def make_context(self, *args: Any, **more: Any) -> Any:
+        """Parse the line."""
+        with _help_unread():
+            return super().make_context(*args, **more)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """--debug counts wherever it stands."""
+        ctx.meta[__name__] = args
+        return super().parse_args(ctx, sorted(args, key=lambda arg: arg != "--debug"))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run; several values in one are told apart from a wrong one."""
+        try:
+            with _help_unread():
+                return super().invoke(ctx)
+        except typer.BadParameter as error:
+            several = any(re.fullmatch(r"\d+(,\d+)+", arg) for arg in ctx.meta[__name__])
+            if several and getattr(error.param, "multiple", False):
+                error.message = f"{error.message.rstrip('.')}; several are given by repeating the option."
+            raise
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command in full; None for a name that there is not."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from . import _run
+from . import _next, _run
 
 
 def dataset(subject: str | None, option: str | None, protocol: str | None) -> str:
@@ -109,7 +109,7 @@ def finish(summaries: list[Any], as_json: bool, allow_failures: bool, next_step:
             print(f"quarantined {image_id}: {reason}")
         if len(failures) > 10:
             print(f"... and {len(failures) - 10} more; --json lists all")
-        print(f"Next: {next_step}")
+        _next.step(next_step)
 
     content = {"artefacts": [s.to_json() for s in summaries], "quarantined": failures, "computed": computed}
     _run.emit(content, as_json, show)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -15,8 +14,9 @@ from typing import Any
 
 import typer
 
-from fgscore.errors import FgscoreError, UsageError
+from fgscore.errors import FgscoreError, UsageError, quoted
 
+from . import _next, _streams
 from . import _options as o
 
 # Before torch is loaded: threads that wait for long by spinning make a run ten times slower on a machine it shares, and
@@ -25,6 +25,8 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 INTERRUPTED, QUARANTINED = 130, 3
+shell = quoted
+HELP = {"help_option_names": ["--help", "-h"]}
 
 
 def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -32,7 +34,8 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        warnings.showwarning = lambda message, *_: _say(f"warning: {message}")
+        _next.begin(kwargs)
+        warnings.showwarning = lambda message, *_: _say(_next.inside(f"warning: {message}"))
         try:
             return function(*args, **kwargs)
         except (typer.Exit, typer.Abort):
@@ -40,12 +43,10 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         except KeyboardInterrupt:
             _say("interrupted; the same command goes on where this one stopped")
             raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
-            raise
         except Exception as error:
             if os.environ.get("FGSCORE_DEBUG"):
                 raise
-            _say(f"error: {_line(error)}")
+            _say(_next.inside(f"error: {_line(error)}"))
             raise typer.Exit(getattr(error, "exit_code", 1)) from None
 
     # \b keeps Typer from running the examples together as one paragraph
@@ -59,16 +60,19 @@ def _line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f" at {error.filename}" if error.filename else ""
         return f"{error.strerror}{where}; nothing half-written is left, run the same command again once that is mended"
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}; `fgscore --debug ...` shows where"
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}; the same command with --debug shows where"
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    with _streams.unread(sys.stderr):
+        print(line, file=sys.stderr)
 
 
 def main(function: Callable[..., Any]) -> None:
     """Run one command as a program of its own: ``python -m stages.score``."""
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    _streams.open_all()
+    _next.begin_program()
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP)
     app.command()(guarded(function))
     app()
 
@@ -80,22 +84,6 @@ def subject(positional: str | None, option: str | None, required: bool = True) -
     if required and not (positional or option):
         raise UsageError("expected a data set, found none; for example `fgscore extract demo`")
     return positional or option
-
-
-def shell(text: str) -> str:
-    """``text`` as it can be pasted after a command: in double quotes where a shell would trip over it."""
-    return text if re.fullmatch(r"[A-Za-z0-9._/:=+-]+", text) else f'"{text}"'
-
-
-def photos(name: str, root: Path | None, partial: bool = False, force: bool = False, limit: int | None = None) -> str:
-    """The data set and the options that say which photos are meant, as the next command needs them."""
-    options = [
-        f" --root {shell(str(root))}" if root else "",
-        " --partial" if partial else "",
-        " --force" if force else "",
-        f" --limit {limit}" if limit else "",
-    ]
-    return shell(name) + "".join(options)
 
 
 def offline() -> bool:
@@ -143,8 +131,8 @@ def with_regions(bundles: list[Any], needed_by: str) -> list[Any]:
             _say(f"skipped {bundle.dataset} by {bundle.labels['encoder']}: no regions, which {needed_by} needs")
     if not kept:
         raise NothingCached(
-            f"{needed_by} needs regions, found whole images alone; run `fgscore extract {bundles[0].dataset}`, import "
-            "region embeddings, or `fgscore probe --pool none`"
+            f"{needed_by} needs regions, found whole images alone of {bundles[0].dataset}; "
+            f"{bundles[0].way_out()}, or `fgscore probe {quoted(bundles[0].asked)} --pool none`"
         )
     return kept
 
@@ -171,6 +159,10 @@ def poolings(pools: list[str], ks: list[str] | None) -> list[Any]:
     """Every pooling named; ``--k`` values go to topk, each giving one."""
     from fgscore.aggregate import bind
 
+    for k in ks or ():
+        if "," in k:
+            several = " ".join(f"--k {one.strip()}" for one in k.split(","))
+            raise UsageError(f"expected one number or all, found --k {k}; several are given as {several}")
     made = []
     for pool in dict.fromkeys(pools):
         if pool.strip() == "topk":
@@ -202,11 +194,12 @@ def heads(names: list[str], seeds: list[int]) -> list[Any]:
 
 
 def emit(content: Mapping[str, Any], as_json: bool, show: Callable[[], None]) -> None:
-    """One JSON object, or what ``show`` prints."""
-    if as_json:
-        print(json.dumps(content, indent=1, allow_nan=False, default=str))
-    else:
-        show()
+    """One JSON object, or what ``show`` prints. Who reads no further does not change the exit code."""
+    with _streams.unread(sys.stdout):
+        if as_json:
+            print(json.dumps(content, indent=1, allow_nan=False, default=str))
+        else:
+            show()
 
 
 class Bars(AbstractContextManager["Bars"]):
@@ -239,6 +232,7 @@ class Bars(AbstractContextManager["Bars"]):
 
     def say(self, line: str) -> None:
         """A line above the bars."""
+        line = _next.inside(line)
         if self._console.is_terminal:
             self._progress.console.print(line, markup=False, highlight=False)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import _features, _run
+from . import _features, _next, _run
 from . import _options as o
 
 
@@ -27,9 +27,9 @@ def aggregate(
     from fgscore.pipeline.aggregate import aggregate_features
 
     chosen, modes, pools = _run.scorers(scorer), _run.targets(target), _run.poolings(pool, k)
-    rows = []
+    rows, name = [], _run.subject(subject, dataset, False)
     with _run.Bars() as bars:
-        found = _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt)
+        found = _run.bundles(data, name, regions, encoder, prompt)
         for bundle in _features.usable(found, pools):
             runs = _features.feature_runs(bundle, chosen, modes, pools, features)
             made = [s for s in aggregate_features(runs, bars) if s.kind == "features"]
@@ -51,7 +51,10 @@ def aggregate(
 
         names = {"dataset": "data set", "pool": "pooling", "computed": "shards made", "reused": "already there"}
         tables.show(rows, {key: names.get(key, key) for key in rows[0]})
-        print("\nNext: fgscore probe")
+        print()
+        where = {"regions": regions, "encoder": encoder, "prompt": prompt}
+        how = {"scorer": scorer, "target": target, "pool": pool, "k": k, "features": features}
+        _next.step(_next.meant("probe", name, **where, **how))
 
     _run.emit({"features": rows}, json, show)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from . import _next, _run
 from . import _options as o
-from . import _run
 
 SHOWN = 5
 
@@ -40,9 +40,14 @@ def check(
         _list("unreadable", [f"{path}: {reason}" for path, reason in report.unreadable.items()])
         _list("at fault", report.findings)
         print("sound" if report.sound else "not sound")
-        print(f"Next: {report.next}")
+        if report.advice:
+            print(report.advice)
+        _next.step(report.next)
+        if report.otherwise:
+            _next.step(report.otherwise, "Or")
 
-    _run.emit(report.to_json(), json, show)
+    commands = {key: _next.here(getattr(report, key)) for key in ("next", "otherwise")}
+    _run.emit({**report.to_json(), **commands}, json, show)
     if not report.sound:
         raise typer.Exit(1)
 

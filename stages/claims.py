@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from . import _next, _run
 from . import _options as o
-from . import _run
 
 
 def claims(
@@ -42,10 +42,12 @@ def claims(
         for title, group in _groups(rows):
             tables.show(paper_verdicts.verdict_rows(group), paper_verdicts.COLUMNS, title)
             print()
-        for line in paper_verdicts.caption(rows, share):
+        for line in paper_verdicts.caption(share):
             print(line)
+        for command in dict.fromkeys(row["next"] for row in rows if row["next"]):
+            _next.step(command, "Missing results. Next")
 
-    _run.emit({"claims": rows}, json, show)
+    _run.emit({"claims": [{**row, "next": _next.here(row["next"])} for row in rows]}, json, show)
 
 
 def _groups(rows: list[Any]) -> list[tuple[str, list[Any]]]:

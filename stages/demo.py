@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from . import _extract, _run
+from . import _extract, _next, _run, _streams
 from . import _options as o
 
 NOTICE = (
@@ -39,7 +40,8 @@ def demo(
     store = _run.store(data)
     encoder = chosen.encoders[0]
     if not json:
-        print(NOTICE + "\n", flush=True)
+        with _streams.unread(sys.stdout):
+            print(NOTICE + "\n")
     with _run.Bars() as bars:
         with timed(times, "draw and index"):
             run = Extraction(store, make_index(store, "demo", progress=bars), how, bars)
@@ -72,8 +74,9 @@ def demo(
         tables.show([{"stage": k, "seconds": v} for k, v in times.items()], {"stage": "stage", "seconds": "seconds"})
         if not computed:
             print("\nEverything was there already: nothing was recomputed.")
-        print('\nNext: fgscore probe demo --scorer "entropy(tau=10)" --k 1 --k 5 --k all')
-        print("      fgscore report demo")
+        print()
+        _next.step('fgscore probe demo --scorer "entropy(tau=10)" --k 1 --k 5 --k all')
+        _next.step("fgscore report demo", "Then")
 
     artefacts = [s.to_json() for s in run.summaries]
     _run.emit({"results": rows, "seconds": times, "artefacts": artefacts, "computed": computed}, json, show)

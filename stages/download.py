@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from fgscore.errors import quoted
+
+from . import _next, _run
 from . import _options as o
-from . import _run
 
 
 def download(
@@ -30,14 +32,20 @@ def download(
     Example: fgscore download "sam(checkpoint='vit_b')"
     Example: fgscore download "clip(model='openai/clip-vit-large-patch14')"
     """
+    from fgscore import plugins, specs
     from fgscore.pipeline.download import download as run_download
     from fgscore.pipeline.download import instructions
     from fgscore.store.paths import Layout
 
     layout = Layout(data)
     text = instructions(layout, what, root)
+
+    def show_instructions() -> None:
+        print(text)
+        _next.step(f"fgscore check {quoted(what)}")
+
     if text is not None:
-        _run.emit({"instructions": text}, json, lambda: print(f"{text}\nNext: fgscore check {what}"))
+        _run.emit({"instructions": text}, json, show_instructions)
         return
     with _run.Bars() as bars:
         rows = run_download(layout, what, root=root, offline=_run.offline(), progress=bars)
@@ -49,18 +57,11 @@ def download(
         tables.show(rows, {"file": "file", "state": ""} | {key: key for key in keys})
         for folder in dict.fromkeys(row["folder"] for row in rows):
             print(f"in {folder}")
-        print(f"\nNext: {_next(what)}")
+        print()
+        weights = specs.parse(what).name not in plugins.available("data set")
+        _next.step("fgscore doctor" if weights else f"fgscore check {quoted(what)}")
 
     _run.emit({"files": rows}, json, show)
-
-
-def _next(what: str) -> str:
-    from fgscore import specs
-    from fgscore.pipeline.download import is_encoder
-
-    if is_encoder(what):
-        return f"fgscore extract cub --encoder {_run.shell(what)}"
-    return "fgscore extract cub" if specs.parse(what).name == "sam" else f"fgscore check {_run.shell(what)}"
 
 
 if __name__ == "__main__":

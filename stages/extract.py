@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import _cluster, _estimate, _extract, _run
+from . import _cluster, _estimate, _extract, _next, _run
 from . import _options as o
 
 
@@ -78,9 +78,7 @@ def extract(
             summaries = run_extraction(
                 store, indexed, chosen, how, bars, retry_failed, size, allow_equal_text=allow_equal_text
             )
-    _extract.finish(
-        summaries, json, allow_failures, f"fgscore score --dataset {_run.shell(name)} --scorer entropy", profile
-    )
+    _extract.finish(summaries, json, allow_failures, _next.meant("score", name, scorer=["entropy"]), profile)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from . import _extract, _run
+from . import _extract, _next, _run
 from . import _options as o
 
 
@@ -48,7 +48,7 @@ def import_embeddings(
             progress=bars,
         )
     cut = any(s.kind == "region_embeddings" for s in summaries)
-    step = f"fgscore {'score' if cut else 'probe'} --dataset {dataset}{'' if cut else ' --pool none'}"
+    step = _next.meant("score", dataset) if cut else _next.meant("probe", dataset, pool=["none"])
     _extract.finish(summaries, json, True, step)
 
 

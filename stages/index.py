@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import _extract, _run
+from . import _extract, _next, _run
 from . import _options as o
 
 
@@ -27,7 +27,7 @@ def index(
     name = _extract.dataset(subject, dataset, protocol)
     with _run.Bars() as bars:
         made = make_index(_run.store(data), name, root=root, partial=partial, force=force, limit=limit, progress=bars)
-    _extract.finish([made.summary], json, True, f"fgscore extract {_run.photos(name, root, partial, force, limit)}")
+    _extract.finish([made.summary], json, True, _next.meant("extract", name))
 
 
 if __name__ == "__main__":

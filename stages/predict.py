@@ -13,7 +13,7 @@ from . import _options as o
 
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Photos.")],
-    probe: Annotated[Path, typer.Option("--probe", help="What `fgscore probe --save-probe` wrote.")],
+    probe: Annotated[Path, typer.Option("--probe", help="What probe --save-probe wrote.")],
     top: Annotated[int, typer.Option("--top", min=1, help="Classes to show of each photo.")] = 3,
     encoder: Annotated[
         str | None,

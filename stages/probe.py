@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from fgscore.errors import UsageError
+from fgscore.errors import UsageError, quoted
 
-from . import _features, _run
+from . import _features, _next, _run
 from . import _options as o
 
 
@@ -75,7 +75,7 @@ def probe(
         if known:
             print(f"\n{known} of {len(rows)} results were known already.")
         if save_probe:
-            print(f"\nNext: fgscore predict --probe {_run.shell(str(save_probe))} PHOTO...")
+            print(f"\nFor photos: {_next.here(f'fgscore predict --probe {quoted(str(save_probe))} PHOTO...')}")
 
     _run.emit({"results": rows}, json, show)
 

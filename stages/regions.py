@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import _extract, _run
+from . import _extract, _next, _run
 from . import _options as o
 
 
@@ -41,9 +41,7 @@ def regions(
         run = Extraction(store, indexed, how, bars, retry_failed)
         for generator in chosen.generators:
             run.regions(generator)
-    _extract.finish(
-        run.summaries, json, allow_failures, f"fgscore embed {_run.photos(name, root, partial, force, limit)}"
-    )
+    _extract.finish(run.summaries, json, allow_failures, _next.meant("embed", name, regions=regions))
 
 
 if __name__ == "__main__":

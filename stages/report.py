@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from . import _next, _run
 from . import _options as o
-from . import _run
 
 LARGE = 25_000_000  # bytes; a page beyond this is slow to open and to send
 
@@ -53,8 +53,8 @@ def report(
 
         tables.show([{**f, "bytes": tables.size(f["bytes"])} for f in made["files"]], {"file": "file", "bytes": "size"})
         for note in made["notes"]:
-            print(f"note: {note}")
-        print(f"\nNext: open {folder / 'report.html'}")
+            print(_next.inside(f"note: {note}"))
+        print(f"\nOpen in a browser: {folder / 'report.html'}")
 
     _run.emit(made, json, show)
 

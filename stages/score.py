@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from . import _next, _run
 from . import _options as o
-from . import _run
 
 
 def score(
@@ -27,9 +27,9 @@ def score(
     from fgscore.pipeline.score import score as run_scores
 
     chosen, modes = _run.scorers(scorer), _run.targets(target)
-    rows = []
+    rows, name = [], _run.subject(subject, dataset, False)
     with _run.Bars() as bars:
-        found = _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt)
+        found = _run.bundles(data, name, regions, encoder, prompt)
         for bundle in _run.with_regions(found, "score"):
             runs = runs_for(bundle, chosen, modes)
             for run, summary in zip(runs, run_scores(runs, bars), strict=True):
@@ -51,7 +51,9 @@ def score(
 
         names = {"dataset": "data set", "computed": "shards made", "reused": "already there"}
         tables.show(rows, {key: names.get(key, key) for key in rows[0]})
-        print(f"\nNext: fgscore probe --scorer {_run.shell(scorer[0])}")
+        print()
+        where = {"regions": regions, "encoder": encoder, "prompt": prompt}
+        _next.step(_next.meant("probe", name, scorer=scorer, target=target, **where))
 
     _run.emit({"scores": rows}, json, show)
 

@@ -40,7 +40,7 @@ def show(
 
     (mode,) = _run.targets([target])
     kept = bind_pooling(f"topk(k={k})").k
-    found = _run.with_regions(_run.bundles(data, dataset, regions, encoder, prompt), "`fgscore show`")
+    found = _run.with_regions(_run.bundles(data, dataset, regions, encoder, prompt), "show")
     path = out or Path(f"{slug(image_id)}.png")
     shown = draw(found, image_id, bind(scorer), mode, kept, path)
 

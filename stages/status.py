@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import _next, _run
 from . import _options as o
-from . import _run
 
 
 def status(subject: o.Subject = None, dataset: o.Dataset = None, data: o.Data = o.DATA, json: o.Json = False) -> None:
     """Show what the cache holds: shards done of planned, failures, size, time, and the next command; and the jobs of a
     cluster that are at work on it.
 
+    A data set is complete where all that was begun is done. Exit 1 where there is nothing.
+
     Example: fgscore status cars
     """
     from fgscore.pipeline.cluster import status as jobs_status
+    from fgscore.pipeline.status import by_dataset
     from fgscore.pipeline.status import status as read_status
 
     name = _run.subject(subject, dataset, False)
-    rows = read_status(_run.store(data), name)
-    jobs = jobs_status(_run.store(data), name)
+    store = _run.store(data)
+    rows = read_status(store, name)
+    datasets, jobs = by_dataset(store, rows), jobs_status(store, name)
 
     def show() -> None:
         from fgscore.report import tables
 
-        if not rows:
-            of = f" of {name}" if name else ""
-            print(f"Nothing{of} is cached under {data / 'cache'}. Next: fgscore extract {name or 'demo'}")
-            return
         shown = [
             {
                 **row,
@@ -37,13 +37,19 @@ def status(subject: o.Subject = None, dataset: o.Dataset = None, data: o.Data = 
             }
             for row in rows
         ]
-        keys = ("dataset", "kind", "artefact", "shards", "images", "regions", "failed", "bytes", "seconds", "next")
+        keys = ("dataset", "kind", "artefact", "shards", "images", "regions", "failed", "bytes", "seconds", "state")
         tables.show(shown, {key: {"dataset": "data set", "bytes": "size"}.get(key, key) for key in keys})
         if jobs:
             print()
             _show_jobs(jobs)
+        print()
+        for row in datasets:
+            print(f"{row['dataset']}: {row['state']}{row['note'] and '; ' + row['note']}")
+            if row["next"]:
+                _next.step(row["next"])
 
-    _run.emit({"artefacts": rows, "jobs": jobs}, json, show)
+    there = [[{**row, "next": _next.here(row["next"])} for row in several] for several in (rows, datasets)]
+    _run.emit({"artefacts": there[0], "datasets": there[1], "jobs": jobs}, json, show)
 
 
 def _show_jobs(jobs: list[dict[str, Any]]) -> None:

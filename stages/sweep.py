@@ -8,7 +8,7 @@ import typer
 
 from fgscore.errors import UsageError
 
-from . import _cluster, _features, _run
+from . import _cluster, _features, _next, _run
 from . import _options as o
 
 SELECT = ("val",)
@@ -81,7 +81,7 @@ def sweep(
         for family in grid.families(found):
             if tables:
                 made, absent = grid.paper_lines(family, tables, plan)
-                missing.update({(family.whole.dataset, generator): None for generator in absent})
+                missing.update({(family.whole.dataset, generator): family.whole for generator in absent})
             else:
                 made = _own(family, scorer, target, pool, k, plan)
             lines += made
@@ -90,7 +90,7 @@ def sweep(
             return
         chosen, candidates = choose.choose(lines, bars) if select else (lines, [])
         rows = compare.compare(chosen, bars)
-    skipped = [_skipped(name, generator, regions) for name, generator in missing]
+    skipped = [_skipped(*one, regions) for one in missing.items()]
 
     def show() -> None:
         _show(rows, candidates, skipped)
@@ -132,10 +132,11 @@ def _own(family: Any, scorer: list[str], target: list[str], pool: list[str], k: 
     return own_lines(family, chosen, _run.targets(target), poolings, plan)
 
 
-def _skipped(dataset: str, generator: str, asked: list[str] | None) -> str:
+def _skipped(key: tuple[str, str], whole: Any, asked: list[str] | None) -> str:
+    dataset, generator = key
     if asked and not any(text.startswith(generator) for text in asked):
         return f"{dataset}: rows of {generator} left out, as --regions asks"
-    return f"{dataset}: no regions of {generator} are cached; run `fgscore extract {_run.shell(dataset)}` for its rows"
+    return f"{dataset}: no regions of {generator} are cached; {whole.way_out(generator)} for its rows"
 
 
 def _show(rows: list[Any], candidates: list[Any], skipped: list[str]) -> None:
@@ -157,7 +158,7 @@ def _show(rows: list[Any], candidates: list[Any], skipped: list[str]) -> None:
             dict.fromkeys(r["regions"] for r in group if r["regions"])
         )
         print(f"{group[0]['n_test']} test images; {', '.join(said)}\n")
-    for line in (*paper_rows.caption(rows), *skipped):
+    for line in (*paper_rows.caption(rows), *map(_next.inside, skipped)):
         print(line)
     known = sum(row["computed"] == 0 for row in rows)
     if known:

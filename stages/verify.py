@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from . import _next, _run
 from . import _options as o
-from . import _run
 
 
 def verify(data: o.Data = o.DATA, json: o.Json = False) -> None:
@@ -27,12 +27,10 @@ def verify(data: o.Data = o.DATA, json: o.Json = False) -> None:
         _list(problems, store.layout.cache)
         unfinished = len(problems) - len(faults)
         if unfinished:
-            print(f"{unfinished} unfinished: the same extract goes on where it stopped.")
-        if faults:
-            stale = all(p.severity == "stale" for p in faults)
-            print(f"{len(faults)} faults. Next: {'the same extract again' if stale else 'fgscore repair'}")
-        else:
-            print("The store is sound.")
+            print(f"{unfinished} unfinished: the same command goes on where it stopped.")
+        print(f"{len(faults)} faults." if faults else "The store is sound.")
+        damaged = any(p.severity == "damaged" for p in faults)
+        _steps(["fgscore repair"] if damaged else _remade(store, problems))
 
     _run.emit({"problems": [p.to_json(store.layout.cache) for p in problems]}, json, show)
     if faults:
@@ -54,7 +52,8 @@ def repair(data: o.Data = o.DATA, json: o.Json = False) -> None:
     def show() -> None:
         _list(mended, store.layout.cache)
         if mended:
-            print(f"Moved to {store.layout.cache / ASIDE}. Next: the same extract again")
+            print(f"Moved to {store.layout.cache / ASIDE}.")
+            _steps(_remade(store, mended) or ["fgscore status"])
         else:
             print("Nothing to repair.")
 
@@ -84,9 +83,24 @@ def prune(
         if rows:
             sized = [{**r, "bytes": tables.size(r["bytes"])} for r in rows]
             tables.show(sized, {"path": "path", "why": "why", "bytes": "size"})
-        print("Removed." if yes and rows else "Next: fgscore prune --yes" if rows else "Nothing to prune.")
+        if rows and not yes:
+            _next.step("fgscore prune --yes")
+        else:
+            print("Removed." if rows else "Nothing to prune.")
 
     _run.emit({"removed" if yes else "unused": rows}, json, show)
+
+
+def _remade(store: Any, problems: list[Any]) -> list[str]:
+    """The commands that make anew what ``problems`` are about."""
+    from fgscore.pipeline.status import remake_all
+
+    return remake_all(store, [problem.paths[0] for problem in problems])
+
+
+def _steps(commands: list[str]) -> None:
+    for command, word in zip(commands, ["Next", *["Then"] * len(commands)], strict=False):
+        _next.step(command, word)
 
 
 def _list(problems: list[Any], cache: Path) -> None:

@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[1]
 TORCHS = {"torch", "torchvision", "transformers", "segment_anything", "numba"}
 HEAVY = TORCHS | {"PIL", "sklearn", "matplotlib", "selenium"}
 FILES = sorted(p for folder in ("fgscore", "stages") for p in (ROOT / folder).rglob("*.py"))
-LIBRARY = [p for p in FILES if p.is_relative_to(ROOT / "fgscore")]
+DOORSTEP = ROOT / "fgscore" / "__main__.py"  # python -m fgscore: imports the command line, and nobody imports it
+LIBRARY = [p for p in FILES if p.is_relative_to(ROOT / "fgscore") and p != DOORSTEP]
 DEMO = ROOT / "fgscore" / "demo"
 # helpers that may import Pillow or torch at the top, and therefore nobody else may import them at theirs
 HELPERS = [
@@ -117,6 +118,11 @@ def test_nothing_heavy_is_imported_at_the_top_of_what_a_laptop_imports(path):
 @pytest.mark.parametrize("path", LIBRARY, ids=name)
 def test_the_library_knows_no_command_line(path):
     assert not {module for module in imports_of(path) if within(module, "stages", "fgscore_stages", "typer", "click")}
+
+
+def test_the_doorstep_opens_when_it_is_run_alone():
+    assert not imports_of(DOORSTEP, only_on_import=True) - {"fgscore_stages.cli", "fgscore_stages.cli.app"}
+    assert not [path for path in FILES if "fgscore.__main__" in imports_of(path)]
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)

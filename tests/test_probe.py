@@ -156,8 +156,8 @@ def test_zeroshot_is_the_nearest_class_text_of_the_last_part(width):
     assert (result.n_train, result.converged) == (0, True)
 
 
-def test_zeroshot_without_text_is_refused_with_the_next_command():
-    with pytest.raises(DataError, match="class text embeddings; run `fgscore extract`"):
+def test_zeroshot_without_text_is_refused_with_the_way_out():
+    with pytest.raises(DataError, match="class text embeddings, found none; extract or import them"):
         probe.bind("zeroshot")(blobs())
 
 

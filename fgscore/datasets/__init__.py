@@ -72,14 +72,15 @@ class Listing:
     where: str = ""
 
 
-def first_folder(root: Path, *candidates: str, marker: str) -> Path:
-    """The folder among ``root`` and ``root/<candidate>`` that holds ``marker``; raises :class:`DataError`."""
+def first_folder(root: Path, *candidates: str, marker: str, where: str) -> Path:
+    """The folder among ``root`` and ``root/<candidate>`` that holds ``marker``; raises :class:`DataError` that ends in
+    ``where``, how to get what is missing."""
     for folder in (root, *(root / c for c in candidates)):
         if (folder / marker).exists():
             return folder
     raise DataError(
         f"expected {marker} in {root} or in its {' or '.join(candidates) or 'subfolders'}, found "
-        f"{_contents(root)}; name the folder with --root DIR"
+        f"{_contents(root)}; {where}, or name their folder with --root DIR"
     )
 
 
@@ -115,7 +116,8 @@ def present(listing: Listing, partial: bool) -> tuple[Listing, dict[str, Any]]:
     expected = sum(listing.expected.values()) or len(listing.photos)
     if not there:
         raise DataError(
-            f"expected {expected} photos under {listing.root}, found none; {listing.where or 'check --root'}"
+            f"expected {expected} photos under {listing.root}, found none; "
+            f"{f'{listing.where}, or name' if listing.where else 'name'} their folder with --root DIR"
         )
     if len(there) == expected and _split_counts(there, listing) == dict(
         listing.expected or _split_counts(there, listing)

@@ -43,7 +43,9 @@ def load(
     ``maker`` puts the manufacturer before names that do not begin with it, such as 707-320. Raises :class:`DataError`
     where a list is missing or the lists disagree.
     """
-    folder = first_folder(root, "data", "fgvc-aircraft-2013b", "fgvc-aircraft-2013b/data", marker="images_box.txt")
+    folder = first_folder(
+        root, "data", "fgvc-aircraft-2013b", "fgvc-aircraft-2013b/data", marker="images_box.txt", where=WHERE
+    )
     names = [" ".join(line).strip() for line in read_lines(folder / LISTS[level])]
     boxes = dict(read_lines(folder / "images_box.txt"))
     label_of = {name: i for i, name in enumerate(names)}

@@ -22,10 +22,7 @@ EXPECTED = {
     "official": {"train": 8144, "test": 8041},
     "coop": {"train": 6509, "val": 1635, "test": 8041},
 }
-WHERE = (
-    "put cars_train/, cars_test/, devkit/ and cars_test_annos_withlabels.mat there; `fgscore download cars` says where "
-    "copies are"
-)
+WHERE = "`fgscore download cars` says what goes there and where copies are"
 INSTRUCTIONS = """\
 The original host of Stanford Cars is gone, so there is nothing to download from. Put together in {root}:
 
@@ -74,7 +71,7 @@ def clean(name: str, year_first: bool = False) -> str:
 
 
 def _two_folders(root: Path) -> tuple[Path, tuple[str, ...], list[Photo]]:
-    folder = first_folder(root, "stanford_cars", marker="cars_train")
+    folder = first_folder(root, "stanford_cars", marker="cars_train", where=WHERE)
     devkit = next(
         (d for d in (folder / "devkit", folder / "devkit" / "devkit", folder / "car_devkit" / "devkit") if _is_kit(d)),
         folder / "devkit",

@@ -100,7 +100,7 @@ NAMES = {
 def load(root: Path, /) -> Listing:
     """Read images.txt, image_class_labels.txt, train_test_split.txt, classes.txt and bounding_boxes.txt (official ids
     start at 1; boxes are x, y, width, height). The image id is the official number."""
-    folder = first_folder(root, "CUB_200_2011", marker="images.txt")
+    folder = first_folder(root, "CUB_200_2011", marker="images.txt", where=WHERE)
     classes = read_lines(folder / "classes.txt")
     label_of = {class_id: i for i, (class_id, _) in enumerate(classes)}
     labels = dict(read_lines(folder / "image_class_labels.txt"))

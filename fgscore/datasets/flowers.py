@@ -76,7 +76,7 @@ def load(root: Path, /, *, protocol: Literal["official", "coop"] = "official") -
     ``protocol='coop'`` takes the random 50/20/30 splits of CoOp's ``split_zhou_OxfordFlowers.json``. Raises
     :class:`DataError` that says which list is missing.
     """
-    folder = first_folder(root, "flowers-102", "flowers", marker="setid.mat")
+    folder = first_folder(root, "flowers-102", "flowers", marker="setid.mat", where=WHERE)
     labels = np.atleast_1d(read_mat(folder / "imagelabels.mat", ("labels",), WHERE)["labels"]).astype(int)
     sets = read_mat(folder / "setid.mat", tuple(SETS.values()), WHERE)
     try:

@@ -22,7 +22,10 @@ def load(root: Path, /, *, name: str = "folder") -> Listing:
     classes = sorted({p.name for folder in folders.values() for p in folder.iterdir() if p.is_dir()})
     if not classes:
         found = sorted(p.name for p in root.iterdir())[:6] if root.is_dir() else "no such folder"
-        raise DataError(f"expected {root}/train/<class>/*.jpg and {root}/test/<class>/*.jpg, found {found}")
+        raise DataError(
+            f"expected {root}/train/<class>/*.jpg and {root}/test/<class>/*.jpg, found {found}; name the folder of the "
+            "photos with --root DIR"
+        )
     photos = [
         Photo(
             image_id=f"{split}/{label_name}/{path.name}",

@@ -49,7 +49,7 @@ def load(root: Path, /, *, protocol: Literal["official", "coop"] = "official") -
     ``protocol='coop'`` takes the splits of CoOp's ``split_zhou_OxfordPets.json``. Raises :class:`DataError` where a
     list is missing or the lists disagree.
     """
-    folder = first_folder(root, "oxford-iiit-pet", "pets", marker="annotations")
+    folder = first_folder(root, "oxford-iiit-pet", "pets", marker="annotations", where=WHERE)
     with_box = _names(folder / "annotations" / "xmls")
     breeds: dict[int, str] = {}
     photos = []

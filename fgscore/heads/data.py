@@ -37,7 +37,7 @@ class ProbeData:
         if (found := len(np.unique(self.labels[train]))) < 2:
             raise DataError(
                 f"a linear probe needs training images of at least 2 classes, found {len(train)} images of "
-                f"{found}; use `--head zeroshot`"
+                f"{found}; use --head zeroshot"
             )
         return train
 

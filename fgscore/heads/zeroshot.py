@@ -20,7 +20,7 @@ def zeroshot(data: ProbeData, test: np.ndarray, /, *, vote: Literal["cosine", "p
     global half of the features takes no part. With pooling 'none' both are the zero-shot class of eq. 4.
     """
     if data.text is None:
-        raise DataError("head 'zeroshot' needs class text embeddings; run `fgscore extract` to make them")
+        raise DataError("head 'zeroshot' needs class text embeddings, found none; extract or import them")
     if vote == "probability" and data.votes is not None:
         return Outcome(data.votes()[test].argmax(axis=1).astype(np.int64), 0)
     local = data.features[test][:, -data.text.shape[1] :]

@@ -37,9 +37,10 @@ def shares(
 ) -> Shares | None:
     """Shares of the regions of ``image_ids``, in their order; None for a data set without annotations.
 
-    Part maps are read from ``root``, the folder of the photos. Raises :class:`DataError` where one is missing.
+    Part maps of the drawn set are read from ``root``, the folder of its pictures, and drawn there where that is left
+    out and they are not where they lie by default. Raises :class:`DataError` where one is missing.
     """
-    names, counter = _source(bundle, root)
+    names, counter = _source(bundle, root, progress)
     if counter is None:
         return None
     found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -60,9 +61,13 @@ def shares(
     )
 
 
-def _source(bundle: RegionBundle, root: Path | None) -> tuple[tuple[str, ...], Counter | None]:
+def _source(bundle: RegionBundle, root: Path | None, progress: Progress) -> tuple[tuple[str, ...], Counter | None]:
     if bundle.index_artefact.recipe.name == DRAWN:
-        return _parts(bundle, root or bundle.store.layout.raw(DRAWN))
+        folder = bundle.store.layout.raw(DRAWN)
+        if root is None and not folder.exists():  # the cache alone was copied: the same drawings are made again
+            plugins.check_package("PIL", "drawing part maps")
+            plugins.module("data set", DRAWN).prepare(folder, lambda done, total: progress("demo: draw", done, total))
+        return _parts(bundle, root or folder)
     if np.isnan(bundle.index.boxes_xyxy).all():
         return (), None
     return (_boxed(bundle.index_artefact.recipe.name),), _boxes(bundle)

@@ -7,14 +7,14 @@ import io
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fgscore import datasets, plugins
 from fgscore.datasets import Listing, Photo
 from fgscore.datasets._validate import check_listing
-from fgscore.errors import BadImage, DataError
+from fgscore.errors import BadImage, DataError, quoted
 from fgscore.pipeline.progress import Progress, silent
 from fgscore.store.match import dataset_key
 from fgscore.store.paths import Layout
@@ -25,7 +25,8 @@ EXAMPLES = 5
 @dataclass(frozen=True)
 class Report:
     """What was found under ``root``. ``found`` and ``expected`` count photos by split; ``unreadable`` maps paths to
-    reasons; ``findings`` are what indexing would refuse; ``next`` is the command to run."""
+    reasons; ``findings`` are what indexing would refuse. ``next`` is the command to run, ``otherwise`` another that
+    goes on with what is there, ``advice`` what no command does."""
 
     dataset: str
     root: Path
@@ -37,6 +38,8 @@ class Report:
     unreadable: dict[str, str] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
     next: str = ""
+    otherwise: str = ""
+    advice: str = ""
 
     @property
     def sound(self) -> bool:
@@ -53,13 +56,14 @@ def check(dataset: str, layout: Layout, *, root: Path | None = None, progress: P
     """Read the lists, look for every listed photo and decode each that is there. Raises :class:`UsageError` for an
     unknown data set only: what is wrong with the photos is in the report."""
     bound = plugins.bind("data set", dataset)
-    given = f' --root "{root}"' if root else ""
+    given = f" --root {quoted(str(root))}" if root else ""
     root = root or layout.raw(str(dataset_key(dataset)))
     try:
         listing = bound.module.load(root, **bound.params)
         here, _ = datasets.present(listing, partial=True)
     except (DataError, OSError, ValueError) as error:
-        return Report(dataset, root, None, findings=[str(error)], next=_get(dataset, bound.module))
+        command, advice = _get(dataset, bound.module, given)
+        return Report(dataset, root, None, findings=[str(error)], next=command, advice=advice)
     findings = check_listing(listing, force=True)[1] if getattr(bound.module, "OWN", False) else []
     there = {p.path for p in here.photos}
     unreadable, hashes = _decode(here, lambda done, total: progress(f"{dataset}: decode", done, total))
@@ -116,20 +120,27 @@ def _in_both(photos: Sequence[Photo], hashes: dict[str, str]) -> list[str]:
 
 
 def _with_next(report: Report, module: Any, given: str) -> Report:
-    name = (f'"{report.dataset}"' if "(" in report.dataset else report.dataset) + given
+    name = quoted(report.dataset) + given
+    partial = " --partial" if report.missing else ""
+    advice = otherwise = ""
     if report.sound:
         command = f"fgscore extract {name}"
     elif report.unreadable and not (report.missing or report.findings):
-        command = f"fgscore extract {name}, which goes on without the unreadable files, or get them again"
+        command = f"fgscore extract {name}"
+        advice = "Get the unreadable files again, or go on without them."
     elif getattr(module, "OWN", False):
-        command = f"mend this, or fgscore index {name} --force{' --partial' if report.missing else ''}"
+        command, otherwise = f"fgscore check {name}", f"fgscore index {name} --force{partial}"
+        advice = "Mend this and check again, or go on as it is."
     else:
-        command = f"{_get(report.dataset, module)}, or fgscore index {name} --partial"
-    return Report(**{**vars(report), "next": command})
+        command, advice = _get(report.dataset, module, given)
+        otherwise = f"fgscore index {name} --partial"
+    return replace(report, next=command, otherwise=otherwise, advice=advice)
 
 
-def _get(dataset: str, module: Any) -> str:
-    name = plugins.bind("data set", dataset).name
+def _get(dataset: str, module: Any, given: str) -> tuple[str, str]:
+    """The command that brings the photos, and what no command does."""
     if hasattr(module, "DOWNLOADS") or hasattr(module, "INSTRUCTIONS"):
-        return f"fgscore download {name}"
-    return f"fgscore extract {name}" if hasattr(module, "prepare") else "put the photos there, or name them with --root"
+        return f"fgscore download {plugins.bind('data set', dataset).name}{given}", ""
+    if hasattr(module, "prepare"):
+        return f"fgscore extract {quoted(dataset)}{given}", ""
+    return f"fgscore check {quoted(dataset)}{given}", "Put the photos there, or name their folder with --root DIR."

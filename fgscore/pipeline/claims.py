@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from fgscore import probe as heads_
-from fgscore.errors import NothingCached, UsageError
+from fgscore.errors import NothingCached, UsageError, quoted
 from fgscore.pipeline import grid, results
 from fgscore.pipeline import verdicts as decide
 from fgscore.pipeline.compare import outcomes
@@ -56,19 +56,14 @@ class Study:
         return {cell: outcome for cell, outcome in found.items() if outcome is not None}
 
     def way_out(self, claim: Claim) -> str:
-        """The command that makes what ``claim`` lacks here; empty where it lacks nothing."""
-        name = self.whole.dataset
-        if any(cell not in self.runs for cell in claim.cells):
-            return f"fgscore extract {_quoted(name)}"
+        """The command that makes what ``claim`` lacks here, or what else does; empty where it lacks nothing."""
+        if lacking := {cell.regions: None for cell in claim.cells if cell not in self.runs}:
+            return self.whole.extract(*lacking) or f"import regions of {' and '.join(lacking)}"
         if all(cell in self.known for cell in claim.cells):
             return ""
         tables = " ".join(f"--table {table}" for table in claim.tables)
-        head = "" if self.head.canonical == "logreg" else f" --head {_quoted(self.head.canonical)}"
-        return f"fgscore sweep {_quoted(name)} {tables}{head}"
-
-
-def _quoted(text: str) -> str:
-    return text if text.isidentifier() else f'"{text}"'
+        head = "" if self.head.canonical == "logreg" else f" --head {quoted(self.head.canonical)}"
+        return f"fgscore sweep {quoted(self.whole.asked)} {tables}{head}"
 
 
 def verdicts(
@@ -95,9 +90,10 @@ def verdicts(
     found = {id(b): b for text in regions or [None] for b in bundles(store, dataset, text, encoder, prompt)}  # type: ignore[list-item]
     studies = list(_studies(list(found.values()), heads))
     if not studies:
-        names = ", ".join(dict.fromkeys(b.dataset for b in found.values()))
+        names = dict.fromkeys(b.dataset for b in found.values())
         raise NothingCached(
-            f"claims are about regions, found whole images alone of {names}; run `fgscore extract demo`"
+            f"claims are about regions, found whole images alone of {', '.join(names)}; "
+            f"{next(iter(found.values())).way_out(CROPS, MASKS)}"
         )
     rows = [_row([study], claim, margin) for study in studies for claim in CLAIMS]
     for group in _pooled(studies):

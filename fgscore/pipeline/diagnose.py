@@ -13,7 +13,7 @@ import numpy as np
 
 from fgscore import ragged, stats
 from fgscore.aggregate import Pooling
-from fgscore.errors import DataError
+from fgscore.errors import DataError, quoted
 from fgscore.pipeline.compare import outcomes, paired
 from fgscore.pipeline.joined import Joined, join
 from fgscore.pipeline.probe import ProbeRun
@@ -136,8 +136,11 @@ def _nanmean(values: np.ndarray) -> float | None:
 def _known(run: ProbeRun) -> ProbeRun:
     if run.known() is None:
         labels = run.labels()
-        options = " ".join(f'--{key} "{labels[key]}"' for key in ("scorer", "target", "pool", "head") if labels[key])
-        raise DataError(f"no result of {labels['dataset']} for {options}; run `fgscore sweep {labels['dataset']} ...`")
+        keys = ("scorer", "target", "pool", "head", "regions", "encoder", "prompt")
+        options = "".join(f" --{key} {quoted(str(labels[key]))}" for key in keys if labels[key])
+        raise DataError(
+            f"no such result of {labels['dataset']} is there; run `fgscore probe {quoted(run.bundle.asked)}{options}`"
+        )
     return run
 
 

@@ -146,7 +146,7 @@ def fetch(download: Download, folder: Path, progress: Callable[[int, int], None]
     try:
         import pooch
     except ImportError as error:
-        raise missing_extra("pooch", "`fgscore download`", "download") from error
+        raise missing_extra("pooch", "downloading", "download") from error
     pooch.get_logger().setLevel("ERROR")
     try:
         path = pooch.retrieve(

@@ -17,7 +17,7 @@ from fgscore.pipeline.progress import Progress, silent
 from fgscore.store import arrays as array_files
 from fgscore.store import manifest, schema
 from fgscore.store.arrays import FORMATS, Arrays
-from fgscore.store.match import Store, dataset_key, matches
+from fgscore.store.match import Store, check_names, dataset_key, matches
 from fgscore.types import ImageIndex
 
 ARTEFACTS = tuple(kind for kind in schema.KINDS if kind != "thumbnails")  # pictures, not arrays
@@ -48,13 +48,14 @@ def export(
 ) -> list[dict[str, Any]]:
     """Write every artefact that ``chosen`` names into ``folder``, one file each. Returns one row a file.
 
-    ``suffix`` is a key of FORMATS; masks are COCO JSON always. Raises :class:`UsageError` for an unknown kind or
-    format, :class:`NothingCached` where nothing matches.
+    ``suffix`` is a key of FORMATS; masks are COCO JSON always. Raises :class:`UsageError` for an unknown kind, format
+    or component, :class:`NothingCached` where nothing matches.
     """
     if suffix not in FORMATS:
         raise UsageError(f"expected a format of {', '.join(FORMATS)}, found {suffix!r}; choose one")
     if wrong := [kind for kind in chosen.kinds if kind not in KINDS]:
         raise UsageError(f"expected kinds of {', '.join(KINDS)}, found {wrong[0]!r}; choose some of these")
+    check_names(store, chosen.dataset, chosen.regions, chosen.encoder)
     jobs = list(_jobs(store, chosen, folder, FORMATS[suffix]))
     if not jobs:
         raise NothingCached(f"nothing in {store.layout.cache} matches{chosen}; `fgscore status` lists what is cached")

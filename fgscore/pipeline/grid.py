@@ -120,7 +120,7 @@ class Plan:
         held = max(int(b.regions.recipe.params.get("n", 0)) for b in bundles)
         raise UsageError(
             f"{draws.resamples} disjoint draws of {draws.n_regions} crops need {need} cached crops an image, found "
-            f'{held} of {bundle.dataset}; run `fgscore extract {bundle.dataset} --regions "{CROPS}(n={need})"`'
+            f"{held} of {bundle.dataset}; {bundle.way_out(f'{CROPS}(n={need})')}"
         )
 
 

@@ -122,7 +122,7 @@ class _Import:
             found = f"{len(known)} indexes of it" if known else "none"
             raise UsageError(
                 f"expected labels in the files, or one index of {self.dataset!r} in the cache to join, found {found}; "
-                "import labels and split too, or `fgscore index` first"
+                "import labels and split too, or index the photos first"
             )
         return known[0]
 

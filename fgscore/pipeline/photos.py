@@ -56,9 +56,9 @@ class Photos:
                 for _, future in ahead:
                     future.cancel()
 
-    def _arguments(self, row: int) -> tuple[Path, str, str, int]:
+    def _arguments(self, row: int) -> tuple[Path, str, int]:
         index = self.index
-        return self.root / str(index.paths[row]), str(index.sha256[row]), index.dataset, index.banner
+        return self.root / str(index.paths[row]), str(index.sha256[row]), index.banner
 
     def _at_once(self) -> int:
         most = PROCESSES if self.in_processes else 2
@@ -80,7 +80,7 @@ def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _read(path: Path, sha256: str, dataset: str, banner: int) -> np.ndarray:
+def _read(path: Path, sha256: str, banner: int) -> np.ndarray:
     from fgscore.datasets import _images
 
     try:
@@ -90,7 +90,7 @@ def _read(path: Path, sha256: str, dataset: str, banner: int) -> np.ndarray:
             f"photo {path} cannot be read ({error.strerror}); name the photos' folder with --root DIR"
         ) from error
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise DataError(f"photo {path} has changed since it was indexed; run `fgscore extract {dataset}` again")
+        raise DataError(f"photo {path} has changed since it was indexed; run the same extract again")
     return _images.read_rgb(io.BytesIO(content), banner)
 
 

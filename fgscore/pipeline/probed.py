@@ -78,4 +78,4 @@ def _table(path: Path) -> pa.Table:
 
 
 def _fault(path: Path, what: str) -> StoreError:
-    return StoreError(f"{path}: not a result ({what}); remove the file and run `fgscore probe` again")
+    return StoreError(f"{path}: not a result ({what}); remove the file and run the same probe again")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import fgscore
-from fgscore.errors import NothingCached
+from fgscore.errors import NothingCached, quoted
 from fgscore.pipeline import gallery, origin, probed, views
 from fgscore.pipeline.charts import charts
 from fgscore.pipeline.claims import verdicts
@@ -57,7 +57,7 @@ def report(
     results = probed.read(store, options.dataset)
     found = views.sources(store, options.dataset, options.scorers)
     if not results and not found.by_dataset:
-        raise NothingCached(_nothing(store, options.dataset))
+        raise _nothing(store, options.dataset)
     rows = [result.row for result in results]
     tables = study.tables(rows)
     decided = page.claims_table(_decided(store, options.dataset) if claims is None else claims)
@@ -95,12 +95,13 @@ def _decided(store: Store, dataset: str | None) -> list[dict[str, Any]]:
         return []
 
 
-def _nothing(store: Store, dataset: str | None) -> str:
+def _nothing(store: Store, dataset: str | None) -> NothingCached:
     """What is missing: embeddings, or but scores and results."""
     if not any(True for _ in store.artefacts("globals", dataset_key(dataset))):
-        return str(nothing_cached(store, dataset, None, None, None))
+        return nothing_cached(store, dataset, None, None, None)
     where = f" of {dataset}" if dataset else ""
-    return f"expected results or scores{where} in {store.layout.root}, found none; run `fgscore probe`"
+    command = f"fgscore probe{f' {quoted(dataset)}' if dataset else ''}"
+    return NothingCached(f"expected results or scores{where} in {store.layout.root}, found none; run `{command}`")
 
 
 def _publish(plot: Plot, folder: Path) -> Picture:
@@ -129,12 +130,13 @@ def _galleries(
     """The galleries, which share the number of images between them, and notes on what is not shown."""
     notes, shown = list(found.notes), {}
     for dataset, several in found.by_dataset.items():
-        index = several[0].bundle.index_artefact
-        small = gallery.thumbnails(store, index)
+        bundle = several[0].bundle
+        small = gallery.thumbnails(store, bundle.index_artefact)
         if small:
             shown[dataset] = (several, small)
         else:
-            notes.append(f"No gallery of {dataset}: the cache holds no thumbnails; `fgscore extract` makes them.")
+            way_out = bundle.way_out(bundle.labels["regions"])
+            notes.append(f"No gallery of {dataset}: the cache holds no thumbnails; {way_out}.")
     sets = []
     for done, (dataset, (several, small)) in enumerate(shown.items()):
         own = [result for result in results if result.row["dataset"] == dataset]

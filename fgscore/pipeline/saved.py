@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fgscore.errors import DataError, UsageError
+from fgscore.errors import DataError, UsageError, quoted
 from fgscore.pipeline.probe import ProbeRun, fit
 from fgscore.probe import Linear
 from fgscore.store import arrays
@@ -86,7 +86,7 @@ def load(path: Path) -> SavedProbe:
     """The probe at ``path``. Raises :class:`DataError` where it is no probe of ours."""
     if path.suffix != SUFFIX:
         raise UsageError(
-            f"--probe: expected a file {SUFFIX} that `fgscore probe --save-probe` wrote, found {path.name!r}"
+            f"--probe: expected a file {SUFFIX} as `fgscore probe --save-probe probe{SUFFIX}` writes, found {path.name!r}"
         )
     content = arrays.read(path)
     try:
@@ -99,4 +99,6 @@ def load(path: Path) -> SavedProbe:
             raise ValueError("its arrays disagree")
         return SavedProbe(Linear(weight, intercept, classes), text, float(content["logit_scale"][0]), names, made)
     except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise DataError(f"{path}: not a saved probe ({error}); write it with `fgscore probe --save-probe`") from error
+        raise DataError(
+            f"{path}: not a saved probe ({error}); write it with `fgscore probe --save-probe {quoted(str(path))}`"
+        ) from error

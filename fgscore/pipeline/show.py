@@ -75,9 +75,7 @@ class Picture:
 def _picture(bundle: RegionBundle, number: int, image_id: str) -> Picture:
     artefact = gallery.thumbnails(bundle.store, bundle.index_artefact)
     if artefact is None:
-        raise NothingCached(
-            f"no thumbnails of {bundle.dataset} are cached; run `fgscore extract {bundle.index_artefact.dataset}`"
-        )
+        raise NothingCached(f"no thumbnails of {bundle.dataset} are cached; {bundle.way_out(bundle.labels['regions'])}")
     record: ThumbnailShard = bundle.store.read(artefact, number)
     i = _place(record.image_ids, image_id, "thumbnail")
     width, height = record.sizes_wh[i].tolist()
@@ -87,7 +85,7 @@ def _picture(bundle: RegionBundle, number: int, image_id: str) -> Picture:
 def _place(image_ids: np.ndarray, image_id: str, what: str) -> int:
     found = np.flatnonzero(image_ids == image_id)
     if not len(found):
-        raise DataError(f"image {image_id!r} has no {what}: it was quarantined; `fgscore extract` says why")
+        raise DataError(f"image {image_id!r} has no {what}: it was quarantined; the same extract again says why")
     return int(found[0])
 
 

@@ -1,31 +1,54 @@
-"""What the cache holds, read from JSON alone: shards done of planned, failures, bytes, seconds, the next command."""
+"""What the cache holds, read from JSON alone: shards done of planned, failures, bytes, seconds, what to do next."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
-from fgscore.errors import StoreError
+from fgscore import plugins
+from fgscore.errors import NothingCached, StoreError, quoted
 from fgscore.store import index as index_store
 from fgscore.store import manifest, schema
-from fgscore.store.match import Store
+from fgscore.store.manifest import Artefact
+from fgscore.store.match import Store, agree, check_names, dataset_key
+
+Row = dict[str, Any]
+NEEDS_PHOTOS = (["index"], ["regions"], ["extract"])
+COMPLETE, UNFINISHED, DAMAGED = "complete", "unfinished", "damaged"
 
 
-def status(store: Store, dataset: str | None = None) -> list[dict[str, Any]]:
-    """One row an artefact, in the order in which they are made."""
+def status(store: Store, dataset: str | None = None) -> list[Row]:
+    """One row an artefact, in the order in which they are made. ``state`` is complete, unfinished or damaged with the
+    reason; ``next`` the command that mends that, empty for what is complete. Raises :class:`NothingCached` where there
+    is nothing, :class:`UnknownName` for a data set that is neither one of ours nor in the cache."""
     rows = []
     for kind in schema.KINDS:
-        for path in sorted(store.layout.cache.glob(f"{dataset or '*'}/{kind}/*/{manifest.PLAN}")):
+        for path in sorted(store.layout.cache.glob(f"{dataset_key(dataset) or '*'}/{kind}/*/{manifest.PLAN}")):
             try:
                 rows.append(_row(store, manifest.load(path.parent)))
             except StoreError as error:
-                rows.append(
-                    {"dataset": path.parts[-4], "kind": kind, "artefact": path.parent.name, "next": f"damaged: {error}"}
-                )
+                damaged = {"state": f"{DAMAGED}: {error}", "next": "fgscore repair"}
+                rows.append({"dataset": path.parts[-4], "kind": kind, "artefact": path.parent.name, **damaged})
+    if not rows:
+        raise _nothing(store, dataset)
     return sorted(rows, key=lambda row: row["dataset"])
 
 
-def _row(store: Store, artefact: manifest.Artefact) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _nothing(store: Store, dataset: str | None) -> NothingCached:
+    check_names(store, dataset)
+    cache, root = store.layout.cache, store.layout.root
+    if root.name == cache.name and root.is_dir():
+        command = f"fgscore status --data {quoted(str(root.parent))}"
+        return NothingCached(f"expected a data folder, found {root}, the cache in one; run `{command}`")
+    of = f" of {dataset}" if dataset else ""
+    return NothingCached(f"nothing{of} is cached under {cache}; run `fgscore extract {quoted(dataset or 'demo')}`")
+
+
+def _row(store: Store, artefact: Artefact) -> Row:
+    row: Row = {
         "dataset": artefact.dataset,
         "kind": artefact.recipe.kind,
         "artefact": artefact.path.name,
@@ -35,12 +58,7 @@ def _row(store: Store, artefact: manifest.Artefact) -> dict[str, Any]:
         content = artefact.manifest()
         counts = content["counts"] if content else {}
         size = content["file_bytes"] if content else 0
-        return {
-            **row,
-            "images": counts.get("images"),
-            "bytes": size,
-            "next": _after_index(store, artefact, content is not None),
-        }
+        return {**row, "images": counts.get("images"), "bytes": size, **_state(store, artefact, content is not None)}
     sidecars = [s for n in artefact.shard_sizes if (s := artefact.sidecar(n))]
     done, total = len(sidecars), len(artefact.shard_sizes)
     row |= {
@@ -51,42 +69,115 @@ def _row(store: Store, artefact: manifest.Artefact) -> dict[str, Any]:
         "bytes": sum(s["file_bytes"] for s in sidecars),
         "seconds": round(sum(s["provenance"].get("seconds", 0) for s in sidecars), 2),
     }
-    return {**row, "next": _next(store, artefact, done < total)}
+    return {**row, **_state(store, artefact, done == total)}
 
 
-def _after_index(store: Store, index: manifest.Artefact, complete: bool) -> str:
-    if complete and index.recipe.component == index_store.IMPORTED:
-        return _laptop(store, index.dataset)
-    return f"fgscore {'extract' if complete else 'index'} {_as_typed(index)}"
+def _state(store: Store, artefact: Artefact, complete: bool) -> Row:
+    return {"state": COMPLETE if complete else UNFINISHED, "next": "" if complete else remake(store, artefact)}
 
 
-def _laptop(store: Store, dataset: str) -> str:
-    """What follows embeddings: scores, or where no region was embedded a probe of whole images."""
-    scorable = any(store.layout.cache.glob(f"{dataset}/region_embeddings/*/{manifest.PLAN}"))
-    return f"fgscore score {dataset}" if scorable else f"fgscore probe {dataset} --pool none"
-
-
-def _as_typed(index: manifest.Artefact) -> str:
-    """The data set as `extract` takes it, with its limit: ``"folder(name='mine')" --limit 5``."""
-    component, limit = index.recipe.component, index.recipe.extra.get("limit")
-    text = f'"{component}"' if "(" in component else component
-    return text + (f" --limit {limit}" if limit else "")
-
-
-def _next(store: Store, artefact: manifest.Artefact, unfinished: bool) -> str:
-    kind, component = artefact.recipe.kind, artefact.recipe.component
+def remake(store: Store, artefact: Artefact) -> str:
+    """The command that makes the shards of ``artefact`` that are missing, with the components that it was begun with;
+    empty for an import."""
+    kind, component, dataset = artefact.recipe.kind, artefact.recipe.component, artefact.dataset
+    if kind == "index":
+        return f"fgscore index {typed}" if (typed := index_store.typed(artefact)) else ""
     if kind == "scores":
-        return f'fgscore {"score" if unfinished else "probe"} {artefact.dataset} --scorer "{component}"'
+        return f"fgscore score {dataset} --scorer {quoted(component)}{_target(artefact)}"
     if kind == "features":
-        return f'fgscore aggregate {artefact.dataset} --pool "{component}"' if unfinished else "fgscore probe"
-    if not unfinished:
-        return _laptop(store, artefact.dataset)
-    dataset = _as_typed(store.parent(artefact, "names" if kind == "text" else "images"))
+        scorer = ""
+        if "scores" in artefact.recipe.parents:
+            scores = store.parent(artefact, "scores")
+            scorer = f" --scorer {quoted(scores.recipe.component)}{_target(scores)}"
+        rows = f" --features {artefact.recipe.extra['features']}" if "features" in artefact.recipe.extra else ""
+        return f"fgscore aggregate {dataset} --pool {quoted(component)}{scorer}{rows}"
+    index = store.parent(artefact, "names" if kind == "text" else "images")
+    typed = index_store.typed(index)
     if kind == "regions":
-        return f'fgscore regions {dataset} --regions "{component}"'
-    if kind == "thumbnails":
-        return f"fgscore extract {dataset} --thumbnail-size {artefact.recipe.params['size']}"
-    command = f'fgscore extract {dataset} --encoder "{component}"'
-    if kind == "region_embeddings":
-        command += f' --regions "{store.parent(artefact, "regions").recipe.component}"'
-    return command
+        return f"fgscore regions {typed} --regions {quoted(component)}" if typed else ""
+    command = index_store.extract(typed, _made_with(store, artefact, index))
+    size = f" --thumbnail-size {artefact.recipe.params['size']}" if kind == "thumbnails" else ""
+    return command + size if command else ""
+
+
+def remake_all(store: Store, files: Iterable[Path]) -> list[str]:
+    """The commands that make anew the artefacts that ``files`` of the cache belong to, each once, parents first; none
+    for an artefact whose plan cannot be read, or for an import."""
+    cache = store.layout.cache
+    folders = {cache.joinpath(*file.relative_to(cache).parts[:3]) for file in files}
+    commands: dict[str, None] = {}
+    for folder in sorted(folders, key=lambda path: (schema.KINDS.index(path.parent.name), path)):
+        with suppress(StoreError):
+            commands[remake(store, manifest.load(folder))] = None
+    return [command for command in commands if command]
+
+
+def _target(scores: Artefact) -> str:
+    target = scores.recipe.extra.get("target", "global")
+    return "" if target == "global" else f" --target {target}"
+
+
+def _made_with(store: Store, artefact: Artefact, index: Artefact) -> dict[str, list[str]]:
+    """Regions, encoder and prompts with which `extract` makes ``artefact`` and begins nothing else."""
+    kind = artefact.recipe.kind
+
+    def own(of: str, role: str = "images") -> list[Artefact]:
+        return [a for a in store.artefacts(of, index.dataset) if a.recipe.parents[role] == index.recipe.digest]
+
+    models = own("globals") if kind == "thumbnails" else [artefact]
+    others = [e for e in own("region_embeddings") if any(_same_model(model, e) for model in models)]
+    embedded = [artefact] if kind == "region_embeddings" else others
+    # what embedded regions has all parameters of an encoder, what embedded whole images only some
+    model = next(iter(embedded or models), None)
+    regions = [store.parent(embedded[0], "regions")] if embedded else own("regions")
+    texts = [t for t in own("text", "names") if model and _same_model(t, model)]
+    return {
+        "regions": [a.recipe.component for a in regions],
+        "encoder": [model.recipe.component] if model else [],
+        "prompt": [str(t.recipe.extra["prompt"]) for t in ([artefact] if kind == "text" else texts)],
+    }
+
+
+def _same_model(fewer: Artefact, more: Artefact) -> bool:
+    a, b = fewer.recipe, more.recipe
+    return a.name == b.name and a.weights == b.weights and agree(a.params, b.params)
+
+
+def by_dataset(store: Store, rows: list[Row]) -> list[Row]:
+    """One row a data set of the rows that :func:`status` gives: ``state``, ``next``, what to run now, and ``note``,
+    what that command cannot know."""
+    return [_dataset(store, name, list(own)) for name, own in groupby(rows, lambda row: row["dataset"])]
+
+
+def _dataset(store: Store, name: str, rows: list[Row]) -> Row:
+    kinds = {row["kind"] for row in rows}
+    damaged = [row for row in rows if row["state"].startswith(DAMAGED)]
+    first = next(iter([*damaged, *(row for row in rows if row["state"] == UNFINISHED)]), None)
+    command = first["next"] if first else _after(store, name, kinds)
+    state = str(first["state"]).partition(":")[0] if first else COMPLETE
+    return {"dataset": name, "state": state, "next": command, "note": _note(store, name, command)}
+
+
+def _note(store: Store, name: str, command: str) -> str:
+    """The store knows no folders: photos that are not where they lie by default have to be named again."""
+    index = next(store.artefacts("index", name), None) if command.split()[1:2] in NEEDS_PHOTOS else None
+    folder = store.layout.raw(name)
+    if index is None or folder.is_dir() or hasattr(plugins.module("data set", index.recipe.name), "prepare"):
+        return ""
+    return f"no photos are in {folder}: add --root DIR, where they are"
+
+
+def _after(store: Store, name: str, kinds: set[str]) -> str:
+    """What follows where all that was begun is done."""
+    if not kinds & {"globals", "region_embeddings"}:
+        index = next(store.artefacts("index", name), None)
+        cached = [a.recipe.component for a in store.artefacts("regions", name)]
+        return index_store.extract(index_store.typed(index), {"regions": cached}) if index else ""
+    if "text" not in kinds:
+        return ""
+    if any(store.layout.results.glob(f"{name}/probes/*.parquet")):
+        return f"fgscore report {name}"
+    if "region_embeddings" not in kinds:
+        return f"fgscore probe {name} --pool none"
+    scored = next(store.artefacts("scores", name), None)
+    return f"fgscore probe {name} --scorer {quoted(scored.recipe.component)}" if scored else f"fgscore score {name}"

@@ -45,11 +45,11 @@ def _line(row: Row) -> dict[str, Any]:
     }
 
 
-def caption(rows: Sequence[Row], margin: float) -> list[str]:
+def caption(margin: float) -> list[str]:
     """How the verdicts were reached, a line each."""
     repeats = paper.repeats()
     rms = (sum(value**2 for value in repeats) / len(repeats)) ** 0.5
-    lines = [
+    return [
         "Better: the mean over settings of the paired difference, image by image, with its 95 % bootstrap interval. "
         "Supported above zero, contradicted below, undecided across; of several differences all must be above.",
         f"Equal: two one-sided tests (Tango's score) of every difference against a margin, here {100 * margin:g} "
@@ -59,5 +59,3 @@ def caption(rows: Sequence[Row], margin: float) -> list[str]:
         f"The paper prints {len(repeats)} settings twice (k = 5 in Tables 1, 3 and 4): they differ by up to "
         f"{100 * max(map(abs, repeats)):.2f} points, {100 * rms:.2f} root mean square.",
     ]
-    missing = dict.fromkeys(row["next"] for row in rows if row["next"])
-    return lines + [f"Missing results. Next: {command}" for command in missing]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fgscore.errors import StoreError
+from fgscore.errors import StoreError, quoted
 from fgscore.store import files, manifest, paths
 from fgscore.types import ImageIndex, file_sha256
 
@@ -27,6 +27,28 @@ def recipe(component: str, params: Mapping[str, Any], version: int, limit: int |
     """The recipe of an index: the data set's own parameters and ``limit`` images a class. Never the photos' folder."""
     extra = {} if limit is None else {"limit": limit}
     return manifest.Recipe("index", component, dict(params), version, extra=extra)
+
+
+def typed(index: manifest.Artefact) -> str:
+    """The data set of an index as `extract` takes it, with its limit: ``"folder(name='mine')" --limit 5``. Empty for an
+    import, which has no photos."""
+    if index.recipe.component == IMPORTED:
+        return ""
+    limit = index.recipe.extra.get("limit")
+    return quoted(index.recipe.component) + (f" --limit {limit}" if limit else "")
+
+
+def extract(dataset: str, components: Mapping[str, Iterable[str]] | None = None) -> str:
+    """The command that extracts ``dataset``, as :func:`typed` gives it, with ``components`` by their options; empty for
+    an import. A prompt that was a file is left out: where it lies is not known."""
+    named = [(option, text) for option, texts in (components or {}).items() for text in texts]
+    options = [f" --{option} {quoted(text)}" for option, text in named if option != "prompt" or "@" not in text]
+    return f"fgscore extract {dataset}{''.join(options)}" if dataset else ""
+
+
+def way_out(command: str) -> str:
+    """What a message says to do: run what :func:`extract` gave, or import once more."""
+    return f"run `{command}`" if command else "import what is missing"
 
 
 def write(layout: paths.Layout, index: ImageIndex, index_recipe: manifest.Recipe) -> manifest.Artefact:
@@ -60,11 +82,16 @@ def read(artefact: manifest.Artefact) -> ImageIndex:
     """The index that an artefact holds; raises :class:`StoreError` where its file is missing or has changed."""
     content = artefact.manifest()
     if content is None:
-        raise StoreError(f"{artefact.label}: the index was never finished; run `fgscore index {artefact.dataset}`")
+        raise StoreError(f"{artefact.label}: the index was never finished; {_again(artefact)}")
     path = artefact.path / str(content["file"])
     if path.parent != artefact.path or not path.is_file() or file_sha256(path) != content["file_sha256"]:
-        raise StoreError(f"{path}: missing or changed; run `fgscore index {artefact.dataset}` again")
-    return _from_table(path)
+        raise StoreError(f"{path}: missing or changed; {_again(artefact)}")
+    return _from_table(path, _again(artefact))
+
+
+def _again(index: manifest.Artefact) -> str:
+    dataset = typed(index)
+    return f"run `fgscore index {dataset}` again" if dataset else "import it again"
 
 
 def _to_table(index: ImageIndex) -> pa.Table:
@@ -96,7 +123,7 @@ def _to_table(index: ImageIndex) -> pa.Table:
     return table.replace_schema_metadata({"fgscore": json.dumps(meta, sort_keys=True)})
 
 
-def _from_table(path: Path) -> ImageIndex:
+def _from_table(path: Path, way_out: str) -> ImageIndex:
     try:
         column, metadata = _columns(path)
         meta = json.loads(metadata[b"fgscore"])
@@ -116,7 +143,7 @@ def _from_table(path: Path) -> ImageIndex:
             notes=meta["notes"],
         )
     except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
-        raise StoreError(f"{path}: not an index ({error}); run `fgscore index` again") from error
+        raise StoreError(f"{path}: not an index ({error}); {way_out}") from error
 
 
 def _columns(path: Path) -> tuple[dict[str, np.ndarray], dict[bytes, bytes]]:

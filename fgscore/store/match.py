@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fgscore import plugins, specs
-from fgscore.errors import NothingCached, StoreError
+from fgscore.errors import NothingCached, StoreError, quoted, unknown
 from fgscore.store import index as index_store
 from fgscore.store import manifest, paths, schema, shards
 from fgscore.types import ImageIndex, TextBank, file_sha256
@@ -146,10 +146,24 @@ class Bundle:
     @property
     def dataset(self) -> str:
         """The data set's name, with what it was asked for and its limit where it has one."""
-        recipe = self.index_artefact.recipe
-        asked = {k: v for k, v in specs.parse(recipe.component).params.items() if k not in ("name", "file")}
-        limit = recipe.extra.get("limit")
-        return specs.text(self.index_artefact.dataset, asked) + (f" (limit {limit})" if limit else "")
+        limit = self.index_artefact.recipe.extra.get("limit")
+        return self.asked + (f" (limit {limit})" if limit else "")
+
+    @property
+    def asked(self) -> str:
+        """The data set as the commands that read the store take it."""
+        written = specs.parse(self.index_artefact.recipe.component).params
+        return specs.text(self.index_artefact.dataset, {k: v for k, v in written.items() if k not in ("name", "file")})
+
+    def extract(self, *regions: str) -> str:
+        """The command that embeds regions by the generators ``regions`` with the same encoder and prompt; empty for an
+        import."""
+        same = {"encoder": [self.labels["encoder"]], "prompt": [self.labels["prompt"]]}
+        return index_store.extract(index_store.typed(self.index_artefact), {"regions": regions, **same})
+
+    def way_out(self, *regions: str) -> str:
+        """The same, as a message says it."""
+        return index_store.way_out(self.extract(*regions))
 
     @property
     def labels(self) -> dict[str, str]:
@@ -290,20 +304,39 @@ def _companions(store: Store, embedded: manifest.Artefact, kind: str, index_role
     for artefact in store.artefacts(kind, embedded.dataset):
         same_index = artefact.recipe.parents[index_role] == embedded.recipe.parents["images"]
         same_model = artefact.recipe.name == embedded.recipe.name and artefact.recipe.weights == embedded.recipe.weights
-        if same_index and same_model and _agree(artefact.recipe.params, embedded.recipe.params):
+        if same_index and same_model and agree(artefact.recipe.params, embedded.recipe.params):
             yield artefact
 
 
-def _agree(fewer: Mapping[str, Any], more: Mapping[str, Any]) -> bool:
+def agree(fewer: Mapping[str, Any], more: Mapping[str, Any]) -> bool:
+    """Whether ``more`` has all of ``fewer``."""
     return all(more.get(k) == v for k, v in fewer.items())
+
+
+def check_names(store: Store, dataset: str | None, regions: str | None = None, encoder: str | None = None) -> None:
+    """Raises :class:`UnknownName` for a data set, generator or encoder that is neither one of ours nor in the cache,
+    :class:`BadParameter` for a parameter that it does not have."""
+    asked = {"data set": (dataset, "index"), "region generator": (regions, "regions"), "encoder": (encoder, "globals")}
+    for kind, (text, artefacts) in asked.items():
+        if text is None:
+            continue
+        spec, ours = specs.parse(text), plugins.available(kind)
+        if spec.name in ours:
+            specs.bind(spec, plugins.module(kind, spec.name).load, kind)
+            continue
+        held = {a.dataset if kind == "data set" else a.recipe.name for a in store.artefacts(artefacts)}
+        if spec.name not in held:
+            raise unknown(kind, spec.name, held.union(ours))
 
 
 def nothing_cached(
     store: Store, dataset: str | None, regions: str | None, encoder: str | None, prompt: str | None
 ) -> NothingCached:
-    """The error that says what was asked for, what the cache holds and which command makes what is missing."""
-    options = {"dataset": dataset, "regions": regions, "encoder": encoder, "prompt": prompt}
-    asked = " ".join(f"--{k} {v!r}" for k, v in options.items() if v) or "any embeddings"
+    """The error that says what was asked for, what the cache holds and which command makes what is missing. Raises
+    what :func:`check_names` does."""
+    check_names(store, dataset, regions, encoder)
+    options = {"regions": regions, "encoder": encoder, "prompt": prompt}
+    asked = " ".join([*([repr(dataset)] if dataset else []), *(f"--{k} {v!r}" for k, v in options.items() if v)])
     held = sorted(
         {
             f"{a.dataset}: {store.parent(a, 'regions').recipe.component} by {a.recipe.component}"
@@ -312,15 +345,18 @@ def nothing_cached(
         | {f"{a.dataset}: whole images by {a.recipe.component}" for a in store.artefacts("globals")}
     )
     return NothingCached(
-        f"nothing in {store.layout.cache} matches {asked}; cached: {'; '.join(held) or 'nothing'}; "
-        f"{_way_out(options, sorted({text.partition(':')[0] for text in held}))}"
+        f"nothing in {store.layout.cache} matches {asked or 'any embeddings'}; "
+        f"cached: {'; '.join(held) or 'nothing'}; {_way_out(store, dataset, options)}"
     )
 
 
-def _way_out(options: Mapping[str, str | None], cached: list[str]) -> str:
+def _way_out(store: Store, dataset: str | None, options: Mapping[str, str | None]) -> str:
     """The command that makes what is missing, or lists what could have been meant."""
-    name = options["dataset"] or (cached[0] if len(cached) == 1 else "demo")
-    if specs.parse(name).name not in (*plugins.available("data set"), *cached):
-        return "see `fgscore list datasets`"
-    parts = (f'--{k} "{v}"' for k, v in options.items() if v and k != "dataset")
-    return f"run `{' '.join(['fgscore extract', name, *parts])}`"
+    components = {option: [text] for option, text in options.items() if text}
+    cached = {index.dataset: index for index in store.artefacts("index")}
+    if dataset is None and len(cached) > 1:
+        return "`fgscore status` lists what is cached"
+    index = cached.get(str(dataset_key(dataset))) if dataset else next(iter(cached.values()), None)
+    if index is None or specs.parse(dataset or index.dataset).params:  # as it was written, not as it is cached
+        return index_store.way_out(index_store.extract(quoted(dataset or "demo"), components))
+    return index_store.way_out(index_store.extract(index_store.typed(index), components))

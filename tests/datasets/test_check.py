@@ -35,7 +35,8 @@ def test_missing_and_unreadable_files_are_named(copy, tmp_path):
     assert not report.sound
     assert report.missing == [f"images/{first.name}"]
     assert report.unreadable == {f"images/{second.name}": "not an image: unknown format"}
-    assert report.next == "fgscore download pets, or fgscore index pets --partial"
+    assert report.next == "fgscore download pets"
+    assert report.otherwise == "fgscore index pets --partial"
 
 
 def test_cut_lists_are_noticed(copy, tmp_path, layouts):
@@ -57,7 +58,8 @@ def test_own_photos_are_validated(tmp_path, layouts):
     write("test/robin/b.jpg")
     report = check("folder(name='mine')", Layout(tmp_path))
     assert report.findings == ["the same file in train and elsewhere: test/robin/b.jpg"]
-    assert report.next == "mend this, or fgscore index \"folder(name='mine')\" --force"
+    assert report.next == "fgscore check \"folder(name='mine')\"" and "Mend this" in report.advice
+    assert report.otherwise == "fgscore index \"folder(name='mine')\" --force"
 
 
 class TestCommandLine:
@@ -68,14 +70,15 @@ class TestCommandLine:
         result = self.run("pets", "--data", str(tmp_path))
         assert result.exit_code == 0
         assert "photos: 10 of 10 (6 of 6 train, 4 of 4 test), 3 classes" in result.stdout
-        assert result.stdout.endswith("sound\nNext: fgscore extract pets\n")
+        assert result.stdout.endswith(f"sound\nNext: fgscore extract pets --data {tmp_path}\n")
 
     def test_not_sound(self, tmp_path, layouts):
         layouts.cars(tmp_path, TINY, 4)
         result = self.run("cars", "--root", str(tmp_path), "--json")
         report = json.loads(result.stdout)
         assert result.exit_code == 1 and report["expected"] == cars.EXPECTED["official"] and not report["sound"]
-        assert report["next"] == f'fgscore download cars, or fgscore index cars --root "{tmp_path}" --partial'
+        assert report["next"] == f"fgscore download cars --root {tmp_path}"
+        assert report["otherwise"] == f"fgscore index cars --root {tmp_path} --partial"
 
     def test_nothing(self, tmp_path):
         result = self.run("cub", "--data", str(tmp_path))

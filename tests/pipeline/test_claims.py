@@ -135,7 +135,8 @@ def test_without_masks_in_the_cache_the_way_out_is_extract(study: Store, run: Ru
     (folder,) = [p for p in (study.layout.cache / "cub" / "region_embeddings").iterdir() if is_sam(study, p)]
     __import__("shutil").rmtree(folder)
     rows = {r["claim"]: r for r in claim_rows(study, "cub")}
-    assert rows["crops beat masks"]["next"] == "fgscore extract cub"
+    extract = "fgscore extract \"folder(name='cub')\" --regions sam --encoder fake --prompt plain"
+    assert rows["crops beat masks"]["next"] == extract
     assert rows["all regions hurt crops"]["next"] == "fgscore sweep cub --table 3"
 
 

@@ -153,7 +153,7 @@ def test_a_result_that_is_not_there_is_named_with_the_way_out(study: Store) -> N
     family = grid.families(match.bundles(study, "cub", "sam"))[0]
     plan = grid.Plan([[probe.bind("logreg(C=10)")]])
     line = grid.own_lines(family, [bind("entropy")], ["global"], [aggregate.bind("topk")], plan)[1]
-    with pytest.raises(DataError, match="no result of cub for .*entropy.*run `fgscore sweep cub"):
+    with pytest.raises(DataError, match="no such result of cub is there; run `fgscore probe cub .*entropy"):
         library.confusions(line.runs[0])
 
 

@@ -164,6 +164,16 @@ def test_parts_come_one_under_the_other_and_those_that_are_nowhere_are_left_out(
     assert [r["annotation"] for r in rows] == ["object", "head", "tail"]
 
 
+def test_the_cache_alone_is_enough(drawn: Store, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fgscore.datasets import demo
+
+    before = run("locate", "demo", "--json").json
+    drawings = drawn.layout.raw("demo")
+    elsewhere = drawings.rename(drawings.with_name("elsewhere"))
+    monkeypatch.setattr(demo, "prepare", lambda root, progress: elsewhere.rename(root))
+    assert run("locate", "demo", "--json").json == before
+
+
 def test_a_missing_part_map_is_named_with_the_option(drawn: Store, run: Run) -> None:
     next((drawn.layout.raw("demo") / "parts").rglob("*.png")).unlink()
     failed = run("locate", "demo")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fgscore.pipeline.status import status
+from fgscore.pipeline.status import by_dataset, status
 from fgscore.store.match import Store
 
 Run = Callable[..., Any]
@@ -53,7 +53,7 @@ def test_unfinished_embeddings_name_their_regions_too(store: Store) -> None:
     (path,) = store.layout.cache.glob("folder/region_embeddings/*/shard-00001.json")
     path.unlink()
     row = by_kind(store)["region_embeddings"]
-    assert row["next"] == 'fgscore extract folder --encoder "fake" --regions "random_crop(n=4)"'
+    assert row["next"] == 'fgscore extract folder --regions "random_crop(n=4)" --encoder fake --prompt plain'
 
 
 def test_failures_are_counted(photos: Path, extract: Callable[..., Any], data: Path) -> None:
@@ -74,39 +74,87 @@ def test_damage_is_named_and_the_rest_still_shown(name: str, store: Store, run: 
     assert "region_embeddings" in result.out
 
 
-def test_an_empty_cache_names_the_first_command(run: Run) -> None:
+def test_what_is_not_there_is_a_fault_with_the_first_command(run: Run, data: Path) -> None:
     result = run("status")
-    assert result.code == 0
-    assert "Nothing is cached" in result.out and "fgscore extract demo" in result.out
+    assert result.code == 1 and result.out == ""
+    assert "nothing is cached" in result.message and "`fgscore extract demo`" in result.message
+    assert run("status", "nosuch").code == 2
+
+
+def test_the_cache_in_place_of_the_data_folder_is_noticed(store: Store, run: Run, data: Path) -> None:
+    result = run("status", "--data", data / "cache")
+    assert result.code == 1 and f"`fgscore status --data {data}`" in result.message
 
 
 def test_one_data_set_alone(store: Store, run: Run) -> None:
     assert run("status", "folder", "--json").json["artefacts"]
-    assert run("status", "cub", "--json").json["artefacts"] == []
+    assert run("status", "folder(name='folder')", "--json").json["artefacts"]
+    assert run("status", "cub", "--json").code == 1
 
 
-def test_next_commands_are_commands_that_run(store: Store, run: Run, photos: Path) -> None:
-    run("score", "--scorer", "entropy(tau=50)")
-    run("aggregate")
-    commands = {row["next"] for row in status(store)}
-    assert commands
-    for command in commands:
-        program, *args = shlex.split(command)
-        assert program == "fgscore"
-        more = ["--root", photos, "--encoder", "fake", "--regions", "random_crop(n=4)"] if args[0] == "extract" else []
-        assert run(*args, *more).code == 0, command
+def test_a_complete_data_set_says_so_and_goes_from_scores_to_the_report(store: Store, run: Run) -> None:
+    for step in ("score", "probe", "report"):
+        found = run("status", "--json").json
+        (row,) = found["datasets"]
+        assert (row["dataset"], row["state"], row["note"]) == ("folder", "complete", "")
+        assert {one["state"] for one in found["artefacts"]} == {"complete"}
+        assert {one["next"] for one in found["artefacts"]} == {""}
+        out = run("status").out
+        assert "folder: complete" in out and out.splitlines()[-1] == f"Next: {row['next']}"
+        program, *args = shlex.split(row["next"])
+        assert (program, args[:2]) == ("fgscore", [step, "folder"])
+        assert run(*args, *(["--head", "zeroshot"] if step == "probe" else ())).code == 0, row["next"]
+
+
+KINDS = ("index", "thumbnails", "regions", "region_embeddings", "globals", "text", "scores", "features")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_command_of_what_is_unfinished_finishes_it_and_begins_nothing_else(
+    kind: str, store: Store, run: Run, photos: Path
+) -> None:
+    made = ("--root", photos, "--encoder", "fake(margin=0.25)", "--regions", "random_crop(n=2)")
+    assert run("extract", "folder", *made, "--prompt", "a {}").code == 0
+    assert run("score", "--scorer", "entropy(tau=50)", "--target", "local").code == 0
+    assert run("aggregate", "--scorer", "entropy(tau=50)", "--target", "local", "--features", "raw").code == 0
+    before = {(row["kind"], row["artefact"]) for row in status(store)}
+    (folder, *_) = sorted((store.layout.cache / "folder" / kind).iterdir())
+    for path in (folder / "manifest.json", *folder.glob("shard-00000.*")):
+        path.unlink(missing_ok=True)
+    (row,) = [row for row in status(store) if row["state"] == "unfinished"]
+    (whole,) = by_dataset(store, status(store))
+    assert (row["kind"], whole["state"], whole["next"]) == (kind, "unfinished", row["next"])
+    program, name, *args = shlex.split(row["next"])
+    needs_photos = name in ("index", "regions", "extract")
+    assert bool(whole["note"]) == needs_photos, "no photos are where they lie by default"
+    assert run(name, *args, *(("--root", photos) if needs_photos else ())).code == 0, row["next"]
+    assert {row["state"] for row in status(Store(store.layout))} == {"complete"}
+    assert {(row["kind"], row["artefact"]) for row in status(store)} == before
+
+
+def test_photos_where_they_lie_by_default_need_no_note(store: Store, run: Run, photos: Path, data: Path) -> None:
+    photos.rename(data / "raw-folder")
+    (data / "raw").mkdir()
+    (data / "raw-folder").rename(data / "raw" / "folder")
+    (path,) = data.glob("cache/folder/regions/*/shard-00001.json")
+    path.unlink()
+    (row,) = run("status", "--json").json["datasets"]
+    assert row["note"] == "" and run(*shlex.split(row["next"])[1:]).code == 0
+
+
+def test_an_index_alone_is_to_be_extracted(run: Run, photos: Path, data: Path) -> None:
+    assert run("index", "folder(name='mine')", "--root", photos, "--limit", 1).code == 0
+    (row,) = run("status", "--json").json["datasets"]
+    assert (row["state"], row["next"]) == ("complete", "fgscore extract \"folder(name='mine')\" --limit 1")
 
 
 def test_the_next_command_of_a_named_and_limited_folder_runs(run: Run, photos: Path, data: Path) -> None:
     rest = ("--root", photos, "--encoder", "fake", "--regions", "random_crop(n=2)")
     assert run("extract", "folder(name='mine')", "--limit", 1, *rest).code == 0
     for path in data.rglob("*/regions/*/shard-00000.json"):
-        path.unlink()  # unfinished, so that its own next command is shown too
-    rows = run("status", "--json").json["artefacts"]
-    for row in sorted(rows, key=lambda row: row["next"]):  # extract and regions before score
-        program, *args = shlex.split(row["next"])
-        more = {"extract": rest, "regions": rest[:2]}.get(args[0], ())
-        assert run(*args, *more).code == 0, row["next"]
+        path.unlink()
+    (row,) = run("status", "--json").json["datasets"]
+    assert run(*shlex.split(row["next"])[1:], *rest[:2]).code == 0, row["next"]
     assert len(list(data.glob("cache/*/index/*"))) == 1, "the commands named the same index"
 
 
@@ -130,10 +178,10 @@ def test_imported_images_without_regions_are_to_be_probed(tmp_path: Path, run: R
     }
     np.savez(tmp_path / "mine.npz", **arrays)
     assert run("import", "mine", tmp_path / "mine.npz").code == 0
-    commands = {row["next"] for row in run("status", "mine", "--json").json["artefacts"]}
-    assert commands == {"fgscore probe mine --pool none"}
-    assert run(*shlex.split(commands.pop())[1:]).code == 0
+    (row,) = run("status", "mine", "--json").json["datasets"]
+    assert row["next"] == "fgscore probe mine --pool none"
+    assert run(*shlex.split(row["next"])[1:]).code == 0
 
 
 def test_a_data_set_that_is_not_cached_is_named(store: Store, run: Run) -> None:
-    assert "Nothing of cub is cached" in run("status", "cub").out
+    assert "nothing of cub is cached" in run("status", "cub").message

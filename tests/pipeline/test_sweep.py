@@ -248,10 +248,8 @@ def test_a_draw_is_what_a_smaller_cache_would_have_given(study: Store, run: Run)
 def test_too_few_cached_crops_are_refused_with_the_number_needed(study: Store, run: Run) -> None:
     done = run("sweep", "cub", "--table", "1", "--n-regions", "8", "--resamples", "2", *FAST)
     assert done.code == 2
-    assert (
-        'need 16 cached crops an image, found 12 of cub; run `fgscore extract cub --regions "random_crop(n=16)"`'
-        in (done.message)
-    )
+    command = 'fgscore extract "folder(name=\'cub\')" --regions "random_crop(n=16)" --encoder fake --prompt plain'
+    assert f"need 16 cached crops an image, found 12 of cub; run `{command}`" in done.message
     assert run("sweep", "cub", "--resamples", "2").code == 2
 
 

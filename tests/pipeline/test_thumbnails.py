@@ -213,7 +213,8 @@ def test_status_says_how_to_finish_them(store: Store, data: Path) -> None:
     (path,) = data.glob("cache/folder/thumbnails/*/shard-00001.json")
     path.unlink()
     (row,) = [r for r in status(store) if r["kind"] == "thumbnails"]
-    assert (row["shards"], row["next"]) == ("2 of 3", "fgscore extract folder --thumbnail-size 256")
+    same = '--regions "random_crop(n=4)" --encoder fake --prompt plain'
+    assert (row["shards"], row["next"]) == ("2 of 3", f"fgscore extract folder {same} --thumbnail-size 256")
 
 
 def test_they_are_pictures_and_not_exported(store: Store, run: Run, tmp_path: Path) -> None:

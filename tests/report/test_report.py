@@ -63,7 +63,7 @@ def test_the_results_go_beside_the_probes_where_nothing_is_said(looked_at: Store
     done = call("report", "--no-plots", "--images", 3, data=looked_at.layout.root)
     assert done.code == 0, done.err
     folder = looked_at.layout.results / "report"
-    assert f"Next: open {folder / 'report.html'}" in done.out
+    assert f"Open in a browser: {folder / 'report.html'}" in done.out
     assert {p.suffix for p in folder.iterdir()} == {".md", ".csv", ".tex", ".html"}
     assert len(sets_of(folder / "report.html")[0]["images"]) == 3
     again = call("report", "--no-plots", "--json", data=looked_at.layout.root)
@@ -324,7 +324,8 @@ def test_scores_made_from_what_the_cache_held_before_are_left_out_with_a_note(lo
 def test_without_thumbnails_there_is_a_note_in_place_of_the_gallery(looked_at: Store, tmp_path: Path) -> None:
     shutil.rmtree(looked_at.layout.cache / "hostile" / "thumbnails")
     made = report(looked_at, tmp_path / "out", Options(plots=False))
-    assert made["notes"] == ["No gallery of hostile: the cache holds no thumbnails; `fgscore extract` makes them."]
+    (note,) = made["notes"]
+    assert note.startswith("No gallery of hostile: the cache holds no thumbnails; run `fgscore extract ")
     assert sets_of(tmp_path / "out" / "report.html") == []
 
 
@@ -332,7 +333,7 @@ def test_a_damaged_result_is_named(looked_at: Store, call: Run) -> None:
     path = next(looked_at.layout.results.glob("*/probes/*.parquet"))
     path.write_bytes(b"PAR1")
     done = call("report", data=looked_at.layout.root)
-    assert done.code == 1 and path.name in done.message and "fgscore probe" in done.message
+    assert done.code == 1 and path.name in done.message and "run the same probe again" in done.message
 
 
 def test_predictions_that_are_gone_cost_only_themselves(looked_at: Store, tmp_path: Path) -> None:

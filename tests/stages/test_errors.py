@@ -35,9 +35,18 @@ CPU: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
     "no such scorer file": (("score", "--scorer", "./none.py:f"), 2, ("none.py", "expected a Python file")),
     "unknown list": (("list", "scorer"), 2, ("'scorer'", "did you mean 'scorers'?")),
     "a data set not cached": (("score", "cub"), 1, ("'cub'", "cached: folder", "fgscore extract cub")),
-    "an encoder not cached": (("score", "--encoder", "clip"), 1, ("'clip'", "by fake", '--encoder "clip"')),
-    "regions not cached": (("probe", "--regions", "sam"), 1, ("'sam'", "random_crop(n=4)", '--regions "sam"')),
+    "an encoder not cached": (("score", "--encoder", "clip"), 1, ("'clip'", "by fake", "--encoder clip`")),
+    "regions not cached": (("probe", "--regions", "sam"), 1, ("'sam'", "random_crop(n=4)", "--regions sam`")),
     "a prompt not cached": (("score", "--prompt", "a {}"), 1, ("'a {}'", '--prompt "a {}"')),
+    "a typing error in regions": (("score", "--regions", "random_crops"), 2, ("'random_crops'", "mean 'random_crop'?")),
+    "a typing error in an encoder": (("probe", "--encoder", "fke"), 2, ("'fke'", "did you mean 'fake'?")),
+    "a typing error in a data set": (("score", "foldr"), 2, ("'foldr'", "did you mean 'folder'?")),
+    "a typing error in a parameter": (("score", "--regions", "random_crop(m=4)"), 2, ("no parameter 'm'",)),
+    "a typing error, export": (("export", "--regions", "random_crops"), 2, ("did you mean 'random_crop'?",)),
+    "a typing error, status": (("status", "foldr"), 2, ("did you mean 'folder'?",)),
+    "a typing error, report": (("report", "foldr"), 2, ("did you mean 'folder'?",)),
+    "several k in one": (("probe", "--k", "1,5"), 2, ("--k 1,5", "--k 1 --k 5")),
+    "several scorers in one": (("score", "--scorer", "entropy,hard_margin"), 2, ("repeating the option",)),
     "a dtype not cached": (("score", "--encoder", "fake(dim=8)"), 1, ("fake(dim=8)", "cached: folder")),
 }
 
@@ -173,14 +182,24 @@ def test_an_unforeseen_error_is_one_line_too(run: Run, monkeypatch: pytest.Monke
     monkeypatch.setattr(status, "status", fail)
     result = run("status")
     assert result.code == 1
-    assert result.message == "error: RuntimeError: first line; `fgscore --debug ...` shows where"
+    assert result.message == "error: RuntimeError: first line; the same command with --debug shows where"
 
 
-def test_debug_shows_where(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("args", [("--debug", "score"), ("score", "--debug"), ("score", "--debug", "--k", "5")])
+def test_debug_shows_where(args: tuple[str, ...], run: Run) -> None:
     from fgscore.errors import NothingCached
 
+    if "--k" in args:  # the line is read as if it stood first
+        assert run(*args).code == 2
+        return
     with pytest.raises(NothingCached):
-        run("--debug", "score")
+        run(*args)
+
+
+def test_several_numbers_in_one_are_told_from_a_wrong_one(run: Run) -> None:
+    several, wrong = run("probe", "--shots", "1,5"), run("probe", "--shots", "x")
+    assert several.code == wrong.code == 2
+    assert "repeating the option" in several.err and "repeating" not in wrong.err
 
 
 def test_an_interruption_is_130_in_one_line(store: Store, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,18 +162,3 @@ def test_lists_show_parameters_with_their_defaults(run: Run) -> None:
     assert all(row["doc"] for row in rows.values())
     (crops,) = [r for r in run("list", "regions", "--json").json["regions"] if r["name"] == "random_crop"]
     assert "n=32, area_min=0.02, area_max=0.5, aspect_min=0.5, aspect_max=2.0, seed=0" in crops["parameters"]
-
-
-def test_make_targets_pass_data_set_and_arguments_on(root: Path, tmp_path: Path) -> None:
-    import subprocess
-
-    for target in ("extract", "score", "probe"):
-        done = subprocess.run(
-            ["make", "-n", target, "DATASET=cars", "ARGS=--limit 5"],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert f"fgscore {target} cars --limit 5" in done.stdout

@@ -86,7 +86,7 @@ def test_each_prompt_is_a_bundle_of_its_own(store: Store, extract: Any) -> None:
     ("asked", "command"),
     [
         ({"dataset": "cub"}, "`fgscore extract cub`"),
-        ({"dataset": "folder", "encoder": "clip"}, '`fgscore extract folder --encoder "clip"`'),
+        ({"dataset": "folder", "encoder": "clip"}, "`fgscore extract folder --encoder clip`"),
         ({"dataset": "folder", "regions": "random_crop(n=5)"}, '--regions "random_crop(n=5)"`'),
         ({"dataset": "folder", "prompt": "a {}"}, '--prompt "a {}"`'),
     ],
