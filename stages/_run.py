@@ -63,7 +63,9 @@ def _line(error: Exception) -> str:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    from fgscore.report.tables import visible
+
+    print(visible(line), file=sys.stderr)
 
 
 def main(function: Callable[..., Any]) -> None:
@@ -223,7 +225,7 @@ class Bars(AbstractContextManager["Bars"]):
         self._lines = Lines(_say)
         self._console = Console(stderr=True)
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -240,14 +242,18 @@ class Bars(AbstractContextManager["Bars"]):
     def say(self, line: str) -> None:
         """A line above the bars."""
         if self._console.is_terminal:
-            self._progress.console.print(line, markup=False, highlight=False)
+            from fgscore.report.tables import visible
+
+            self._progress.console.print(visible(line), markup=False, highlight=False)
         else:
             _say(line)
 
     def __call__(self, label: str, done: int, total: int) -> None:
         """Show ``done`` of ``total`` for ``label``."""
         if label not in self._tasks:
-            self._tasks[label] = self._progress.add_task(label, total=total, rate="")
+            from fgscore.report.tables import visible
+
+            self._tasks[label] = self._progress.add_task(visible(label), total=total, rate="")
         task = self._progress.tasks[self._tasks[label]]
         speed = f"{task.speed:.1f}/s" if task.speed else ""
         self._progress.update(self._tasks[label], completed=done, total=total, rate=speed)

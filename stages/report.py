@@ -53,7 +53,7 @@ def report(
 
         tables.show([{**f, "bytes": tables.size(f["bytes"])} for f in made["files"]], {"file": "file", "bytes": "size"})
         for note in made["notes"]:
-            print(f"note: {note}")
+            print(tables.visible(f"note: {note}"))
         print(f"\nNext: open {folder / 'report.html'}")
 
     _run.emit(made, json, show)
