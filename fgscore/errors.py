@@ -11,7 +11,8 @@ import difflib
 import os
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 class FgscoreError(Exception):
@@ -60,6 +61,20 @@ class StaleParent(StoreError):
 
 class NothingCached(DataError):
     """No artefact in the cache matches what was asked for."""
+
+
+class Faults(FgscoreError):
+    """Everything that stands in the way of a run, found before anything was done: ``faults`` are what was looked at
+    and its error. The text has a line for each."""
+
+    def __init__(self, faults: Sequence[tuple[str, FgscoreError]]) -> None:
+        self.faults = tuple(faults)
+        self.exit_code = min(error.exit_code for _, error in self.faults)
+        lines = (f"\n  {what}: {error}" for what, error in self.faults)
+        super().__init__(f"{len(self.faults)} faults, nothing was done:{''.join(lines)}")
+
+    def __reduce__(self) -> tuple[type[Faults], tuple[Any, ...]]:
+        return Faults, (self.faults,)  # a worker hands it to its parent
 
 
 LISTED = {"data set": "datasets", "region generator": "regions", "encoder": "encoders", "scorer": "scorers"}

@@ -2,25 +2,29 @@
 
 A scorer is a function ``f(inputs, target, /, *, hyperparameters with defaults) -> (R,) float32``, larger is better;
 its signature is the list of its tunables. It sees a :class:`~fgscore.types.ScoreInputs`, which holds no labels, and
-``target`` (R,) int64, the class each region is scored against. A user's own scorer is a function of the same form in a
-file of theirs, named ``path/to/file.py:function``.
+``target`` (R,) int64, the class each region is scored against; all arrays are read-only. A user's own scorer is a
+function of the same form in a file of theirs, named ``path/to/file.py:function``. What it is given is its own, so that
+nothing it does reaches another scorer; what it does wrong is told with its file and line.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import inspect
-from collections.abc import Callable, Mapping
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from fgscore import specs
-from fgscore.errors import BadParameter, UsageError, unknown
-from fgscore.types import ScoreInputs
+from fgscore.errors import BadParameter, DataError, UsageError, unknown
+from fgscore.types import ScoreInputs, read_only
 
 ScoreFunction = Callable[..., np.ndarray]
 SMALL_REST = 0.05  # of the softmax's sum: where the other classes have less, soft_margin sums them by themselves
@@ -101,13 +105,14 @@ TARGETLESS = frozenset({"region_global"})
 
 @dataclass(frozen=True)
 class Scorer:
-    """A scorer with every parameter decided. ``sha256`` is of the user's file, None for the built-in ones."""
+    """A scorer with every parameter decided. ``sha256`` is of the user's ``file``, both None for the built-in ones."""
 
     name: str
     function: ScoreFunction
     params: Mapping[str, specs.Value]
     canonical: str
     sha256: str | None = None
+    file: Path | None = None
 
     @property
     def needs_target(self) -> bool:
@@ -115,18 +120,36 @@ class Scorer:
         return self.name not in TARGETLESS
 
     def __call__(self, inputs: ScoreInputs, target: np.ndarray) -> np.ndarray:
-        """(R,) float32 scores. Raises :class:`BadParameter` where a scorer returns anything but R finite numbers."""
+        """(R,) float32 scores.
+
+        Raises :class:`BadParameter` where a scorer returns anything but R finite numbers, and, for a scorer of the
+        user's, :class:`UsageError` with file and line where it raises or exits.
+        """
         r = len(inputs.regions)
         if r == 0:
             return np.zeros(0, np.float32)
-        scores = np.asarray(self.function(inputs, target, **self.params))
+        if self.file is None:
+            return self._checked(np.asarray(self.function(inputs, read_only(target), **self.params)), r)
+        inputs, target = inputs.apart(), read_only(np.array(target))
+        wanted = f"expected ({r},) scores, a finite number for each region"
+        # errstate: what it sets for numpy ends with it
+        with _blamed(self.file, f"scorer {self.canonical}", wanted, self.function), np.errstate():
+            found = self.function(inputs, target, **self.params)
+            if np.ma.isMaskedArray(found):  # what is masked is no score
+                found = np.ma.filled(found.astype(np.float64), np.nan)
+            found = np.asarray(found)
+        return self._checked(found, r)
+
+    def _checked(self, scores: np.ndarray, r: int) -> np.ndarray:
+        where = f"{_place(self.file, self.function)}: " if self.file else ""
         if scores.shape != (r,):
-            raise BadParameter(f"scorer {self.canonical} must return shape ({r},), found {scores.shape}")
-        scores = scores.astype(np.float32)
-        if not np.isfinite(scores).all():
-            raise BadParameter(
-                f"scorer {self.canonical} must return finite scores, found {(~np.isfinite(scores)).sum()} that are not"
-            )
+            raise BadParameter(f"{where}scorer {self.canonical} must return shape ({r},), found {scores.shape}")
+        if scores.dtype.kind not in "biuf":
+            raise BadParameter(f"{where}scorer {self.canonical} must return numbers, found {scores.dtype}")
+        with np.errstate(over="ignore"):
+            scores = scores.astype(np.float32)
+        if wrong := int((~np.isfinite(scores)).sum()):
+            raise BadParameter(f"{where}scorer {self.canonical} must return finite scores, found {wrong} that are not")
         return scores
 
 
@@ -136,8 +159,12 @@ def bind(text: str) -> Scorer:
     Only a name that the user typed gets here: no file is ever imported because a store mentions it.
     """
     spec = specs.parse(text)
-    if ".py:" in spec.name:
-        return _from_file(spec)
+    return _from_file(spec) if ".py:" in spec.name else built_in(text)
+
+
+def built_in(text: str) -> Scorer:
+    """The built-in scorer that ``text`` names, and no other: for a text that comes from a file."""
+    spec = specs.parse(text)
     if spec.name not in SCORERS:
         raise unknown("scorer", spec.name, SCORERS)
     function = SCORERS[spec.name]
@@ -153,37 +180,72 @@ def _from_file(spec: specs.Spec) -> Scorer:
     if not path.is_file():
         raise UsageError(f"scorer {spec.name!r}: expected a Python file, found none at {path}")
     source = path.read_bytes()
-    function = getattr(_load(path), name, None)
+    sha256 = hashlib.sha256(source).hexdigest()
+    with _blamed(path, f"scorer {path.name}:{name}", f"expected a file that defines {name}(inputs, target, /)"):
+        function = getattr(_load(path, source, sha256), name, None)
     if not callable(function):
         raise UsageError(f"scorer {spec.name!r}: {path.name} defines no function {name!r}")
     _check_signature(function, spec.name)
     params = specs.bind(spec, function, "scorer")
     canonical = specs.canonical(f"{path.name}:{name}", params, specs.tunables(function))
-    return Scorer(f"{path.name}:{name}", function, params, canonical, hashlib.sha256(source).hexdigest())
+    return Scorer(f"{path.name}:{name}", function, params, canonical, sha256, path)
 
 
-def _load(path: Path) -> Any:
-    module_spec = importlib.util.spec_from_file_location(f"fgscore_user_{path.stem}", path)
-    if module_spec is None or module_spec.loader is None:
-        raise UsageError(f"scorer file {path}: not a Python file")
-    module = importlib.util.module_from_spec(module_spec)
-    try:
-        module_spec.loader.exec_module(module)
-    except Exception as error:
-        raise UsageError(f"scorer file {path}: {type(error).__name__}: {error}") from error
+def _load(path: Path, source: bytes, sha256: str) -> ModuleType:
+    """The module that ``source`` makes: the very bytes of the digest, not what was compiled from the file before."""
+    module = ModuleType(f"fgscore_user_{path.stem}_{sha256[:8]}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # where dataclasses look up the module of a class
+    exec(compile(source, str(path), "exec"), module.__dict__)
     return module
 
 
+@contextmanager
+def _blamed(file: Path, who: str, wanted: str, function: Callable[..., Any] | None = None) -> Iterator[None]:
+    """Whatever the user's ``file`` does wrong, an exit included, as one line with the place in it. An interruption
+    stays one: in the main thread it is the user's Ctrl-C."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            raise
+        if isinstance(error, DataError):  # of the store, read when the file asked for it
+            raise
+        raise UsageError(f"{_place(file, function, error)}: {who}: {_told(error)}; {wanted}") from error
+
+
+def _place(file: Path, function: Callable[..., Any] | None = None, error: BaseException | None = None) -> str:
+    """``mine.py:12``: the line of ``file`` that ``error`` came through last, or else where the function begins."""
+    code = getattr(function, "__code__", None)
+    line = code.co_firstlineno if code is not None and code.co_filename == str(file) else None
+    if isinstance(error, SyntaxError) and error.filename == str(file):
+        line = error.lineno
+    trace = error.__traceback__ if error else None
+    while trace:
+        if trace.tb_frame.f_code.co_filename == str(file):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f"{file}:{line}" if line else str(file)
+
+
+def _told(error: BaseException) -> str:
+    """What happened, in one line."""
+    said = str(error).partition("\n")[0][:300]
+    if isinstance(error, SystemExit):
+        return f"it exits ({said or 'no code'}), which a scorer must leave to fgscore"
+    line = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    return f"{line}; the arrays are shared and read-only; work on a copy" if "read-only" in said else line
+
+
 def _check_signature(function: Callable[..., Any], name: str) -> None:
-    positional = [
-        p
-        for p in inspect.signature(function).parameters.values()
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
+    wanted = f"scorer {name!r} must take (inputs, target, *, parameters=...)"
+    try:
+        signature = inspect.signature(function)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{wanted}, found no signature") from error
+    positional = [p for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(positional) != 2:
-        raise UsageError(
-            f"scorer {name!r} must take (inputs, target, *, parameters=...), found {inspect.signature(function)}"
-        )
+        raise UsageError(f"{wanted}, found {signature}")
 
 
 def describe() -> list[dict[str, Any]]:

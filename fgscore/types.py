@@ -21,6 +21,7 @@ from fgscore.lazy import lazy
 
 SPLITS = ("train", "val", "test")
 IMPLEMENTATIONS = ("exact", "upstream")
+EQUAL = 1e-2  # between unit rows of text: what bfloat16 makes of one text twice; two texts are ten times as far apart
 
 
 def _check(owner: object, name: str, shape: tuple[int | None, ...], dtype: Any = None) -> np.ndarray:
@@ -43,6 +44,13 @@ def _check_offsets(owner: object, n: int, r: int, name: str = "offsets") -> None
         raise ValueError(
             f"{type(owner).__name__}.{name}: expected 0 to {r} and non-decreasing, found {offsets[0]} to {offsets[-1]}"
         )
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """A view of ``array`` that refuses to be written to; whoever holds ``array`` itself can still do so."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 @dataclass(frozen=True)
@@ -310,6 +318,18 @@ class TextBank:
     def __post_init__(self) -> None:
         _check(self, "text", (len(self.class_names), None), np.float32)
 
+    def equal_classes(self) -> list[tuple[str, str]]:
+        """Names of classes, two by two, whose embeddings are one but for rounding (:data:`EQUAL` apart at most)."""
+        from scipy.spatial import KDTree
+
+        if len(self.text) < 2 or not np.isfinite(self.text).all():
+            return []
+        width = self.text.shape[1]
+        axes = np.linalg.qr(np.random.default_rng(0).standard_normal((width, min(width, 16))))[0]
+        near = sorted(KDTree(self.text @ axes).query_pairs(EQUAL))  # no further apart than in all of their width
+        equal = (pair for pair in near if np.linalg.norm(self.text[pair[0]] - self.text[pair[1]]) <= EQUAL)
+        return [(self.class_names[a], self.class_names[b]) for a, b in equal]
+
 
 @dataclass(frozen=True, eq=False)
 class ScoreShard:
@@ -347,7 +367,8 @@ class FeatureShard:
 
 class Softmax(NamedTuple):
     """Softmax over classes of tau times the cosines, before the division: ``weights`` (R, C) are exp(tau (cosine -
-    largest)), ``total`` (R,) their sums and ``gap`` (R,) the mean of (cosine - largest) under it; all float32."""
+    largest)), ``total`` (R,) their sums and ``gap`` (R,) the mean of (cosine - largest) under it; all float32 and
+    read-only."""
 
     weights: np.ndarray
     total: np.ndarray
@@ -359,7 +380,12 @@ class Softmax(NamedTuple):
         gaps = cosines - largest[:, None]
         weights = np.exp(np.float32(tau) * gaps)
         total = weights.sum(axis=1)
-        return Softmax(weights, total, np.einsum("rc,rc->r", weights, gaps) / total)
+        gap = np.einsum("rc,rc->r", weights, gaps) / total
+        return Softmax(read_only(weights), read_only(total), read_only(gap))
+
+
+# what ScoreInputs computes when it is first asked for
+SIMILARITIES = ("image_of_region", "region_text", "top_class", "top_text", "region_global", "global_text")
 
 
 @dataclass(frozen=True, eq=False)
@@ -367,7 +393,7 @@ class ScoreInputs:
     """All that scorers and targets see of a block of whole images: no labels, so label-free holds by construction.
 
     ``regions`` (R, d), ``globals`` (N, d) and ``text`` (C, d) are float32; the similarities and the geometry are
-    computed or read only when touched.
+    computed or read only when touched. Every array is read-only, since scorers share them: work on a copy.
     """
 
     offsets: np.ndarray
@@ -383,26 +409,37 @@ class ScoreInputs:
         _check(self, "globals", (n, d), np.float32)
         _check(self, "text", (None, d), np.float32)
         _check_offsets(self, n, r)
+        for name in ("offsets", "regions", "globals", "text"):
+            object.__setattr__(self, name, read_only(getattr(self, name)))
+
+    def apart(self) -> ScoreInputs:
+        """The same inputs in memory of their own: for code that is not ours, which can then reach nothing that others
+        are given, whatever it does to its arrays. What has been computed is copied, the rest computed when touched."""
+        geometry = None if self.read_regions is None else lambda: _copied(self._geometry)
+        offsets, regions, globals_, text = (c.copy() for c in (self.offsets, self.regions, self.globals, self.text))
+        made = ScoreInputs(offsets, regions, globals_, text, self.logit_scale, geometry)
+        made.__dict__.update({k: read_only(self.__dict__[k].copy()) for k in SIMILARITIES if k in self.__dict__})
+        return made
 
     @lazy
     def image_of_region(self) -> np.ndarray:
         """(R,) int64: the image that each region belongs to."""
-        return np.repeat(np.arange(len(self.globals)), np.diff(self.offsets))
+        return read_only(np.repeat(np.arange(len(self.globals)), np.diff(self.offsets)))
 
     @lazy
     def region_text(self) -> np.ndarray:
         """(R, C) float32: cosine of each region with each class."""
-        return self.regions @ self.text.T
+        return read_only(self.regions @ self.text.T)
 
     @lazy
     def top_class(self) -> np.ndarray:
         """(R,) int64: the class of the largest cosine, the first of equals."""
-        return self.region_text.argmax(axis=1)
+        return read_only(self.region_text.argmax(axis=1))
 
     @lazy
     def top_text(self) -> np.ndarray:
         """(R,) float32: the largest cosine with any class."""
-        return np.take_along_axis(self.region_text, self.top_class[:, None], axis=1)[:, 0]
+        return read_only(np.take_along_axis(self.region_text, self.top_class[:, None], axis=1)[:, 0])
 
     def softmax(self, tau: float) -> Softmax:
         """The distribution over classes at ``tau``, computed once for all scorers that ask for it."""
@@ -417,12 +454,12 @@ class ScoreInputs:
     @lazy
     def region_global(self) -> np.ndarray:
         """(R,) float32: cosine of each region with its own image."""
-        return np.einsum("rd,rd->r", self.regions, self.globals[self.image_of_region])
+        return read_only(np.einsum("rd,rd->r", self.regions, self.globals[self.image_of_region]))
 
     @lazy
     def global_text(self) -> np.ndarray:
         """(N, C) float32: cosine of each image with each class."""
-        return self.globals @ self.text.T
+        return read_only(self.globals @ self.text.T)
 
     @lazy
     def _geometry(self) -> RegionBatch:
@@ -433,17 +470,23 @@ class ScoreInputs:
     @property
     def boxes_xyxy(self) -> np.ndarray:
         """(R, 4) int32 pixels."""
-        return self._geometry.boxes_xyxy
+        return read_only(self._geometry.boxes_xyxy)
 
     @property
     def area(self) -> np.ndarray:
         """(R,) float32: fraction of the image."""
-        return self._geometry.area
+        return read_only(self._geometry.area)
 
     @property
     def predicted_iou(self) -> np.ndarray:
         """(R,) float32: the generator's own estimate, NaN for crops."""
-        return self._geometry.predicted_iou
+        return read_only(self._geometry.predicted_iou)
+
+
+def _copied(batch: RegionBatch) -> RegionBatch:
+    """The geometry of ``batch``, read-only, in memory of its own; masks are no part of it."""
+    columns = (batch.image_ids, batch.offsets, batch.boxes_xyxy, batch.area, batch.predicted_iou, batch.stability)
+    return RegionBatch(*(read_only(column.copy()) for column in columns))  # type: ignore[arg-type]
 
 
 def file_sha256(path: Path) -> str:

@@ -44,25 +44,23 @@ def devices(device: str, several: str | None) -> list[str]:
 def runtime(
     data: Path, device: str, batch_size: int, workers: int, implementation: str = "exact", profile: bool = False
 ) -> Any:
-    """How the run is carried out. HF_HUB_OFFLINE=1 forbids the model hub."""
-    import os
-
+    """How the run is carried out."""
     from fgscore.store.paths import Layout
     from fgscore.types import Runtime
 
-    offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
-    return Runtime(Layout(data).models, device, batch_size, workers, offline, implementation, profile)
+    models, offline = Layout(data).models, _run.offline()
+    return Runtime(models, device, batch_size, workers, offline, implementation, profile)
 
 
 def components(
     dataset: str, regions: list[str] | None, encoder: list[str] | None, prompt: list[str] | None, how: Any
 ) -> Any:
-    """What was asked for, the data set's own defaults in place of what was not; checked before anything runs."""
+    """What was asked for, the data set's own defaults in place of what was not."""
     from fgscore.pipeline.components import Components
     from fgscore.pipeline.index import defaults, noun
 
     own = defaults(dataset)
-    return Components.check(
+    return Components.of(
         list(own.regions) if regions is None else regions,
         [own.encoder] if encoder is None else encoder,
         prompt or [own.prompt],

@@ -120,5 +120,8 @@ ThumbnailSize = Annotated[
     typer.Option("--thumbnail-size", min=16, help="Longest side of these, in pixels.", show_default="256"),
 ]
 AllowFailures = Annotated[bool, typer.Option("--allow-failures", help="Exit 0 though images were quarantined.")]
+AllowEqualText = Annotated[
+    bool, typer.Option("--allow-equal-text", help="Go on though two classes have one text embedding.")
+]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try quarantined images again, just those.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]

@@ -64,8 +64,10 @@ def _line(error: Exception) -> str:
 
 
 def _say(line: str) -> None:
+    from fgscore.report.tables import visible
+
     with _streams.unread(sys.stderr):
-        print(line, file=sys.stderr)
+        print(visible(line), file=sys.stderr)
 
 
 def main(function: Callable[..., Any]) -> None:
@@ -84,6 +86,11 @@ def subject(positional: str | None, option: str | None, required: bool = True) -
     if required and not (positional or option):
         raise UsageError("expected a data set, found none; for example `fgscore extract demo`")
     return positional or option
+
+
+def offline() -> bool:
+    """Whether HF_HUB_OFFLINE forbids asking the model hub."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
 def store(data: Path) -> Any:
@@ -211,7 +218,7 @@ class Bars(AbstractContextManager["Bars"]):
         self._lines = Lines(_say)
         self._console = Console(stderr=True)
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -229,14 +236,18 @@ class Bars(AbstractContextManager["Bars"]):
         """A line above the bars."""
         line = _next.inside(line)
         if self._console.is_terminal:
-            self._progress.console.print(line, markup=False, highlight=False)
+            from fgscore.report.tables import visible
+
+            self._progress.console.print(visible(line), markup=False, highlight=False)
         else:
             _say(line)
 
     def __call__(self, label: str, done: int, total: int) -> None:
         """Show ``done`` of ``total`` for ``label``."""
         if label not in self._tasks:
-            self._tasks[label] = self._progress.add_task(label, total=total, rate="")
+            from fgscore.report.tables import visible
+
+            self._tasks[label] = self._progress.add_task(visible(label), total=total, rate="")
         task = self._progress.tasks[self._tasks[label]]
         speed = f"{task.speed:.1f}/s" if task.speed else ""
         self._progress.update(self._tasks[label], completed=done, total=total, rate=speed)

@@ -53,8 +53,10 @@ def check(
 
 
 def _list(title: str, lines: list[str]) -> None:
+    from fgscore.report import tables
+
     for line in lines[:SHOWN]:
-        print(f"{title}: {line}")
+        print(tables.visible(f"{title}: {line}"))
     if len(lines) > SHOWN:
         print(f"{title}: ... and {len(lines) - SHOWN} more; --json lists all")
 

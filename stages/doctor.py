@@ -32,10 +32,10 @@ def doctor(
     Example: fgscore doctor
     Example: fgscore doctor cub --root /photos --batch-size 256
     """
-    from fgscore.errors import MissingExtra, MissingWeights
     from fgscore.pipeline import doctor as checks
+    from fgscore.pipeline import preflight
     from fgscore.pipeline.estimate import estimate
-    from fgscore.pipeline.index import make_index
+    from fgscore.pipeline.index import Photos, index_listed
     from fgscore.pipeline.thumbnails import SIZE
 
     store = _run.store(data)
@@ -43,16 +43,14 @@ def doctor(
     if subject or dataset:
         name = _extract.dataset(subject, dataset, protocol)
         how = _extract.runtime(data, device, batch_size, workers)
-        try:
-            chosen = _extract.components(name, regions, encoder, prompt, how)
-            found += checks.components(chosen, how)
-        except (MissingExtra, MissingWeights) as error:
-            found.append(checks.Check("packages and weights", checks.FAULT, str(error)))
-        if not any(one.state == checks.FAULT for one in found):
-            with _run.Bars() as bars:
-                indexed = make_index(store, name, root=root, partial=partial, force=force, limit=limit, progress=bars)
-                expected = estimate(store, indexed, chosen, how, SIZE, bars)
-            found.append(checks.space(store.layout, sum(one.bytes for one in expected)))
+        chosen = _extract.components(name, regions, encoder, prompt, how)
+        with _run.Bars() as bars:
+            listed, wrong = preflight.look(store, name, chosen, Photos(root, partial, force, limit), True, bars)
+            found += [checks.Check(what, checks.FAULT, str(error)) for what, error in wrong]
+            found += checks.components(chosen, how, {what for what, _ in wrong})
+            if listed and not any(one.state == checks.FAULT for one in found):
+                expected = estimate(store, index_listed(store, listed, bars), chosen, how, SIZE, bars)
+                found.append(checks.space(store.layout, sum(one.bytes for one in expected)))
     faults = any(one.state == checks.FAULT for one in found)
 
     def show() -> None:

@@ -13,17 +13,24 @@ from . import _options as o
 
 
 def download(
-    what: Annotated[str, typer.Argument(help="cub, flowers, pets, aircraft, sam, or \"sam(checkpoint='vit_l')\".")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="cub, flowers, pets, aircraft, sam, \"sam(checkpoint='vit_l')\", clip, or \"clip(model='...')\"."
+        ),
+    ],
     root: o.Root = None,
     data: o.Data = o.DATA,
     json: o.Json = False,
 ) -> None:
     """Download and unpack the official files; checksums are checked, a download that broke off goes on.
 
-    Stanford Cars has no host any more: `fgscore download cars` prints what to fetch and where to put it.
+    Stanford Cars has no host any more: `fgscore download cars` prints what to fetch and where to put it. An encoder's
+    weights go into the hub's local cache (HF_HOME), so that a node without a network finds them there.
 
     Example: fgscore download cub
     Example: fgscore download "sam(checkpoint='vit_b')"
+    Example: fgscore download "clip(model='openai/clip-vit-large-patch14')"
     """
     from fgscore import plugins, specs
     from fgscore.pipeline.download import download as run_download
@@ -41,12 +48,15 @@ def download(
         _run.emit({"instructions": text}, json, show_instructions)
         return
     with _run.Bars() as bars:
-        rows = run_download(layout, what, root=root, progress=bars)
+        rows = run_download(layout, what, root=root, offline=_run.offline(), progress=bars)
 
     def show() -> None:
         from fgscore.report import tables
 
-        tables.show(rows, {"file": "file", "state": "", "folder": "folder", "sha256": "sha256"})
+        keys = [key for key in ("sha256",) if any(key in row for row in rows)]
+        tables.show(rows, {"file": "file", "state": ""} | {key: key for key in keys})
+        for folder in dict.fromkeys(row["folder"] for row in rows):
+            print(f"in {folder}")
         print()
         weights = specs.parse(what).name not in plugins.available("data set")
         _next.step("fgscore doctor" if weights else f"fgscore check {quoted(what)}")

@@ -27,6 +27,7 @@ def embed(
     thumbnail_size: o.ThumbnailSize = None,
     allow_failures: o.AllowFailures = False,
     retry_failed: o.RetryFailed = False,
+    allow_equal_text: o.AllowEqualText = False,
     data: o.Data = o.DATA,
     json: o.Json = False,
 ) -> None:

@@ -32,6 +32,7 @@ def extract(
     thumbnail_size: o.ThumbnailSize = None,
     allow_failures: o.AllowFailures = False,
     retry_failed: o.RetryFailed = False,
+    allow_equal_text: o.AllowEqualText = False,
     data: o.Data = o.DATA,
     json: o.Json = False,
 ) -> None:
@@ -47,8 +48,9 @@ def extract(
     from fgscore.pipeline.devices import run as on_devices
     from fgscore.pipeline.estimate import estimate
     from fgscore.pipeline.extract import extract as run_extraction
-    from fgscore.pipeline.index import make_index
+    from fgscore.pipeline.index import Photos
     from fgscore.pipeline.jobs import Job
+    from fgscore.pipeline.preflight import make_index
     from fgscore.pipeline.thumbnails import SIZE
 
     name = _extract.dataset(subject, dataset, protocol)
@@ -58,12 +60,13 @@ def extract(
     chosen = _extract.components(name, regions, encoder, prompt, how)
     with _run.Bars() as bars:
         store = _run.store(data)
-        indexed = make_index(store, name, root=root, partial=partial, force=force, limit=limit, progress=bars)
         size = (thumbnail_size or SIZE) if thumbnails else None
+        photos = Photos(root, partial, force, limit)
+        indexed = make_index(store, name, chosen, photos, thumbnails, bars)
         if dry_run:
             expected = estimate(store, indexed, chosen, how, size, bars)
             return _estimate.show(store, expected, array.jobs if array else len(chosen_devices), json)
-        job = Job.of(store, indexed, chosen, how, retry_failed, size)
+        job = Job.of(store, indexed, chosen, how, retry_failed, size, allow_equal_text)
         if array:
             made = _cluster.run(store, job, array, bars)
             if isinstance(made, _cluster.Detached):
@@ -72,7 +75,9 @@ def extract(
         elif len(chosen_devices) > 1:
             summaries = [indexed.summary, *on_devices(job, chosen_devices, bars, bars.say)[1:]]
         else:
-            summaries = run_extraction(store, indexed, chosen, how, bars, retry_failed, size)
+            summaries = run_extraction(
+                store, indexed, chosen, how, bars, retry_failed, size, allow_equal_text=allow_equal_text
+            )
     _extract.finish(summaries, json, allow_failures, _next.meant("score", name, scorer=["entropy"]), profile)
 
 

@@ -55,7 +55,7 @@ def locate(
         for line in paper_located.CAPTION:
             print(line)
         for name in dict.fromkeys(without):
-            print(f"left out {name}: no annotations")
+            print(tables.visible(f"left out {name}: no annotations"))
 
     _run.emit({"located": rows}, json, show)
 

@@ -23,6 +23,12 @@ def predict(
         str | None,
         typer.Option("--regions", help="Where the generator's weights lie.", show_default=False),
     ] = None,
+    scorer: Annotated[
+        str | None, typer.Option("--scorer", help="The scorer, where it is in a file of yours.", show_default=False)
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Use what you name though the probe was made with something else.")
+    ] = False,
     device: o.Device = "auto",
     batch_size: o.BatchSize = 0,
     data: o.Data = o.DATA,
@@ -38,9 +44,10 @@ def predict(
     from fgscore.pipeline.predict import predict as run_predict
     from fgscore.pipeline.saved import load
 
-    predictor = Predictor(load(probe), _extract.runtime(data, device, batch_size, 0), encoder, regions)
-    rows = []
+    how = _extract.runtime(data, device, batch_size, 0)
+    opened, rows = load(probe), []
     with _run.Bars() as bars:
+        predictor = Predictor(opened, how, encoder, regions, scorer, force, bars)
         for row in run_predict(predictor, images, top):
             rows.append(row)
             bars("predict", len(rows), len(images))

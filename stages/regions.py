@@ -29,14 +29,15 @@ def regions(
     Example: fgscore regions cars --regions "sam(checkpoint='vit_b', points_per_side=16)"
     """
     from fgscore.pipeline.extract import Extraction
-    from fgscore.pipeline.index import make_index
+    from fgscore.pipeline.index import Photos
+    from fgscore.pipeline.preflight import make_index
 
     name = _extract.dataset(subject, dataset, protocol)
     how = _extract.runtime(data, device, 0, workers, implementation)
     chosen = _extract.components(name, regions, [], None, how)
     with _run.Bars() as bars:
         store = _run.store(data)
-        indexed = make_index(store, name, root=root, partial=partial, force=force, limit=limit, progress=bars)
+        indexed = make_index(store, name, chosen, Photos(root, partial, force, limit), False, bars)
         run = Extraction(store, indexed, how, bars, retry_failed)
         for generator in chosen.generators:
             run.regions(generator)

@@ -53,7 +53,7 @@ def report(
 
         tables.show([{**f, "bytes": tables.size(f["bytes"])} for f in made["files"]], {"file": "file", "bytes": "size"})
         for note in made["notes"]:
-            print(_next.inside(f"note: {note}"))
+            print(tables.visible(_next.inside(f"note: {note}")))
         print(f"\nOpen in a browser: {folder / 'report.html'}")
 
     _run.emit(made, json, show)

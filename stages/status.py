@@ -61,9 +61,9 @@ def _show_jobs(jobs: list[dict[str, Any]]) -> None:
     tables.show(jobs, {key: {"dataset": "data set"}.get(key, key) for key in shown})
     for row in jobs:
         for job, lines in row["logs"].items():
-            print(f"job {job} ended early; its log:")
+            print(tables.visible(f"job {job} ended early; its log:"))
             for line in lines:
-                print(f"  {line}")
+                print(tables.visible(f"  {line}"))
     if any(row["failed"] for row in jobs):
         print("The same extract again does what these left.")
 

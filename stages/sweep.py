@@ -157,7 +157,7 @@ def _show(rows: list[Any], candidates: list[Any], skipped: list[str]) -> None:
         said = [f"{k} {v}" for k, v in shared.items()] + list(
             dict.fromkeys(r["regions"] for r in group if r["regions"])
         )
-        print(f"{group[0]['n_test']} test images; {', '.join(said)}\n")
+        print(tables.visible(f"{group[0]['n_test']} test images; {', '.join(said)}") + "\n")
     for line in (*paper_rows.caption(rows), *map(_next.inside, skipped)):
         print(line)
     known = sum(row["computed"] == 0 for row in rows)

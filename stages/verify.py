@@ -104,8 +104,11 @@ def _steps(commands: list[str]) -> None:
 
 
 def _list(problems: list[Any], cache: Path) -> None:
+    from fgscore.report import tables
+
     for problem in problems:
-        print(f"{problem.severity}: {problem.paths[0].relative_to(cache).as_posix()}: {problem.what}")
+        where = problem.paths[0].relative_to(cache).as_posix()
+        print(tables.visible(f"{problem.severity}: {where}: {problem.what}"))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ globals depend on (region embeddings depend on all).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol, TypeVar
@@ -38,6 +39,9 @@ class Encoder(Protocol):
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """(T, d)."""
 
+    def beyond_context(self, texts: Sequence[str]) -> list[str]:
+        """Those of ``texts`` that are longer than the encoder reads, and are cut by :meth:`embed_texts`."""
+
 
 def templates(prompt: str, noun: str | None = None) -> tuple[str, ...]:
     """The templates of :func:`prompt_set`."""
@@ -63,18 +67,28 @@ def unit(raw: np.ndarray, what: Sequence[str] | str) -> tuple[np.ndarray, np.nda
 
 def embed_text(encoder: Encoder, class_names: Sequence[str], prompts: PromptSet | Sequence[str]) -> TextBank:
     """Class embeddings: every text of a class normalised, averaged, normalised again. ``prompts`` may be templates
-    alone. Raises :class:`DataError` where it has nothing to say of a class."""
+    alone. Texts that the encoder cuts are counted and named in a warning. Raises :class:`DataError` where it has
+    nothing to say of a class."""
     if not isinstance(prompts, PromptSet):
         prompts = PromptSet("", tuple(prompts))
     prompts.check(class_names)
     said = [prompts.texts(name) for name in class_names]
     texts = [text for of_class in said for text in of_class]
+    _warn_of_cut(encoder.beyond_context(texts), len(texts))
     raw = np.concatenate([encoder.embed_texts(block) for block in batched(texts, 64)])
     rows, _ = unit(raw, texts)
     counts = np.array([len(of_class) for of_class in said])
     means = np.add.reduceat(rows, np.cumsum(counts) - counts, axis=0)
     text, _ = unit(means, list(class_names))
     return TextBank(tuple(class_names), prompts.templates, text, float(encoder.logit_scale))
+
+
+def _warn_of_cut(cut: Sequence[str], of: int) -> None:
+    if cut:
+        named = "; ".join(repr(text if len(text) <= 60 else f"{text[:57]}...") for text in cut[:3])
+        more = f" and {len(cut) - 3} more" if len(cut) > 3 else ""
+        warnings.warn(f"{len(cut)} of {of} texts are longer than the encoder reads and are cut: {named}{more}",
+                      stacklevel=3)  # fmt: skip
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

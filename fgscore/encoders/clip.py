@@ -1,14 +1,15 @@
 """Any dual encoder of transformers with image and text features: CLIP, SigLIP and their kin.
 
 ``model`` is a hub id, a local folder in transformers' format, or 'demo', the small model that ships with fgscore.
-Pictures come to the model's size by ``_pixels.py``, within 2/255 of its image processor, or by that processor itself:
-which of the two is provenance, no part of a spec.
+Weights are believed only where all that the embeddings depend on is in the file and fits; no code that a folder brings
+is ever run. Pictures come to the model's size by ``_pixels.py``, within 2/255 of its image processor, or by that
+processor itself: which of the two is provenance, no part of a spec.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fgscore import specs, timing
-from fgscore.encoders import _render
-from fgscore.errors import BadParameter, MissingWeights, missing_extra
+from fgscore.encoders import _checkpoint, _hub, _render, _text, _transformers
+from fgscore.errors import BadParameter, MissingWeights
 from fgscore.types import Runs, Runtime, file_sha256
+from fgscore.weights import stand_ins
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +29,6 @@ VERSION = 1
 NEEDS = ("torch", "torchvision", "transformers", "PIL")
 PARAMETERS = {"text": ("model", "revision", "dtype"), "globals": ("model", "revision", "dtype", "fit")}
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
-MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.model")
 
 
 def load(
@@ -45,7 +46,8 @@ def load(
 
     ``fit`` is how an image comes to the model's square: centre crop, padding or squashing. Regions only: ``outside``
     is what becomes of pixels outside a mask, ``margin`` the context around a box, in box sides.
-    Raises :class:`MissingWeights` where the model is not to be had, :class:`MissingExtra` without the packages.
+    Raises :class:`MissingWeights` where the model is not to be had or is not what it says, :class:`MissingExtra`
+    without the packages.
     """
     if margin < 0:
         raise BadParameter(f"expected a margin of at least 0, found {margin}")
@@ -55,7 +57,7 @@ def load(
 def resolve(params: dict[str, Any]) -> dict[str, Any]:
     """A local folder is stored under its own name: the weights' hash says the rest."""
     model = str(params["model"])
-    return {**params, "model": Path(model).resolve().name if _is_local(model) else model}
+    return {**params, "model": Path(model).expanduser().resolve().name if _is_local(model) else model}
 
 
 def weights(runtime: Runtime, params: dict[str, Any]) -> str:
@@ -63,8 +65,39 @@ def weights(runtime: Runtime, params: dict[str, Any]) -> str:
     folder = _folder(runtime, str(params["model"]), params["revision"])
     if not _is_local(str(params["model"])):
         return folder.name  # the hub cache keeps a snapshot under its commit
-    files = sorted({path for pattern in MODEL_FILES for path in folder.glob(pattern)})
-    return specs.digest({path.name: file_sha256(path) for path in files})
+    return specs.digest({path.name: file_sha256(path) for path in _checkpoint.files_of(folder)})
+
+
+def version(runtime: Runtime, params: dict[str, Any], kind: str) -> int:
+    """Of what an artefact of ``kind`` holds."""
+    return _text.version(_folder(runtime, str(params["model"]), params["revision"])) if kind == "text" else VERSION
+
+
+def fetch(runtime: Runtime, params: Mapping[str, Any], progress: _hub.Progress) -> None:
+    """Bring a hub id that the local hub cache lacks, or holds in part, into it. Raises :class:`MissingWeights`."""
+    model, revision = str(params["model"]), params["revision"]
+    cached = None if _is_local(model) else _hub.snapshot(model, revision)
+    if not _is_local(model) and not runtime.offline and not (cached and _hub.whole(cached)):
+        _hub.fetch(model, revision, progress)
+
+
+def files(params: Mapping[str, Any]) -> list[Path]:
+    """The files of the model that are on this machine: of a hub id, those in the local hub cache."""
+    model = str(params["model"])
+    folder = Path(model).expanduser() if _is_local(model) else _hub.snapshot(model, params["revision"])
+    return sorted(path for path in folder.iterdir() if path.is_file()) if folder and folder.is_dir() else []
+
+
+def check(runtime: Runtime, params: Mapping[str, Any]) -> None:
+    """Whether weights and tokenizer are there and fit, by their headers: nothing is computed.
+
+    Raises :class:`MissingWeights` or :class:`MissingExtra`.
+    """
+    folder = _folder(runtime, str(params["model"]), params["revision"])
+    with _transformers.quiet():
+        config = _transformers.config(folder)
+        _transformers.model(folder, config, "float32", stand_ins)
+        _text.Words(_transformers.tokenizer(folder), config, folder).check()
 
 
 def _is_local(model: str) -> bool:
@@ -73,35 +106,16 @@ def _is_local(model: str) -> bool:
 
 
 def _folder(runtime: Runtime, model: str, revision: Any) -> Path:
-    """The folder that holds the model. A hub id is fetched only if the local hub cache lacks it."""
+    """The folder that holds the model, all of it."""
     if model == "demo":
         from fgscore import demo
 
         return demo.clip_folder()
-    if _is_local(model):
-        folder = Path(model).expanduser()
-        if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
-            raise MissingWeights(
-                f"expected a transformers folder with config.json and *.safetensors at {folder}, found "
-                f"{'neither' if not folder.is_dir() else sorted(p.name for p in folder.iterdir())[:5]}; "
-                "write one with save_pretrained, or name a hub id"
-            )
-        return folder
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise missing_extra("transformers", "the encoder 'clip'") from error
-    for offline in (True,) if runtime.offline else (True, False):
-        try:
-            return Path(
-                snapshot_download(model, revision=revision, local_files_only=offline, allow_patterns=list(MODEL_FILES))
-            )
-        except Exception as error:  # the hub client has no common base for offline, absent and unreachable
-            reason = str(error).partition("\n")[0][:160]
-    raise MissingWeights(
-        f"model {model!r} is neither a folder nor in the local hub cache, and the hub gave none ({reason}); "
-        "give a folder: --encoder \"clip(model='DIR')\""
-    )
+    if not _is_local(model):
+        return _hub.found(model, revision, runtime.offline)
+    folder = Path(model).expanduser()
+    _checkpoint.check_files(folder)
+    return folder
 
 
 class ClipEncoder:
@@ -120,28 +134,19 @@ class ClipEncoder:
         outside: _render.Outside,
         margin: float,
     ) -> None:
-        try:
-            import torch
-            from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
-            from transformers.utils import logging
-        except ImportError as error:
-            raise missing_extra(error.name or "transformers", "the encoder 'clip'") from error
-        logging.disable_progress_bar()  # one bar a model is noise beside our own
         folder = _folder(runtime, model, revision)
-        self._torch = torch
-        self.device = runtime.torch_device()
-        self._dtype = getattr(torch, DTYPES[dtype])
-        try:
-            self._model = AutoModel.from_pretrained(
-                folder, dtype=self._dtype, use_safetensors=True, local_files_only=True
-            ).to(self.device)
-            self._processor = AutoImageProcessor.from_pretrained(folder, backend="pil", local_files_only=True)
-            self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            reason = str(error).partition("\n")[0][:200]
-            raise MissingWeights(f"expected a dual encoder that transformers can load in {folder}: {reason}") from error
-        self._model.eval()
-        self._check(folder)
+        with _transformers.quiet():
+            import torch
+            from transformers import AutoImageProcessor
+
+            config = _transformers.config(folder)
+            self._torch = torch
+            self.device = runtime.torch_device()
+            self._dtype = getattr(torch, DTYPES[dtype])
+            self._model = _transformers.model(folder, config, DTYPES[dtype]).to(self.device).eval()
+            self._processor = _transformers.loaded(AutoImageProcessor, "image processor", folder, backend="pil")
+            self._words = _text.Words(_transformers.tokenizer(folder), config, folder)
+        self._words.check()
         self._fit, self._outside, self._margin = fit, outside, margin
         from fgscore.encoders import _crops, _pixels
 
@@ -159,19 +164,33 @@ class ClipEncoder:
         self._streams = threading.local()  # one for each thread, so that one's pictures are made in another's forward
         self._profile = runtime.profile and self.device.startswith("cuda")
         self.logit_scale = float(self._model.logit_scale.detach().float().exp())
-        self.dim = int(self.embed_texts(["a photo"]).shape[1])
+        self.dim = self._try(folder)
 
-    def _check(self, folder: Path) -> None:
-        if not hasattr(self._model, "get_image_features") or not hasattr(self._model, "get_text_features"):
+    def _try(self, folder: Path) -> int:
+        """The width of the embeddings, of one small picture and of texts that must not be alike. Raises
+        :class:`MissingWeights` where the model cannot do either."""
+        try:
+            image = self.embed_images([np.zeros((8, 8, 3), np.uint8)])
+            rows = self.embed_texts(_text.PROBES)
+        except MissingWeights:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {_transformers.first_line(error)}"
             raise MissingWeights(
-                f"expected a model with image and text features in {folder}, found {type(self._model).__name__}"
-            )
-        # A folder without its vocabulary loads without complaint and cuts every word into single bytes.
-        if len(self._tokenizer.tokenize("photo")) > 3:
-            raise MissingWeights(
-                f"expected a tokenizer that knows words in {folder}, found one that cuts 'photo' into "
-                f"{len(self._tokenizer.tokenize('photo'))} pieces; add vocab.json and merges.txt"
-            )
+                f"{folder}: {type(self._model).__name__} cannot be used so ({reason}); name another"
+            ) from error
+        if not (np.isfinite(image).all() and np.isfinite(rows).all() and np.isfinite(self.logit_scale)):
+            raise MissingWeights(f"{folder}: its embeddings are not finite; use dtype=fp32, or fetch its weights again")
+        if image.shape[1] != rows.shape[1]:
+            raise MissingWeights(f"{folder}: images are {image.shape[1]} wide and texts {rows.shape[1]}; name another")
+        ids = self._words.ids(_text.PROBES)
+        for i, j in zip(*np.triu_indices(len(rows), 1), strict=True):
+            if ids[i] != ids[j] and np.linalg.norm(rows[i] - rows[j]) <= 1e-6 * np.linalg.norm(rows[i]):
+                raise MissingWeights(
+                    f"{folder}: {_text.PROBES[i]!r} and {_text.PROBES[j]!r} get the same embedding: the model does not "
+                    "read to the end of a text; config.json and tokenizer are not of one model"
+                )
+        return int(rows.shape[1])
 
     def embed_images(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """(B, d) for whole images (H, W, 3) uint8."""
@@ -223,21 +242,13 @@ class ClipEncoder:
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """(T, d); texts beyond the model's context are cut."""
-        config = self._model.config
-        length = config.text_config.max_position_embeddings
-        siglip = config.model_type.startswith("siglip")  # trained on text padded to the full length, without a mask
-        tokens = self._tokenizer(
-            list(texts),
-            padding="max_length" if siglip else True,
-            truncation=True,
-            max_length=length,
-            return_tensors="pt",
-        ).to(self.device)
-        inputs = {"input_ids": tokens["input_ids"]}
-        if not siglip:
-            inputs["attention_mask"] = tokens["attention_mask"]
+        inputs = {name: tokens.to(self.device) for name, tokens in self._words(texts).items()}
         with self._torch.inference_mode():
             return _to_numpy(self._model.get_text_features(**inputs))
+
+    def beyond_context(self, texts: Sequence[str]) -> list[str]:
+        """Those of ``texts`` that :meth:`embed_texts` cuts."""
+        return self._words.beyond(texts)
 
 
 def _array(mask: np.ndarray | Runs | None) -> np.ndarray | None:

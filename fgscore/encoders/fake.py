@@ -71,6 +71,10 @@ class FakeEncoder:
         rngs = [np.random.default_rng(int.from_bytes(key, "big")) for key in keys]
         return np.stack([rng.standard_normal(self.dim) for rng in rngs]).astype(np.float32)
 
+    def beyond_context(self, texts: Sequence[str]) -> list[str]:
+        """None: texts of any length are read."""
+        return []
+
     def _thumbnail(self, image: np.ndarray) -> np.ndarray:
         from PIL import Image
 

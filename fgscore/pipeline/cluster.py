@@ -20,6 +20,7 @@ from fgscore.pipeline.fill import NOTHING, Share
 from fgscore.pipeline.jobs import Job
 from fgscore.pipeline.progress import Lines, Progress, Summary
 from fgscore.pipeline.submissions import Key, Shards, Submission, kept, private, tail
+from fgscore.report.tables import visible
 from fgscore.store import manifest
 from fgscore.store.match import Store
 
@@ -51,7 +52,7 @@ class Rank:
 
 def log(line: str) -> None:
     """A line in the job's own log."""
-    print(line, file=sys.stderr, flush=True)
+    print(visible(line), file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)

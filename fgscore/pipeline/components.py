@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from fgscore import encoders, plugins, regions, specs
+from fgscore.errors import Faults, FgscoreError, MissingExtra
+from fgscore.pipeline.progress import Progress, silent
 from fgscore.store import manifest
 from fgscore.types import Runtime
+
+Fault = tuple[str, FgscoreError]  # what was looked at, and what is wrong with it
 
 
 class Component:
@@ -25,17 +30,43 @@ class Component:
         weights = getattr(self.bound.module, "weights", None)
         return weights(self.runtime, self.params) if weights else None
 
+    def files(self) -> list[Path]:
+        """The files of a model that are on this machine."""
+        listed = getattr(self.bound.module, "files", None)
+        return listed(self.params) if listed else []
+
     @cached_property
     def loaded(self) -> Any:
         """The generator or encoder itself."""
         return self.bound.module.load(self.runtime, **self.params)
 
-    def check(self) -> None:
-        """What would stop a run, before it starts: packages, weights, values that exclude each other."""
-        plugins.check_installed(self.bound)
+    def faults(self, progress: Progress = silent) -> Iterator[Fault]:
+        """What would stop a run, before it starts: values that exclude each other, packages, weights that are not here
+        or do not fit. Weights that a hub has are fetched first."""
         if "area_min" in self.params:
-            regions.check_area(*(self.params[k] for k in ("area_min", "area_max", "n")))  # type: ignore[arg-type]
-        if self.weights is None:  # nothing heavy to load, and loading looks at the parameters
+            area = (self.params[k] for k in ("area_min", "area_max", "n"))
+            yield from _fault(self.text, lambda: regions.check_area(*area))  # type: ignore[arg-type]
+        packages = list(_fault("packages", lambda: plugins.check_installed(self.bound)))
+        yield from packages
+        found = list(_fault(f"weights of {self.text}", lambda: self._find(progress)))
+        yield from (fault for fault in found if not (packages and isinstance(fault[1], MissingExtra)))
+        if not packages and not found:
+            yield from _fault(f"weights of {self.text}", self._look)
+
+    def check(self, progress: Progress = silent) -> None:
+        """Raise what would stop a run, see :meth:`faults`."""
+        stop_at(list(self.faults(progress)))
+
+    def _find(self, progress: Progress) -> None:
+        module = self.bound.module
+        if hasattr(module, "fetch"):
+            module.fetch(self.runtime, self.params, progress)
+        _ = self.weights
+
+    def _look(self) -> None:
+        if hasattr(self.bound.module, "check"):
+            self.bound.module.check(self.runtime, self.params)
+        elif self.weights is None:  # nothing heavy to load, and loading looks at the parameters
             _ = self.loaded
 
     def recipe(self, kind: str, parents: Mapping[str, str], **extra: Any) -> manifest.Recipe:
@@ -44,7 +75,9 @@ class Component:
         stored = getattr(self.bound.module, "resolve", dict)(self.params)
         params = {k: v for k, v in stored.items() if k in keys}
         component = specs.canonical(self.bound.name, params, specs.tunables(self.bound.module.load))
-        return manifest.Recipe(kind, component, params, self.bound.version, self.weights, dict(parents), extra)
+        by_kind = getattr(self.bound.module, "version", None)
+        version = by_kind(self.runtime, self.params, kind) if by_kind else self.bound.version
+        return manifest.Recipe(kind, component, params, version, self.weights, dict(parents), extra)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -54,17 +87,23 @@ class Component:
         return facts if implementation is None else {**facts, "implementation": implementation}
 
 
+def _fault(what: str, look: Callable[[], Any]) -> Iterator[Fault]:
+    try:
+        look()
+    except FgscoreError as error:
+        yield what, error
+
+
 @dataclass(frozen=True)
 class Components:
-    """Generators and encoders of a run, each checked when made: packages and weights that are missing show at once,
-    not hours into the run."""
+    """Generators and encoders of a run."""
 
     generators: list[Component]
     encoders: list[Component]
     prompts: list[str]
 
     @classmethod
-    def check(
+    def of(
         cls,
         generators: list[str],
         encoders_: list[str],
@@ -72,7 +111,8 @@ class Components:
         runtime: Runtime,
         noun: str | None = None,
     ) -> Components:
-        """Parse, bind and check every component; nothing is loaded. ``noun`` is what the classes are kinds of."""
+        """Parse and bind every component; nothing is loaded. ``noun`` is what the classes are kinds of. Raises
+        :class:`UsageError` or :class:`DataError` for one that does not exist."""
         made = cls(
             [Component("region generator", text, runtime) for text in dict.fromkeys(generators)],
             [Component("encoder", text, runtime) for text in dict.fromkeys(encoders_)],
@@ -80,6 +120,17 @@ class Components:
         )
         for prompt in made.prompts:
             encoders.prompt_set(prompt, noun)
-        for component in (*made.encoders, *made.generators):
-            component.check()
         return made
+
+    def faults(self, progress: Progress = silent) -> list[Fault]:
+        """What of them would stop a run, each once."""
+        found = [f for component in (*self.encoders, *self.generators) for f in component.faults(progress)]
+        return list({(what, str(error)): (what, error) for what, error in found}.values())
+
+
+def stop_at(faults: Sequence[Fault]) -> None:
+    """Raise the one of ``faults``, or all of them as one :class:`Faults`; nothing where there are none."""
+    if len(faults) == 1:
+        raise faults[0][1]
+    if faults:
+        raise Faults(faults)

@@ -7,7 +7,7 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,15 +42,14 @@ def machine(layout: Layout, device: str) -> Iterator[Check]:
     yield _slurm()
 
 
-def components(parts: Components, runtime: Runtime) -> Iterator[Check]:
-    """Weights of every generator and encoder with what identifies them, then a batch through each encoder."""
+def components(parts: Components, runtime: Runtime, at_fault: Collection[str] = ()) -> Iterator[Check]:
+    """Weights of every generator and encoder with what identifies them, then a batch through each encoder; none of
+    what is ``at_fault``, or of anything where packages are missing."""
     for part in (*parts.generators, *parts.encoders):
-        try:
-            weights = part.weights
-        except FgscoreError as error:
-            yield Check(f"weights of {part.text}", FAULT, str(error))
+        what = f"weights of {part.text}"
+        if "packages" in at_fault or what in at_fault:
             continue
-        yield Check(f"weights of {part.text}", OK, weights or "none needed")
+        yield Check(what, OK, part.weights or "none needed")
         if part in parts.encoders:
             yield _batch(part, runtime.batch_size)
 
@@ -86,6 +85,8 @@ def _batch(encoder: Component, size: int) -> Check:
         size = Batches(size, device).size
         what = f"a batch of {size} through {encoder.text}"
         encoder.loaded.embed_images([np.zeros((64, 64, 3), np.uint8)] * size)
+    except FgscoreError as error:
+        return Check(what, FAULT, str(error))
     except (RuntimeError, MemoryError) as error:
         reason = str(error).partition("\n")[0]
         return Check(what, FAULT, f"does not fit ({reason}); try --batch-size {max(1, size // 2)}")

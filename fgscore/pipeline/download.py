@@ -1,4 +1,5 @@
-"""Download the official files of a data set, or SAM's weights: checked, resumed where the server allows, unpacked."""
+"""Download the official files of a data set, SAM's weights or an encoder's: checked, resumed where the server allows,
+unpacked."""
 
 from __future__ import annotations
 
@@ -11,20 +12,24 @@ from typing import Any
 
 from fgscore import datasets, plugins, specs
 from fgscore.datasets import Download
-from fgscore.errors import DataError, UsageError, missing_extra
+from fgscore.errors import DataError, MissingExtra, UsageError, missing_extra
+from fgscore.pipeline.components import Component
 from fgscore.pipeline.progress import Progress, silent
 from fgscore.pipeline.unpack import unpack
 from fgscore.store import files
 from fgscore.store.paths import Layout
-from fgscore.types import file_sha256
+from fgscore.types import Runtime, file_sha256
 
 BLOCK = 1 << 20
 TIMEOUT = (20, 60)  # seconds to connect, seconds without a byte
 Row = dict[str, Any]
 
 
-def download(layout: Layout, what: str, *, root: Path | None = None, progress: Progress = silent) -> list[Row]:
-    """Get ``what``, a data set or SAM's weights as 'sam' or ``sam(checkpoint='vit_l')``. Returns one row a file.
+def download(
+    layout: Layout, what: str, *, root: Path | None = None, offline: bool = False, progress: Progress = silent
+) -> list[Row]:
+    """Get ``what``: a data set, SAM's weights as 'sam' or ``sam(checkpoint='vit_l')``, or an encoder's from its hub as
+    ``clip(model='...')``, into the hub's local cache. Returns one row a file.
 
     What is there already and whole is left alone. Raises :class:`UsageError` where there is nothing to download and
     :class:`DataError` where a download fails; a download that broke off goes on with the next call.
@@ -32,6 +37,8 @@ def download(layout: Layout, what: str, *, root: Path | None = None, progress: P
     spec = specs.parse(what)
     if spec.name == "sam":
         return fetch_all("sam", (_checkpoint(spec),), root or layout.models, progress)
+    if is_encoder(what):
+        return _encoder(what, layout, offline, progress)
     module = plugins.module("data set", spec.name)
     if not hasattr(module, "DOWNLOADS"):
         raise UsageError(f"there is no download of {spec.name!r}; downloads: {', '.join(downloadable())}")
@@ -41,6 +48,25 @@ def download(layout: Layout, what: str, *, root: Path | None = None, progress: P
     rows = fetch_all(spec.name, module.DOWNLOADS, folder, progress)
     datasets.present(module.load(folder), partial=False)  # says what is missing still
     return rows
+
+
+def is_encoder(what: str) -> bool:
+    """Whether ``what`` names an encoder with weights of its own."""
+    name = specs.parse(what).name
+    return name in plugins.available("encoder") and hasattr(plugins.module("encoder", name), "fetch")
+
+
+def _encoder(what: str, layout: Layout, offline: bool, progress: Progress) -> list[Row]:
+    """Fetch, then look whether it is what it says, as far as the packages for that are here."""
+    encoder = Component("encoder", what, Runtime(layout.models, offline=offline))
+    before = encoder.files()
+    faults = [error for _, error in encoder.faults(progress) if not isinstance(error, MissingExtra)]
+    if faults:
+        raise faults[0]
+    return [
+        {"file": path.name, "state": "there already" if path in before else "downloaded", "folder": str(path.parent)}
+        for path in encoder.files()
+    ]
 
 
 def _checkpoint(spec: specs.Spec) -> Download:
@@ -56,7 +82,7 @@ def _checkpoint(spec: specs.Spec) -> Download:
 def downloadable() -> list[str]:
     """Names that :func:`download` knows."""
     names = plugins.available("data set")
-    return [*(n for n in names if hasattr(plugins.module("data set", n), "DOWNLOADS")), "sam"]
+    return [*(n for n in names if hasattr(plugins.module("data set", n), "DOWNLOADS")), "sam", "clip(model='...')"]
 
 
 def instructions(layout: Layout, what: str, root: Path | None = None) -> str | None:

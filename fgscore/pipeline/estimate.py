@@ -58,7 +58,9 @@ def estimate(
             sample = Store(Layout(Path(folder) / name))
             part = _part(sample, indexed, chosen)
             say = progress if name == "timed" else silent
-            summaries = extract(sample, part, components, runtime, say, thumbnail_size=thumbnail_size)
+            summaries = extract(
+                sample, part, components, runtime, say, thumbnail_size=thumbnail_size, allow_equal_text=True
+            )
         return [_expected(store, sample, indexed, one) for one in summaries if one.kind != "index"]
 
 

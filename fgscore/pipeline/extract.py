@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fgscore import encoders, ragged, regions, timing
-from fgscore.errors import BadImage
+from fgscore.errors import BadImage, DataError
 from fgscore.pipeline import thumbnails
 from fgscore.pipeline.batches import Batches
 from fgscore.pipeline.components import Component, Components
@@ -20,7 +20,7 @@ from fgscore.pipeline.fill import Failure, Filler, Made, Share, Task
 from fgscore.pipeline.index import Indexed
 from fgscore.pipeline.photos import Photos
 from fgscore.pipeline.progress import Progress, Summary, silent
-from fgscore.store import manifest
+from fgscore.store import manifest, match
 from fgscore.store.match import Store
 from fgscore.types import EmbeddingShard, GlobalShard, RegionBatch, Runs, Runtime
 
@@ -86,15 +86,28 @@ class Extraction:
 
         return self._fill(encoder.recipe("globals", {"images": self._index_digest}), make, by=encoder)
 
-    def text(self, encoder: Component, prompt: str) -> manifest.Artefact:
-        """Embeddings of the class names in the templates of ``prompt``."""
+    def text(self, encoder: Component, prompt: str, allow_equal: bool = False) -> manifest.Artefact:
+        """Embeddings of the class names in the templates of ``prompt``.
+
+        Raises :class:`DataError` where two classes come out equal, unless ``allow_equal``: that, or a store of before
+        that holds such, is a warning.
+        """
         prompts = encoders.prompt_set(prompt, self.indexed.noun)
         recipe = encoder.recipe("text", {"names": self._index_digest}, **prompts.recipe())
 
         def make(task: Task) -> Made:
-            return Made(encoders.embed_text(encoder.loaded, self.index.class_names, prompts), [], encoder.facts)
+            bank = encoders.embed_text(encoder.loaded, self.index.class_names, prompts)
+            if not allow_equal and (equal := bank.equal_classes()):
+                raise DataError(
+                    f"{encoder.text} says the same of {match.pairs(equal)} by the prompt {prompts.label!r}: no scorer "
+                    "can tell them apart; mend their names or the prompt, or go on with --allow-equal-text"
+                )
+            return Made(bank, [], encoder.facts)
 
-        return self._fill(recipe, make, {0: 1})
+        artefact = self._fill(recipe, make, {0: 1})
+        if artefact.content(0) is not None:
+            match.warn_of_equal(self.store.read(artefact, 0), artefact)
+        return artefact
 
     def region_embeddings(self, encoder: Component, made_from: manifest.Artefact) -> manifest.Artefact:
         """Embeddings of the regions of the artefact ``made_from``."""
@@ -204,15 +217,16 @@ def extract(
     retry_failed: bool = False,
     thumbnail_size: int | None = thumbnails.SIZE,
     share: Share = Share(),  # noqa: B008 (frozen)
+    allow_equal_text: bool = False,
 ) -> list[Summary]:
-    """Everything for one data set: globals, text, thumbnails (none with None), then crops, masks last."""
+    """Everything for one data set: text, which shows what is wrong before any image is touched, globals, thumbnails
+    (none with None), then crops, masks last."""
     run = Extraction(store, indexed, runtime, progress, retry_failed, share)
-    for prompt in components.prompts:  # said before the long passes, not after
-        encoders.prompt_set(prompt, indexed.noun).check(indexed.index.class_names)
+    for encoder in components.encoders:
+        for prompt in components.prompts:
+            run.text(encoder, prompt, allow_equal_text)
     for encoder in components.encoders:
         run.globals(encoder)
-        for prompt in components.prompts:
-            run.text(encoder, prompt)
     if thumbnail_size:
         run.thumbnails(thumbnail_size)
     for generator in sorted(components.generators, key=lambda g: bool(g.bound.module.MASKS)):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +46,50 @@ def noun(dataset: str) -> str | None:
     return getattr(plugins.module("data set", specs.parse(dataset).name), "NOUN", None)
 
 
+@dataclass(frozen=True)
+class Photos:
+    """Which photos are meant: those under ``root``, or under the data folder's own place for the data set.
+
+    ``limit`` takes the first so many of each class and split; ``partial`` accepts a copy that lacks some, ``force``
+    photos of the user's own that :mod:`fgscore.datasets._validate` finds fault with, and notes what it found.
+    """
+
+    root: Path | None = None
+    partial: bool = False
+    force: bool = False
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The photos of a data set as its lists name them, all there; nothing of them is read yet."""
+
+    key: str
+    bound: plugins.Bound
+    photos: Photos
+    listing: datasets.Listing
+    notes: Mapping[str, Any]
+    findings: list[str]
+
+
+def list_photos(store: Store, dataset: str, photos: Photos = Photos(), progress: Progress = silent) -> Listed:
+    """Find the photos; those of a data set that makes its own are made.
+
+    Raises :class:`DataError` where photos are missing and ``partial`` does not allow it, or where the user's own are at
+    fault and ``force`` does not.
+    """
+    bound = plugins.bind("data set", dataset)
+    key = check_name(str(dataset_key(dataset)), "the name of a data set")
+    root = photos.root or store.layout.raw(key)
+    plugins.check_package("PIL", "reading photos")
+    if hasattr(bound.module, "prepare"):
+        bound.module.prepare(root, lambda done, total: progress(f"{key}: draw", done, total))
+    listing, notes = datasets.present(bound.module.load(root, **bound.params), photos.partial)
+    own = getattr(bound.module, "OWN", False)
+    listing, findings = check_listing(listing, photos.force) if own else (listing, [])
+    return Listed(key, bound, photos, datasets.limited(listing, photos.limit), notes, findings)
+
+
 def make_index(
     store: Store,
     dataset: str,
@@ -54,32 +100,28 @@ def make_index(
     limit: int | None = None,
     progress: Progress = silent,
 ) -> Indexed:
-    """Index the photos under ``root``, or under the data folder's own place for this data set.
+    """List the :class:`Photos`, then index them; raises as :func:`list_photos` and :func:`index_listed` do."""
+    listed = list_photos(store, dataset, Photos(root, partial, force, limit), progress)
+    return index_listed(store, listed, progress)
 
-    ``limit`` takes the first so many of each class and split; ``force`` accepts photos of the user's own that
-    :mod:`fgscore.datasets._validate` finds fault with, and notes what it found. An index that exists already keeps
-    its order and its shards; new photos follow. Raises :class:`DataError` where photos are missing and ``partial``
-    does not allow it, where the user's own photos are at fault and ``force`` does not allow it, or where the cache
-    holds an index of altogether different photos under the same name.
+
+def index_listed(store: Store, listed: Listed, progress: Progress = silent) -> Indexed:
+    """Hash the listed photos and read their headers: the index, in the store.
+
+    An index that exists already keeps its order and its shards; new photos follow. Raises :class:`DataError` where the
+    user's own photos are at fault and ``force`` does not allow it, or where the cache holds an index of altogether
+    different photos under the same name.
     """
-    bound = plugins.bind("data set", dataset)
-    key = check_name(str(dataset_key(dataset)), "the name of a data set")
-    root = root or store.layout.raw(key)
-    plugins.check_package("PIL", "reading photos")
-    if hasattr(bound.module, "prepare"):
-        bound.module.prepare(root, lambda done, total: progress(f"{key}: draw", done, total))
-    listing, notes = datasets.present(bound.module.load(root, **bound.params), partial)
-    own = getattr(bound.module, "OWN", False)
-    listing, findings = check_listing(listing, force) if own else (listing, [])
-    listing = datasets.limited(listing, limit)
+    key, bound, listing, force = listed.key, listed.bound, listed.listing, listed.photos.force
+    own, findings = getattr(bound.module, "OWN", False), list(listed.findings)
     params = getattr(bound.module, "resolve", dict)(bound.params)
-    recipe = index_store.recipe(bound.canonical, params, bound.version, limit)
+    recipe = index_store.recipe(bound.canonical, params, bound.version, listed.photos.limit)
     artefact = store.find("index", key, recipe.digest)
     earlier = _earlier(store, artefact)
     index = datasets.build_index(
         key,
         listing,
-        notes,
+        listed.notes,
         lambda ids: index_store.assign_shards(ids, earlier),
         lambda done, total: progress(f"{key}: index", done, total),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fgscore.pipeline.components import Components
+from fgscore.pipeline.components import Components, stop_at
 from fgscore.pipeline.extract import extract
 from fgscore.pipeline.fill import Share
 from fgscore.pipeline.index import Indexed
@@ -30,6 +30,7 @@ class Job:
     runtime: Runtime
     retry_failed: bool = False
     thumbnail_size: int | None = None
+    allow_equal_text: bool = False
 
     @classmethod
     def of(
@@ -40,6 +41,7 @@ class Job:
         runtime: Runtime,
         retry_failed: bool = False,
         thumbnail_size: int | None = None,
+        allow_equal_text: bool = False,
     ) -> Job:
         """What :func:`extract` would do with the same arguments."""
         return cls(
@@ -53,6 +55,7 @@ class Job:
             runtime,
             retry_failed,
             thumbnail_size,
+            allow_equal_text,
         )
 
     def on(self, device: str) -> Job:
@@ -65,8 +68,8 @@ class Job:
         artefact = manifest.load(self.index)
         index = store.index(artefact)
         indexed = Indexed(artefact, index, self.root, Summary(artefact.label, "index", reused=1, images=len(index)))
-        parts = Components.check(
-            list(self.generators), list(self.encoders), list(self.prompts), self.runtime, self.noun
-        )
+        parts = Components.of(list(self.generators), list(self.encoders), list(self.prompts), self.runtime, self.noun)
+        stop_at(parts.faults(progress))
         size = self.thumbnail_size
-        return extract(store, indexed, parts, self.runtime, progress, self.retry_failed, size, share)
+        how = (progress, self.retry_failed, size, share, self.allow_equal_text)
+        return extract(store, indexed, parts, self.runtime, *how)

@@ -7,31 +7,46 @@ the image, which for a new photo is its file's name. A banner that a data set cu
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fgscore import aggregate, encoders, plugins, regions, scorers, targets
-from fgscore.errors import BadImage, UsageError
+from fgscore import aggregate, encoders, plugins, regions, scorers, specs, targets
+from fgscore.errors import BadImage, DataError, MissingWeights, UsageError
 from fgscore.pipeline.batches import Batches
 from fgscore.pipeline.components import Component
+from fgscore.pipeline.progress import Progress, silent
 from fgscore.pipeline.saved import SavedProbe
 from fgscore.types import RegionBatch, Runtime, ScoreInputs
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
+SOURCES = ("model", "revision", "checkpoint")  # where weights are; which they are, what identifies them says
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A saved probe with its encoder and generator, loaded when first needed. ``encoder`` and ``generator`` name where
-    the weights lie on this machine where the recorded text does not."""
+    """A saved probe with its encoder, generator and scorer, found when first needed.
+
+    What the probe names is bound where it is built in. Its weights are taken where they ship with fgscore, are a
+    checkpoint that fgscore knows, or lie in the local hub cache under the very commit: no file is imported, no folder
+    opened and no hub asked because a probe says so. ``encoder``, ``generator`` and ``scorer`` are what the user names
+    instead: what the probe was made with, from wherever; with ``force`` something else, too, which is a warning.
+    """
 
     probe: SavedProbe
     runtime: Runtime
     encoder: str | None = None
     generator: str | None = None
+    scorer: str | None = None
+    force: bool = False
+    progress: Progress = silent
 
     @cached_property
     def _encoder(self) -> Component:
@@ -42,22 +57,57 @@ class Predictor:
         return self._component("region generator", "regions", self.generator)
 
     def _component(self, kind: str, key: str, given: str | None) -> Component:
-        recorded = str(self.probe.made_of[key])
-        component = Component(kind, given or recorded, self.runtime)
-        component.check()
-        if component.bound.canonical != recorded or component.weights != self.probe.made_of[f"{key}_weights"]:
-            raise UsageError(
-                f"the probe was trained with {key} {recorded}, found {component.bound.canonical} with other weights "
-                f"or settings; name the right ones with --{key}"
-            )
+        text, weights = str(self.probe.made_of[key]), self.probe.made_of[f"{key}_weights"]
+        recorded = Component(kind, text, replace(self.runtime, offline=True))
+        component = _on_its_own(recorded, key, weights) if given is None else Component(kind, given, self.runtime)
+        if _settings(component) != _settings(recorded):
+            self._differs(key, text, component.bound.canonical)
+        if given is not None:
+            component.check(self.progress)  # what the user names may be fetched
+        if component.weights != weights:
+            wanted, found = (str(identity)[:12] for identity in (weights, component.weights))
+            self._differs(key, f"{text} of weights {wanted}", f"{component.bound.canonical} of weights {found}")
+        if given is None:
+            component.check()
         return component
+
+    @cached_property
+    def _scorer(self) -> scorers.Scorer:
+        text = str(self.probe.made_of["scorer"])
+        spec = specs.parse(text)
+        if self.scorer is not None:
+            scorer = scorers.bind(self.scorer)
+            # a file is known by its name, wherever it lies
+            if scorer.canonical != specs.text(re.split(r"[/\\]", spec.name)[-1], spec.params):
+                self._differs("scorer", text, scorer.canonical)
+        elif spec.name in scorers.SCORERS:
+            scorer = scorers.built_in(text)
+        else:
+            raise UsageError(
+                f"the probe was trained with scorer {text}, which is not built in, and no file is run because a probe "
+                "names it; name yours with --scorer"
+            )
+        if scorer.needs_target and not self.probe.made_of["target"]:
+            raise DataError(f"the probe names scorer {text} and no target, which that needs; train it again")
+        return scorer
+
+    def _differs(self, key: str, recorded: str, found: str) -> None:
+        said = f"the probe was trained with {key} {recorded}, found {found}"
+        if not self.force:
+            raise UsageError(f"{said}; name the right one with --{key}, or use this one with --force")
+        warnings.warn(said, stacklevel=2)
 
     def check(self) -> None:
         """What would stop a run, before it starts: packages, weights."""
         plugins.check_package("PIL", "reading photos")
+        if self._pooling.needs_scores:
+            _ = self._scorer
         _ = self._encoder
         if self._pooling.name != "none":
             _ = self._generator
+        wanted, found = self.probe.text.shape[1], int(self._encoder.loaded.dim)
+        if found != wanted:
+            raise DataError(f"expected an encoder of width {wanted}, as the probe's, found {found}")
 
     @property
     def _pooling(self) -> aggregate.Pooling:
@@ -79,6 +129,8 @@ class Predictor:
             self._scores(inputs),
         )
         logits = self.probe.linear.logits(features)[0].astype(np.float64)
+        if not np.isfinite(logits).all():
+            raise DataError(f"the probe gives {image_id} no finite numbers; train it again")
         e = np.exp(logits - logits.max())
         found = np.zeros(len(self.probe.class_names), np.float32)
         found[self.probe.linear.classes] = e / e.sum()
@@ -114,7 +166,54 @@ class Predictor:
         target = np.full(len(inputs.regions), -1)
         if made_of["target"]:
             target = targets.resolve(inputs, str(made_of["target"]))
-        return scorers.bind(str(made_of["scorer"]))(inputs, target)
+        return self._scorer(inputs, target)
+
+
+def _on_its_own(recorded: Component, key: str, weights: str | None) -> Component:
+    """``recorded`` where its text and ``weights`` are enough to find it on this machine. Raises
+    :class:`MissingWeights` where they are not, with what the user can name instead."""
+    if _is_known(recorded):
+        return recorded
+    said = f"the probe was trained with {key} {recorded.bound.canonical}"
+    if not _is_hub_id(recorded, weights):
+        place = {k: "PATH" for k in ("model", "checkpoint") if k in recorded.params}
+        raise MissingWeights(
+            f'{said}, whose weights lie with its maker; name yours: --{key} "{_text(recorded, **place)}"'
+        )
+    recorded.params["revision"] = weights  # that very commit, wherever the hub's main has moved to
+    try:
+        _ = recorded.weights
+    except MissingWeights as error:
+        raise MissingWeights(
+            f"{said}, which is not whole in the local hub cache, and nothing is fetched because a probe names it; "
+            f'run `fgscore download "{_text(recorded)}"`'
+        ) from error
+    return recorded
+
+
+def _text(component: Component, **changed: specs.Value) -> str:
+    """The component as it can be named on the command line, with some parameters changed."""
+    params = {**component.params, **changed}
+    return specs.canonical(component.bound.name, params, specs.tunables(component.bound.module.load))
+
+
+def _settings(component: Component) -> tuple[str, dict[str, specs.Value]]:
+    """What decides the result beside the weights."""
+    return component.bound.name, {k: v for k, v in component.bound.params.items() if k not in SOURCES}
+
+
+def _is_known(component: Component) -> bool:
+    """Whether it has no weights, those that ship with fgscore, or a checkpoint that fgscore itself names."""
+    params = component.params
+    if "checkpoint" in params:
+        return params["checkpoint"] in ("demo", *component.bound.module.CHECKPOINTS)
+    return params.get("model", "demo") == "demo"
+
+
+def _is_hub_id(component: Component, weights: str | None) -> bool:
+    """Whether the weights come from a hub, by the commit that identifies them; never where a folder has that name."""
+    model = str(component.params.get("model"))
+    return bool(COMMIT.fullmatch(weights or "") and HUB_ID.fullmatch(model)) and not Path(model).exists()
 
 
 def _stored(raw: np.ndarray, image_id: str) -> tuple[np.ndarray, np.ndarray]:

@@ -3,11 +3,14 @@
 Tensors: ``weight`` (K, D), ``intercept`` (K,), ``classes`` (K,) int64 into the class names, ``text`` (C, d),
 ``logit_scale`` (1,). Strings: ``class_names`` (C,) and ``made_of``, JSON of the specs of regions, encoder, prompt,
 scorer, target, pooling and head, and of what identifies the weights of both models. No path and no host.
+
+A probe may come from anyone: :func:`load` believes nothing that it has not checked, and imports and fetches nothing.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from fgscore import aggregate, specs
 from fgscore.errors import DataError, UsageError, quoted
 from fgscore.pipeline.probe import ProbeRun, fit
 from fgscore.probe import Linear
@@ -22,6 +26,14 @@ from fgscore.store import arrays
 from fgscore.store.match import RegionBundle
 
 SUFFIX = ".safetensors"
+MAX_BYTES = 1 << 30
+TEXTS = ("encoder", "regions", "pool", "scorer", "target", "features")
+MAX_TEXT = 1000
+WEIGHTS = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")  # a hub's commit, or a digest
+# what one photo may be asked to take: larger numbers would keep a machine busy for hours, or fill its memory
+LARGEST = {"n": 10_000, "points_per_side": 256, "crop_n_layers": 4, "dim": 1 << 16}
+LARGEST_OTHER = 1_000_000
+SEEDS = ("seed", "k")  # cost nothing, however large
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,22 +95,84 @@ def made_of(run: ProbeRun) -> dict[str, Any]:
 
 
 def load(path: Path) -> SavedProbe:
-    """The probe at ``path``. Raises :class:`DataError` where it is no probe of ours."""
+    """The probe at ``path``. Raises :class:`DataError` where it is no probe of ours, is damaged, or asks for more than
+    any of ours does."""
     if path.suffix != SUFFIX:
-        raise UsageError(
-            f"--probe: expected a file {SUFFIX}, as `fgscore probe --save-probe a{SUFFIX}` writes, found {path.name!r}"
-        )
-    content = arrays.read(path)
+        wanted = f"a file {SUFFIX}, as `fgscore probe --save-probe probe{SUFFIX}` writes one"
+        raise UsageError(f"--probe: expected {wanted}, found {path.name!r}")
+    if path.exists() and not path.is_file():
+        raise DataError(f"--probe: expected a file at {path}, found something else; name the probe itself")
+    if path.exists() and (size := path.stat().st_size) > MAX_BYTES:
+        raise DataError(f"--probe: expected at most {MAX_BYTES} bytes in {path}, found {size}; that is no probe")
     try:
-        made = json.loads(str(content["made_of"]))
-        weight, intercept, classes = (content[k] for k in ("weight", "intercept", "classes"))
-        names, text = tuple(content["class_names"].tolist()), content["text"]
-        fits = len(weight) == len(intercept) == len(classes) and len(text) == len(names)
-        fits &= bool((classes >= 0).all() and (classes < len(names)).all())
-        if not fits or not {"encoder", "regions", "pool", "scorer", "target", "features"} <= set(made):
-            raise ValueError("its arrays disagree")
-        return SavedProbe(Linear(weight, intercept, classes), text, float(content["logit_scale"][0]), names, made)
-    except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise DataError(
-            f"{path}: not a saved probe ({error}); write it with `fgscore probe --save-probe {quoted(str(path))}`"
-        ) from error
+        content = arrays.read(path)
+        made = _made_of(json.loads(str(content["made_of"])))
+        linear = Linear(_floats(content, "weight", 2), _floats(content, "intercept", 1), content["classes"])
+        text, scale = _floats(content, "text", 2), _floats(content, "logit_scale", 1, np.float64)
+        names = content["class_names"]
+        _agree(linear, text, scale, names, aggregate.bind(made["pool"]).name == "none")
+    except (KeyError, ValueError, TypeError, IndexError, RecursionError, UsageError) as error:
+        again = f"`fgscore probe --save-probe {quoted(str(path))}`"
+        raise DataError(f"{path}: not a saved probe ({error}); make it again with {again}") from error
+    return SavedProbe(linear, text, float(scale[0]), tuple(names.tolist()), made)
+
+
+def _floats(content: Mapping[str, np.ndarray], name: str, ndim: int, dtype: Any = np.float32) -> np.ndarray:
+    """The array of that name; raises ValueError unless it has ``ndim`` dimensions of floats, all finite."""
+    array = content[name]
+    if array.ndim != ndim or array.dtype.kind != "f" or not array.size:
+        raise ValueError(f"{name}: expected {ndim} dimensions of floats, found {array.dtype} of shape {array.shape}")
+    with np.errstate(over="ignore"):
+        array = array.astype(dtype)
+    if wrong := int((~np.isfinite(array)).sum()):
+        raise ValueError(f"{name}: {wrong} of its numbers are not finite")
+    return array
+
+
+def _agree(linear: Linear, text: np.ndarray, scale: np.ndarray, names: np.ndarray, whole: bool) -> None:
+    """Raises ValueError where the arrays of a probe, of ``whole`` images alone or of regions too, disagree."""
+    (k, width), (n, d) = linear.weight.shape, text.shape
+    if width != (d if whole else 2 * d):
+        raise ValueError(f"weight: expected {d if whole else 2 * d} columns for embeddings of width {d}, found {width}")
+    if names.dtype.kind != "U" or names.shape != (n,):
+        raise ValueError(f"class_names: expected {n} strings, found {names.dtype} of shape {names.shape}")
+    classes = linear.classes
+    if classes.dtype.kind not in "iu" or classes.shape != (k,) or linear.intercept.shape != (k,):
+        raise ValueError(f"classes and intercept: expected {k}, found {classes.shape} and {linear.intercept.shape}")
+    if len(set(classes.tolist())) != k or classes.min() < 0 or classes.max() >= n:
+        raise ValueError(f"classes: expected {k} different ones from 0 to {n - 1}")
+    if scale.shape != (1,) or not 0 < scale[0] <= LARGEST_OTHER:
+        raise ValueError(f"logit_scale: expected one number above 0, found {scale[:3].tolist()}")
+
+
+def _made_of(made: Any) -> dict[str, Any]:
+    """``made`` itself, what is left out added. Raises ValueError or :class:`UsageError` where it is no description of
+    a probe, or asks for more work than a photo can take. Which components there are is looked at by who binds them."""
+    if not isinstance(made, dict):
+        raise ValueError(f"made_of: expected an object, found {type(made).__name__}")
+    made = {"crops": "", "encoder_weights": None, "regions_weights": None, **made}
+    for key in (*TEXTS, "crops"):
+        if not isinstance(made[key], str) or len(made[key]) > MAX_TEXT:
+            raise ValueError(f"{key}: expected a text of at most {MAX_TEXT} letters, found {str(made[key])[:50]!r}")
+    for key in ("encoder_weights", "regions_weights"):
+        if made[key] is not None and not WEIGHTS.fullmatch(str(made[key])):
+            raise ValueError(f"{key}: expected a digest or a commit, found {str(made[key])[:50]!r}")
+    for key, known in {"features": ("unit", "raw"), "target": ("", "global", "local")}.items():
+        if made[key] not in known:
+            raise ValueError(f"{key}: expected one of {known}, found {made[key][:50]!r}")
+    crops = re.fullmatch(r"(\d{1,6}):(\d{1,6})", made["crops"], re.ASCII)
+    if made["crops"] and not (crops and int(crops[1]) < int(crops[2])):
+        raise ValueError(f"crops: expected START:STOP, found {made['crops'][:50]!r}")
+    pooling = aggregate.bind(made["pool"])
+    needed = {"encoder": True, "pool": True, "regions": pooling.name != "none", "scorer": pooling.needs_scores}
+    for key in (key for key, is_needed in needed.items() if is_needed):
+        _check_numbers(specs.parse(made[key]))
+    return made
+
+
+def _check_numbers(spec: specs.Spec) -> None:
+    """Raises ValueError for a parameter that asks for more than one photo can take."""
+    for key, value in spec.params.items():
+        most = LARGEST.get(key, LARGEST_OTHER)
+        if isinstance(value, int | float) and key not in SEEDS and abs(value) > most:
+            raise ValueError(f"{spec.name}: expected {key} of at most {most}, found {value}")

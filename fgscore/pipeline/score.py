@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 
 import numpy as np
 
@@ -158,10 +158,14 @@ class ScoreRun:
 
 
 def compute(runs: Sequence[ScoreRun], block: Block) -> list[ScoreShard]:
-    """Scores of one block for each of ``runs``, which share what the scorers have in common."""
+    """Scores of one block for each of ``runs``, which share what the scorers have in common; a user's own scorer is
+    given a copy, and changes nothing for another."""
     r = len(block.regions)
     scores, classes = np.zeros((len(runs), r), np.float32), np.full((len(runs), r), -1, np.int32)
+    own = sum(run.scorer.sha256 is not None for run in runs)
     for images, inputs in block.parts():
+        if own > 1:
+            inputs.region_text  # noqa: B018 (computed once, copied for each)
         part = slice(int(block.offsets[images.start]), int(block.offsets[images.stop]))
         resolved: dict[str | None, np.ndarray] = {}
         for i, run in enumerate(runs):
@@ -180,24 +184,27 @@ def runs_for(bundle: RegionBundle, scorers: Sequence[Scorer], modes: Sequence[st
 
 
 def score(runs: Sequence[ScoreRun], progress: Progress = silent, threads: int | None = None) -> list[Summary]:
-    """Bring all ``runs``, which share a bundle, up to date. A user's own scorer is always computed anew, by one thread,
-    as it need not be safe for more; otherwise ``threads`` is the number of processors where left out."""
+    """Bring all ``runs``, which share a bundle, up to date, built-in scorers first: what a user's own scorer does, or
+    fails to do, is no concern of theirs. It is always computed anew, by one thread, as it need not be safe for more;
+    they have ``threads``, the number of processors where left out."""
     bundle = runs[0].bundle
     check_complete(bundle)
     summaries = [Summary(run.artefact.label, "scores") for run in runs]
     sizes = bundle.region_embeddings.shard_sizes
-    label, total, done = f"{bundle.dataset}: score", sum(sizes.values()), 0
-    if any(run.scorer.sha256 for run in runs):
-        threads = 1
-    threads = threads or processors()
+    own = [i for i, run in enumerate(runs) if run.scorer.sha256]
+    groups = [([i for i in range(len(runs)) if i not in own], threads or processors()), (own, 1)]
+    groups = [(group, at_a_time) for group, at_a_time in groups if group]
+    label, total, done = f"{bundle.dataset}: score", len(groups) * sum(sizes.values()), 0
     bundle.text_bank, bundle.index.shards  # noqa: B018 (read once, before the threads)
-    for number, facts in ahead(lambda number: _score_shard(runs, number), sizes, threads):
-        for summary, counts in zip(summaries, facts, strict=True):
-            _count(summary, counts)
-        done += sizes[number]
-        progress(label, done, total)
-    for run in runs:
-        run.artefact.finish()
+    for group, at_a_time in groups:
+        together = [runs[i] for i in group]
+        for number, facts in ahead(partial(_score_shard, together), sizes, at_a_time):
+            for i, counts in zip(group, facts, strict=True):
+                _count(summaries[i], counts)
+            done += sizes[number]
+            progress(label, done, total)
+        for run in together:
+            run.artefact.finish()
     return summaries
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from fgscore import timing
 from fgscore.errors import BadParameter, MissingWeights, missing_extra
-from fgscore.regions import Proposals, check_area
+from fgscore.regions import Proposals, _sam_checkpoint, check_area
 from fgscore.types import Runtime, file_sha256
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ SHA256 = {
     "vit_h": "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
 }
 BYTES = {"vit_b": 375_042_383, "vit_l": 1_249_524_607, "vit_h": 2_564_550_879}  # about, to see whether they fit
-ENCODER_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
 
 def load(
@@ -67,7 +66,8 @@ def load(
 ) -> SamGenerator:
     """A generator of the masks of ``segment_anything.SamAutomaticMaskGenerator``, whose parameters keep their names.
 
-    ``checkpoint`` is vit_b, vit_l, vit_h, 'demo', or the path of a ``.pth`` state dict. ``fast`` works in bfloat16:
+    ``checkpoint`` is vit_b, vit_l, vit_h, 'demo', or the path of a state dict (``.pth`` or safetensors), also as
+    training writes it. ``fast`` works in bfloat16:
     nearly the same masks, see ``_sam_fast.py``.
     Raises :class:`MissingWeights` where the checkpoint is not on disk, :class:`MissingExtra` without the package.
     """
@@ -171,7 +171,7 @@ def checkpoint_path(runtime: Runtime, checkpoint: str) -> Path:
         path = runtime.models / CHECKPOINTS[checkpoint]
         way_out = f"run `fgscore download \"sam(checkpoint='{checkpoint}')\"`, or put {URL}{path.name} there"
     else:
-        path = Path(checkpoint)
+        path = Path(checkpoint).expanduser()
         way_out = f"give an existing .pth file, or one of {', '.join(CHECKPOINTS)}"
     if not path.is_file():
         raise MissingWeights(f"expected SAM weights at {path}, found none; {way_out}")
@@ -179,7 +179,6 @@ def checkpoint_path(runtime: Runtime, checkpoint: str) -> Path:
 
 
 def _load_model(runtime: Runtime, checkpoint: str) -> Any:
-    import torch
     from segment_anything import sam_model_registry
 
     device = runtime.torch_device()
@@ -188,15 +187,28 @@ def _load_model(runtime: Runtime, checkpoint: str) -> Any:
 
         return load_sam(device)
     path = checkpoint_path(runtime, checkpoint)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        width = state["image_encoder.pos_embed"].shape[-1]
-        model = sam_model_registry[ENCODER_WIDTHS[width]](checkpoint=None)
-        model.load_state_dict(state)
-    except Exception as error:  # torch raises whatever the unpickler met; none of it is for the user
-        reason = str(error).partition("\n")[0][:200]
-        raise MissingWeights(f"expected a SAM state dict in {path}, found something else ({reason})") from error
+    tensors = _sam_checkpoint.state_dict(path)
+    model = sam_model_registry[_sam_checkpoint.kind(tensors, path)](checkpoint=None)
+    _sam_checkpoint.check_fit(model, tensors, path)
+    model.load_state_dict(tensors)
     return model.to(device).eval()
+
+
+def check(runtime: Runtime, params: dict[str, Any]) -> None:
+    """Whether the checkpoint's weights are a SAM's, by names and shapes: nothing is computed, and little is read.
+
+    Raises :class:`MissingWeights`.
+    """
+    import torch
+    from segment_anything import sam_model_registry
+
+    if params["checkpoint"] == "demo":
+        return
+    path = checkpoint_path(runtime, str(params["checkpoint"]))
+    tensors = _sam_checkpoint.state_dict(path)
+    with torch.device("meta"):
+        model = sam_model_registry[_sam_checkpoint.kind(tensors, path)](checkpoint=None)
+    _sam_checkpoint.check_fit(model, tensors, path)
 
 
 def reduce(image: np.ndarray, max_side: int | None) -> np.ndarray:

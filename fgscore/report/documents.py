@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import html
-import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from fgscore.report.tables import accuracy
+
+FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")  # what a spreadsheet takes for one, at the start
+CRLF = "\r\n"  # so that csv quotes a cell that holds either
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -123,14 +127,26 @@ def _cells(table: Table, row: Mapping[str, Any], escape: Callable[[str], str], b
 
 
 def comma_separated(table: Table) -> str:
-    """The table as CSV: numbers in full, the ends of intervals in columns of their own."""
-    rows = [_flat(table, row) for row in table.rows]
-    fields = list(dict.fromkeys(key for key in _ordered(table) if any(key in row for row in rows)))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fields, lineterminator="\n")
+    """The table as CSV: numbers in full, the ends of intervals in columns of their own, and no cell that a spreadsheet
+    would compute."""
+    rows = [{_inert(k): _inert(v) for k, v in _flat(table, row).items()} for row in table.rows]
+    ordered = (_inert(key) for key in _ordered(table))
+    fields = list(dict.fromkeys(key for key in ordered if any(key in row for row in rows)))
+    lines: list[str] = []
+    writer = csv.DictWriter(SimpleNamespace(write=lines.append), fields, lineterminator=CRLF)
     writer.writeheader()
     writer.writerows(rows)
-    return buffer.getvalue()
+    return "".join(line.removesuffix(CRLF) + "\n" for line in lines)
+
+
+def _inert(value: Any) -> Any:
+    """``value`` with an apostrophe before a text that a spreadsheet would run as a formula; a number stays one, and the
+    dash that stands for nothing is nothing."""
+    if value == "-":
+        return ""
+    if isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value):
+        return f"'{value}"
+    return value
 
 
 def _ordered(table: Table) -> list[str]:

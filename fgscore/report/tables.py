@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,19 @@ def cell(value: Any) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
+OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, reversals of direction, halves of characters, ends of lines
+JOINERS = "\u200c\u200d"  # of the kind, but spelling needs them
+
+
+def visible(text: str) -> str:
+    """``text`` in one line as a terminal shows it and does not obey it: what is no sign to read is escaped, ``\\x1b``.
+    Whatever comes from a file, a photo's name or a store goes through here on its way to a terminal."""
+    if text.isprintable():
+        return text
+    hidden = (c for c in set(text) - set(JOINERS) if unicodedata.category(c) in OBEYED)
+    return text.translate({ord(c): c.encode("unicode_escape").decode() for c in hidden})
+
+
 def show(rows: Sequence[Row], columns: Mapping[str, str], title: str = "") -> None:
     """Print ``rows`` to stdout; ``columns`` maps keys to headings. Columns that are empty throughout are left out,
     numbers stand to the right."""
@@ -41,13 +55,14 @@ def show(rows: Sequence[Row], columns: Mapping[str, str], title: str = "") -> No
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    heading = Text(visible(title), "table.title") if title else None
+    table = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="bold")
     kept = [key for key in columns if any(cell(row.get(key)) for row in rows)]
     for key in kept:
         numeric = all(isinstance(row.get(key), int | float | None) or _is_number(row.get(key)) for row in rows)
-        table.add_column(columns[key], justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(visible(columns[key])), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell(row.get(key))) for key in kept))
+        table.add_row(*(Text(visible(cell(row.get(key)))) for key in kept))
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDE, highlight=False)
     console.print(table)
 

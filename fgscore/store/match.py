@@ -6,7 +6,8 @@ option left out matches everything.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import warnings
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -176,8 +177,10 @@ class Bundle:
 
     @cached_property
     def text_bank(self) -> TextBank:
-        """Class embeddings."""
-        return self.store.read(self.text, 0)
+        """Class embeddings, with a warning where two classes have the same."""
+        bank = self.store.read(self.text, 0)
+        warn_of_equal(bank, self.text)
+        return bank
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,21 @@ class RegionBundle(Bundle):
         """How a table names this bundle."""
         regions, encoder = self.regions.recipe.component, self.region_embeddings.recipe.component
         return {**super().labels, "regions": regions, "encoder": encoder}
+
+
+def warn_of_equal(bank: TextBank, text: manifest.Artefact) -> None:
+    """Warn where two classes of ``text`` cannot be told apart."""
+    equal = bank.equal_classes()
+    if equal:
+        warnings.warn(
+            f"{text.label}: one text embedding for {pairs(equal)}: no scorer can tell them apart", stacklevel=2
+        )
+
+
+def pairs(names: Sequence[tuple[str, str]]) -> str:
+    """``'crow' and 'Crow' (and 3 more pairs)``."""
+    (a, b), more = names[0], len(names) - 1
+    return f"{a!r} and {b!r}" + (f" (and {more} more pair{'s' * (more > 1)})" if more else "")
 
 
 def matches(recipe: manifest.Recipe, written: specs.Spec | None) -> bool:
@@ -252,8 +270,16 @@ def _bundles_of(store: Store, whole: manifest.Artefact, dataset: str | None, pro
     written = specs.parse(dataset).params if dataset else {}
     if not all(_same(v, indexed.recipe.params.get(k)) for k, v in written.items() if k not in ("name", "file")):
         return []
-    texts = _companions(store, whole, "text", "names")
+    texts = _newest(_companions(store, whole, "text", "names"))
     return [Bundle(store, indexed, whole, t) for t in texts if _same_prompt(prompt, str(t.recipe.extra["prompt"]))]
+
+
+def _newest(texts: Iterable[manifest.Artefact]) -> list[manifest.Artefact]:
+    """Of texts that say the same by several versions of one encoder, the last version's."""
+    found: dict[str, manifest.Artefact] = {}
+    for text in sorted(texts, key=lambda text: text.recipe.version):
+        found[specs.digest([text.recipe.component, dict(text.recipe.extra)])] = text
+    return sorted(found.values(), key=lambda text: text.path)
 
 
 def _same_prompt(written: str | None, stored: str) -> bool:

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import bench as b
 import damage
 import hostile
+import strangers
 
 
 def run(folder: Path, scale: float) -> list[b.Count]:
@@ -37,6 +38,8 @@ def run(folder: Path, scale: float) -> list[b.Count]:
         hostile.pictures(times(600)),
         hostile.hdf5(clean, times(400)),
         hostile.jsons(clean, times(400)),
+        strangers.beside_others(clean, folder / "scorers", times(60)),
+        strangers.probes(folder / "probes", next((folder / "photos").rglob("*.jpg"))),
     ]
     unchanged = b.Count("the store after all that, by content")
     unchanged.note(bench.same(clean))

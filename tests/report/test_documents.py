@@ -121,6 +121,38 @@ def test_csv_holds_numbers_in_full_and_intervals_apart() -> None:
     assert (float(second["gain"]), second["a_low"], third["gain"]) == (-0.0132, "", "")
 
 
+FORMULAS = [
+    "=1+1",
+    "+1+cmd|' /C calc'!A0",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    " =1",
+    "\uff1d1",
+    "-1e5x",
+    "--1",
+]
+NUMBERS = ["-0.5", "+12", "-1e-5", "-.5", "0.7", -0.25, -3, 1.5]
+
+
+def test_no_cell_of_a_csv_is_a_formula_and_numbers_stay_numbers() -> None:
+    values = [*FORMULAS, *NUMBERS, "region_text", "a=b", "5-7", ""]
+    rows = [{"cell": v, "short": Short("x", str(v)), "=head": v} for v in values]
+    table = Table("results", "t", {"cell": "cell", "short": "short", "=head": "=head"}, rows)
+    fields, *lines = csv.reader(io.StringIO(documents.comma_separated(table)))
+    assert fields == ["cell", "short", "'=head"]
+    for value, cells in zip(values, lines, strict=True):
+        wanted = f"'{value}" if value in FORMULAS else str(value)
+        assert cells == [wanted] * 3
+
+
+def test_what_stands_for_nothing_is_an_empty_cell() -> None:
+    table = Table("results", "t", {"target": "target", "k": "k"}, [{"target": "-", "k": 1}])
+    assert documents.comma_separated(table) == "target,k\n,1\n"
+
+
 # ---- HTML
 
 

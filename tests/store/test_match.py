@@ -114,3 +114,14 @@ def test_a_parent_that_was_not_copied_is_named(store: Store) -> None:
     shutil.rmtree(store.layout.cache / "folder" / "regions")
     with pytest.raises(StoreError, match=r"folder/region_embeddings/fake-\w+: its parent regions is not in this cache"):
         match.bundles(store)
+
+
+def test_of_a_text_made_by_two_versions_the_last_is_meant(store, run, photos, monkeypatch):
+    from fgscore.encoders import fake
+
+    before = match.bundles(store)[0].text
+    monkeypatch.setattr(fake, "version", lambda runtime, params, kind: 2 if kind == "text" else 1, raising=False)
+    done = run("extract", "folder", "--root", photos, "--encoder", "fake", "--regions", "random_crop(n=4)")
+    assert done.code == 0, done.err
+    (bundle,) = match.bundles(store)
+    assert (before.recipe.version, bundle.text.recipe.version) == (1, 2)

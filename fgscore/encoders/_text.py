@@ -1,0 +1,101 @@
+"""Texts to tokens as each family was trained: case, padding, length and mask; and whether the model reads them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fgscore.errors import MissingWeights
+
+# texts that differ in their last word or in length: a model that reads to the end tells all of them apart
+PROBES = ("a photo of a cat", "a photo of a dog", "a photo of a bird", "a photo of a car", "a photo", "a")
+
+
+class Words:
+    """The tokenizer of one model. SigLIP was trained on lower case text, padded to its full length, without a mask;
+    others see padding masked where their tokenizer says so."""
+
+    def __init__(self, tokenizer: Any, config: Any, folder: Path) -> None:
+        self._tokenizer, self._folder = tokenizer, folder
+        self._siglip = config.model_type.startswith("siglip")
+        masked = "attention_mask" in tokenizer.model_input_names and not self._siglip
+        self._names = ["input_ids", "attention_mask"] if masked else ["input_ids"]
+        self._padding = True if masked else "max_length"
+        self.length = int(config.text_config.max_position_embeddings)
+        if not masked:
+            self.length = min(self.length, int(tokenizer.model_max_length))
+        eos = getattr(config.text_config, "eos_token_id", None)
+        # CLIP pools at the first end-of-text; configurations of old say 2, and mean the highest id
+        self._pooled_at = ("highest" if eos == 2 else "eos") if config.model_type == "clip" else ""
+        self._eos = eos
+
+    def __call__(self, texts: Sequence[str]) -> Any:
+        """The model's inputs, (T, L) each; texts beyond its context are cut. Raises :class:`MissingWeights` where it
+        would not pool at the end of a text."""
+        tokens = self._tokenizer(
+            self._said(texts), padding=self._padding, truncation=True, max_length=self.length, return_tensors="pt"
+        )
+        if self._pooled_at:
+            self._check_pooled(texts, tokens["input_ids"])
+        return {name: tokens[name] for name in self._names}
+
+    def _said(self, texts: Sequence[str]) -> list[str]:
+        return [text.lower() if self._siglip else text for text in texts]
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of each text, not cut and not padded."""
+        return self._tokenizer(self._said(texts), truncation=False, padding=False, verbose=False)["input_ids"]
+
+    def beyond(self, texts: Sequence[str]) -> list[str]:
+        """Those of ``texts`` that are longer than the model's context, and so are cut."""
+        return [text for text, ids in zip(texts, self.ids(texts), strict=True) if len(ids) > self.length]
+
+    def check(self) -> None:
+        """Raises :class:`MissingWeights` for a tokenizer without its vocabulary: it loads without complaint and cuts
+        every word into single bytes."""
+        pieces = self._tokenizer.tokenize("photo")
+        if len(pieces) > 3:
+            raise MissingWeights(
+                f"expected a tokenizer that knows words in {self._folder}, found one that cuts 'photo' into "
+                f"{len(pieces)} pieces; add its vocabulary: tokenizer.json, or vocab.json and merges.txt"
+            )
+        if self._pooled_at:
+            self(PROBES)
+
+    def _check_pooled(self, texts: Sequence[str], ids: Any) -> None:
+        end = self._tokenizer.eos_token_id
+        if self._pooled_at == "highest":
+            pooled = ids.max(dim=1).values
+        else:
+            pooled = ids.gather(1, (ids == self._eos).int().argmax(dim=1, keepdim=True))[:, 0]
+        wrong = (pooled != end).nonzero()
+        if len(wrong):
+            row = int(wrong[0])
+            token = self._tokenizer.convert_ids_to_tokens(int(pooled[row]))
+            raise MissingWeights(
+                f"{self._folder}: the model reads {texts[row]!r} to the token {token!r} ({int(pooled[row])}), not its "
+                f"tokenizer's end-of-text ({end}): set eos_token_id of text_config in config.json to {end}, or "
+                "bring the tokenizer that it was trained with"
+            )
+
+
+def version(folder: Path) -> int:
+    """Of the text embeddings of the model in ``folder``: 2 where a SigLIP's tokenizer leaves capitals as they are, so
+    that its text was not what it was trained on before it was put into lower case here; else 1."""
+    settings = read_json(folder / "config.json")
+    if settings.get("model_type") != "siglip":
+        return 1
+    named = str(read_json(folder / "tokenizer_config.json").get("tokenizer_class", ""))
+    own = named.startswith("SiglipTokenizer") or (not named and (folder / "spiece.model").exists())
+    return 1 if own else 2
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; an empty one where there is none."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}

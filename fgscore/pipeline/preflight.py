@@ -1,0 +1,72 @@
+"""Everything that could stop an extraction, looked at before the first photo is hashed and told at once."""
+
+from __future__ import annotations
+
+from fgscore import encoders
+from fgscore.errors import DataError, FgscoreError, MissingExtra
+from fgscore.pipeline.components import Components, Fault, stop_at
+from fgscore.pipeline.estimate import free_bytes
+from fgscore.pipeline.index import Indexed, Listed, Photos, index_listed, list_photos, noun
+from fgscore.pipeline.progress import Progress, silent
+from fgscore.store.match import Store
+from fgscore.store.paths import Layout
+
+# an embedding of the narrowest CLIP, and a small JPEG
+ROW_BYTES, THUMBNAIL_BYTES = 2 * 512, 8_000
+
+
+def make_index(
+    store: Store, dataset: str, parts: Components, photos: Photos, thumbnails: bool = True, progress: Progress = silent
+) -> Indexed:
+    """The index of the photos, once all was looked at. Raises the fault that was found, or :class:`Faults`."""
+    listed, faults = look(store, dataset, parts, photos, thumbnails, progress)
+    stop_at(faults)
+    assert listed, "photos are listed, or at fault"
+    return index_listed(store, listed, progress)
+
+
+def look(
+    store: Store, dataset: str, parts: Components, photos: Photos, thumbnails: bool = True, progress: Progress = silent
+) -> tuple[Listed | None, list[Fault]]:
+    """Packages, weights, photos, what is said of each class, and free space.
+
+    Returns the photos as listed, None where they are not to be had, and all faults that were found. Raises
+    :class:`UsageError` where the call itself is wrong.
+    """
+    faults = parts.faults(progress)
+    listed: Listed | None = None
+    try:
+        listed = list_photos(store, dataset, photos, progress)
+    except (DataError, MissingExtra) as error:
+        faults.append(("photos", error))
+    if listed:
+        faults += _prompts(parts, dataset, listed)
+        faults += _space(store.layout, listed, parts, thumbnails)
+    return listed, list({(what, str(error)): (what, error) for what, error in faults}.values())
+
+
+def _prompts(parts: Components, dataset: str, listed: Listed) -> list[Fault]:
+    found: list[Fault] = []
+    for prompt in parts.prompts:
+        try:
+            encoders.prompt_set(prompt, noun(dataset)).check(listed.listing.class_names)
+        except FgscoreError as error:
+            found.append((f"prompt {prompt}", error))
+    return found
+
+
+def _space(layout: Layout, listed: Listed, parts: Components, thumbnails: bool) -> list[Fault]:
+    """Whether the least that the run will write fits beside what is there of it already."""
+    # of masks an image may have fewer than were asked for
+    regions = sum(int(str(g.params.get("n", 0))) for g in parts.generators if not g.bound.module.MASKS)
+    an_image = len(parts.encoders) * ROW_BYTES * (1 + regions) + (THUMBNAIL_BYTES if thumbnails else 0)
+    needed, free = an_image * len(listed.listing.photos), free_bytes(layout)
+    if needed > free:
+        needed -= sum(path.stat().st_size for path in (layout.cache / listed.key).rglob("*") if path.is_file())
+    if needed <= free:
+        return []
+    error = DataError(
+        f"expected {needed / 1e9:.1f} GB at least for {len(listed.listing.photos):,} photos, found {free / 1e9:.1f} GB "
+        f"free at {layout.cache}; make room, or name another place with --data DIR"
+    )
+    return [("space", error)]

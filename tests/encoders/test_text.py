@@ -1,0 +1,37 @@
+"""Texts as each family was trained on them: which changes of ours make a text embedding another one."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+import layouts  # noqa: E402
+
+from fgscore.encoders import clip  # noqa: E402
+from fgscore.pipeline.components import Component  # noqa: E402
+from fgscore.types import Runtime  # noqa: E402
+
+CPU = Runtime(device="cpu", offline=True)
+
+
+def versions(folder):
+    """Of the recipe of each kind."""
+    component = Component("encoder", f"clip(model='{folder}')", CPU)
+    return {kind: component.recipe(kind, {}).version for kind in ("text", "globals", "region_embeddings")}
+
+
+@pytest.mark.parametrize("make", [layouts.siglip1, layouts.clip_safetensors, layouts.metaclip2, layouts.chinese_clip])
+def test_text_that_is_made_as_before_keeps_its_recipe(make, tmp_path):
+    pytest.importorskip("sentencepiece")
+    assert set(versions(make(tmp_path / "model")).values()) == {1}
+
+
+def test_text_that_is_put_into_lower_case_now_is_of_a_new_version(tmp_path):
+    pytest.importorskip("sentencepiece")
+    assert versions(layouts.siglip2_fixed(tmp_path / "model")) == {"text": 2, "globals": 1, "region_embeddings": 1}
+
+
+def test_only_texts_beyond_the_context_are_named(tmp_path):
+    encoder = clip.load(CPU, model=str(layouts.clip_safetensors(tmp_path / "model")))
+    long = "bird " * 90
+    assert encoder.beyond_context(["a bird", long, "", "bird " * 70]) == [long]
