@@ -56,7 +56,7 @@ def _list(title: str, lines: list[str]) -> None:
     from fgscore.report import tables
 
     for line in lines[:SHOWN]:
-        print(tables.visible(f"{title}: {line}"))
+        print(tables.visible(f"{title}: {_next.inside(line)}"))
     if len(lines) > SHOWN:
         print(f"{title}: ... and {len(lines) - SHOWN} more; --json lists all")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import _estimate, _extract, _run
+from . import _estimate, _extract, _next, _run
 from . import _options as o
 
 
@@ -56,7 +56,8 @@ def doctor(
     def show() -> None:
         from fgscore.report import tables
 
-        tables.show([vars(one) for one in found], {"what": "looked at", "state": "state", "found": "found"})
+        told = [{**vars(one), "found": _next.inside(one.found)} for one in found]
+        tables.show(told, {"what": "looked at", "state": "state", "found": "found"})
         if expected:
             print()
             _estimate.table(expected)

@@ -31,6 +31,7 @@ def status(subject: o.Subject = None, dataset: o.Dataset = None, data: o.Data = 
         shown = [
             {
                 **row,
+                "state": _next.inside(row["state"]),
                 "bytes": tables.size(row.get("bytes", 0)),
                 "regions": row.get("regions") or "",
                 "failed": row.get("failed") or "",

@@ -108,7 +108,7 @@ def _list(problems: list[Any], cache: Path) -> None:
 
     for problem in problems:
         where = problem.paths[0].relative_to(cache).as_posix()
-        print(tables.visible(f"{problem.severity}: {where}: {problem.what}"))
+        print(tables.visible(f"{problem.severity}: {where}: {_next.inside(problem.what)}"))
 
 
 if __name__ == "__main__":

@@ -158,6 +158,15 @@ def test_the_command_in_an_error_is_one_of_ours_on_the_same_data(
         assert parsed.params["prompt"] == ["a `{}`'s $x"]
 
 
+@pytest.mark.parametrize("args", [("check", "cars"), ("status",)], ids=" ".join)
+def test_so_is_the_command_in_a_finding(args: tuple[str, ...], place: Path, run: Run) -> None:
+    (plan,) = (place / ODD).glob("cache/folder/globals/*/plan.json")
+    plan.write_text("{}")
+    out = " ".join(run(*args, "--data", ODD, env={"FGSCORE_DATA": ""}).out.split())  # a table folds
+    told = re.findall(r"`(fgscore [a-z]+ [^;]*)", out)
+    assert told and all(f"--data {quoted(ODD)}`" in one for one in told)
+
+
 def test_a_variable_stays_in_the_shell_and_is_not_repeated(store: Store, run: Run, data: Path) -> None:
     assert run("score").out.splitlines()[-1] == "Next: fgscore probe --scorer soft_margin"
     assert run("score", "--data", data).out.splitlines()[-1] == "Next: fgscore probe --scorer soft_margin"
