@@ -24,10 +24,6 @@ def status(subject: o.Subject = None, dataset: o.Dataset = None, data: o.Data = 
     def show() -> None:
         from fgscore.report import tables
 
-        if not rows:
-            of = f" of {name}" if name else ""
-            print(f"Nothing{of} is cached under {data / 'cache'}. Next: fgscore extract {name or 'demo'}")
-            return
         shown = [
             {
                 **row,

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from fgscore import regular
 from fgscore.datasets import Listing, Photo
 from fgscore.errors import DataError
 from fgscore.types import SPLITS
@@ -49,6 +50,7 @@ def resolve(params: dict[str, Any]) -> dict[str, Any]:
 
 def _read(path: Path) -> list[dict[str, Any]]:
     try:
+        regular.check(path)
         table = pa.parquet.read_table(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
     except FileNotFoundError:
         raise DataError(

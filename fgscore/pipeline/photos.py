@@ -19,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fgscore import regular
+from fgscore.datasets import PHOTO_BYTES
 from fgscore.errors import BadImage, DataError
 from fgscore.types import ImageIndex
 
@@ -84,8 +86,10 @@ def _read(path: Path, sha256: str, dataset: str, banner: int) -> np.ndarray:
     from fgscore.datasets import _images
 
     try:
-        content = path.read_bytes()
+        content = regular.read(path, PHOTO_BYTES)
     except OSError as error:
+        if isinstance(error, regular.Irregular) and not sha256:  # nor was it a file when it was indexed
+            raise BadImage(f"is {error}") from None
         raise DataError(
             f"photo {path} cannot be read ({error.strerror}); name the photos' folder with --root DIR"
         ) from error

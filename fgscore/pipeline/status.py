@@ -7,11 +7,13 @@ from typing import Any
 from fgscore.errors import StoreError
 from fgscore.store import index as index_store
 from fgscore.store import manifest, schema
-from fgscore.store.match import Store
+from fgscore.store.match import Store, check_there, dataset_key
 
 
 def status(store: Store, dataset: str | None = None) -> list[dict[str, Any]]:
-    """One row an artefact, in the order in which they are made."""
+    """One row an artefact, in the order in which they are made. Raises :class:`NothingCached`."""
+    check_there(store, "status", dataset)
+    dataset = dataset_key(dataset)
     rows = []
     for kind in schema.KINDS:
         for path in sorted(store.layout.cache.glob(f"{dataset or '*'}/{kind}/*/{manifest.PLAN}")):

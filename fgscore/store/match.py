@@ -6,6 +6,9 @@ option left out matches everything.
 
 from __future__ import annotations
 
+import difflib
+import os
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +18,7 @@ from typing import Any
 from fgscore import plugins, specs
 from fgscore.errors import NothingCached, StoreError
 from fgscore.store import index as index_store
-from fgscore.store import manifest, paths, schema, shards
+from fgscore.store import manifest, paths, schema
 from fgscore.types import ImageIndex, TextBank, file_sha256
 
 INDEX_ROLES = ("images", "names", "labels")
@@ -108,8 +111,7 @@ class Store:
 
     def columns(self, artefact: manifest.Artefact, number: int, names: Collection[str] | None = None) -> schema.Arrays:
         """Some arrays of one shard, all with None, refused as :meth:`read` does; strings as numpy strings."""
-        path = artefact.shard(number, self.parents_now(artefact, number))
-        return schema.in_memory(shards.read_arrays(path, artefact.recipe.kind, names))
+        return schema.in_memory(artefact.arrays(number, self.parents_now(artefact, number), names))
 
 
 @dataclass(frozen=True)
@@ -272,6 +274,48 @@ def _agree(fewer: Mapping[str, Any], more: Mapping[str, Any]) -> bool:
     return all(more.get(k) == v for k, v in fewer.items())
 
 
+def check_there(store: Store, command: str, dataset: str | None = None) -> None:
+    """Raises :class:`NothingCached` where the store holds nothing at all, or nothing of ``dataset``: with what is there
+    instead, and a line that works in place of this call of ``command``."""
+    layout, key = store.layout, dataset_key(dataset)
+    held = _held(layout)
+    if key in held or (key is None and held):
+        return
+    known = dataset if dataset and specs.parse(dataset).name in plugins.available("data set") else None
+    if held:
+        near = difflib.get_close_matches(str(key), held, n=1)
+        line = ["fgscore", command, *near] if near or not known else ["fgscore", "extract", known]
+        what = f"nothing of {key!r} is cached: {layout.cache} holds {', '.join(held)}"
+        raise NothingCached(f"{what}; run `{_line(line, layout)}`")
+    absent = "" if layout.root.is_dir() else f": there is no folder {layout.root}"
+    what = f"nothing is cached under {layout.cache}{absent}"
+    if meant := _meant(layout):
+        line = ["fgscore", command, *([dataset] if dataset else [])]
+        line += ["--data", str(meant.root)]
+        raise NothingCached(f"{what}; {meant.cache} holds {', '.join(_held(meant))}: run `{_pasted(line)}`")
+    raise NothingCached(f"{what}; run `{_line(['fgscore', 'extract', known or 'demo'], layout)}`")
+
+
+def _line(words: list[str], layout: paths.Layout) -> str:
+    """A command on the data folder that was named."""
+    return _pasted([*words, *([] if layout.root == Path("data") else ["--data", str(layout.root)])])
+
+
+def _pasted(words: list[str]) -> str:
+    return " ".join(word if re.fullmatch(r"[\w./:=+-]+", word) else f'"{word}"' for word in words)
+
+
+def _meant(layout: paths.Layout) -> paths.Layout | None:
+    """A data folder with a cache, near the one that was named or where it is by default."""
+    near = (Path(os.path.normpath(layout.root / step)) for step in ("..", "../..", "data"))
+    return next((found for folder in (*near, Path("data")) if _held(found := paths.Layout(folder))), None)
+
+
+def _held(layout: paths.Layout) -> list[str]:
+    """Folders of data sets in a cache, with whatever state of artefacts."""
+    return sorted({path.parent.parent.name for kind in schema.KINDS for path in layout.cache.glob(f"*/{kind}/*")})
+
+
 def nothing_cached(
     store: Store, dataset: str | None, regions: str | None, encoder: str | None, prompt: str | None
 ) -> NothingCached:
@@ -285,6 +329,11 @@ def nothing_cached(
         }
         | {f"{a.dataset}: whole images by {a.recipe.component}" for a in store.artefacts("globals")}
     )
+    if not held and (meant := _meant(store.layout)):
+        return NothingCached(
+            f"nothing in {store.layout.cache} matches {asked}, as nothing is there; {meant.cache} holds "
+            f"{', '.join(_held(meant))}: name it with --data {meant.root}"
+        )
     return NothingCached(
         f"nothing in {store.layout.cache} matches {asked}; cached: {'; '.join(held) or 'nothing'}; "
         f"{_way_out(options, sorted({text.partition(':')[0] for text in held}))}"
