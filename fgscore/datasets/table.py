@@ -31,7 +31,7 @@ def load(root: Path, /, *, file: str = "table.csv", name: str = "table") -> List
     test; ``image_id``, the path where it is left out; ``x0 y0 x1 y1``, an object box in pixels, right and bottom
     exclusive. Other columns are passed over. Raises :class:`DataError` for a table of another form.
     """
-    path = root / file if (root / file).is_file() else Path(file)
+    path = root / file if (root / file).exists() else Path(file)
     rows = _read(path)
     labels = [str(row["label"]) for row in rows]
     classes = sorted(set(labels), key=_by_number)

@@ -87,9 +87,13 @@ def _read(path: Path, sha256: str, dataset: str, banner: int) -> np.ndarray:
 
     try:
         content = regular.read(path, PHOTO_BYTES)
-    except OSError as error:
-        if isinstance(error, regular.Irregular) and not sha256:  # nor was it a file when it was indexed
+    except regular.Irregular as error:
+        if not sha256:  # nor was it a file when it was indexed
             raise BadImage(f"is {error}") from None
+        raise DataError(
+            f"photo {path} was a file when it was indexed, found {error}; run `fgscore extract {dataset}` again"
+        ) from error
+    except OSError as error:
         raise DataError(
             f"photo {path} cannot be read ({error.strerror}); name the photos' folder with --root DIR"
         ) from error

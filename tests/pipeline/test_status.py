@@ -76,13 +76,14 @@ def test_damage_is_named_and_the_rest_still_shown(name: str, store: Store, run: 
 
 def test_an_empty_cache_names_the_first_command(run: Run) -> None:
     result = run("status")
-    assert result.code == 0
-    assert "Nothing is cached" in result.out and "fgscore extract demo" in result.out
+    assert result.code == 1
+    assert "nothing is cached" in result.message and "`fgscore extract demo --data " in result.message
 
 
-def test_one_data_set_alone(store: Store, run: Run) -> None:
-    assert run("status", "folder", "--json").json["artefacts"]
-    assert run("status", "cub", "--json").json["artefacts"] == []
+def test_one_data_set_alone(study: Store, run: Run) -> None:
+    assert {row["dataset"] for row in run("status", "--json").json["artefacts"]} == {"cub", "pets"}
+    for written in ("cub", "folder(name='cub')"):
+        assert {row["dataset"] for row in run("status", written, "--json").json["artefacts"]} == {"cub"}
 
 
 def test_next_commands_are_commands_that_run(store: Store, run: Run, photos: Path) -> None:
@@ -135,5 +136,17 @@ def test_imported_images_without_regions_are_to_be_probed(tmp_path: Path, run: R
     assert run(*shlex.split(commands.pop())[1:]).code == 0
 
 
-def test_a_data_set_that_is_not_cached_is_named(store: Store, run: Run) -> None:
-    assert "Nothing of cub is cached" in run("status", "cub").out
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [
+        ("cub", "fgscore extract cub"),
+        ("foldr", "fgscore status folder"),
+        ("nosuch", "fgscore status"),
+        ("folder(name='mine')", "fgscore extract \"folder(name='mine')\""),
+    ],
+)
+def test_a_data_set_that_is_not_cached_is_named(written: str, line: str, store: Store, data: Path, run: Run) -> None:
+    result = run("status", written)
+    assert result.code == 1
+    assert result.message.endswith(f"holds folder; run `{line} --data {data}`")
+    assert run("compact", written).code == 1
