@@ -26,7 +26,7 @@ def bound(path: Path) -> None:
 
 
 THINGS: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "pipe": (os.mkfifo, "a pipe, not a file"),
+    "pipe": (getattr(os, "mkfifo", Path.touch), "a pipe, not a file"),
     "folder": (Path.mkdir, "a folder, not a file"),
     "socket": (bound, "a socket, not a file"),
     "device": (lambda path: path.symlink_to("/dev/zero"), "a device, not a file"),

@@ -74,7 +74,9 @@ def _in_folder(store: Store, folder: Path) -> Iterator[Unused]:
         if any(_lost(store, artefact, role) for role in artefact.recipe.parents):
             yield _unused(folder, "its parents are not in the cache")
             return
-        yield from (_unused(path, "replaced by another pack, or never finished") for path in artefact.stray_packs()[0])
+        strays = packs.orphans(folder)
+        if strays and artefact.is_whole():  # else they may be all there is of some shard: verify names them
+            yield from (_unused(path, "replaced by another pack, or never finished") for path in strays)
         planned = {name(n) for n in artefact.shard_sizes for name in (paths.shard_file, paths.sidecar_file)}
         if artefact.recipe.kind == "index":
             planned.add(str((artefact.manifest() or {}).get("file")))

@@ -97,8 +97,8 @@ def _verify_packs(folder: Path, artefact: manifest.Artefact | None) -> Iterator[
             if os.path.lexists(index):  # else replaced by `compact` meanwhile
                 found.append(Problem((index,), _without_path(error, index)))
     yield from found
-    if artefact and not found:
-        for tar in artefact.stray_packs()[1]:
+    if artefact and not found and (strays := packs.orphans(folder)) and not artefact.is_whole():
+        for tar in strays:
             yield Problem((tar.with_suffix(".json"),), "the file that says what is in this pack is missing")
 
 

@@ -135,15 +135,12 @@ class Artefact:
             if number in packed or {paths.sidecar_file(number), paths.shard_file(number)} <= names
         }
 
-    def stray_packs(self) -> tuple[list[Path], list[Path]]:
-        """Tars of packs that have lost their JSON or never had one: those of which every shard is elsewhere, too, and
-        those that hold some alone."""
-        spare: list[Path] = []
-        alone: list[Path] = []
-        for tar in packs.orphans(self.path):
-            inside = [self.found(number) for number in packs.members(tar) & set(self.shard_sizes)]
-            (spare if all(found and found.there for found in inside) else alone).append(tar)
-        return spare, alone
+    def is_whole(self) -> bool:
+        """Whether every planned shard is there, current or not, with as many bytes as its sidecar says."""
+        try:
+            return all((found := self.found(number)) is not None and found.there for number in self.shard_sizes)
+        except StoreError:
+            return False
 
     def content(self, number: int) -> str | None:
         """Content digest of one shard; None while it is not there."""

@@ -1,6 +1,6 @@
 """Packs: many shards of an artefact in one file, so that a large store is not a hundred thousand small ones.
 
-``packs/pack-00001-<hash>.tar`` holds the files of the shards byte for byte, each with its sidecar; the sealed JSON
+``packs/pack-00001-0a1b2c3d.tar`` holds the files of the shards byte for byte, each with its sidecar; the sealed JSON
 beside it, written after it, says where each lies and repeats the sidecars. Reading a shard opens a part of the tar:
 nothing is unpacked. Of several packs that hold a shard the one with the highest number counts; a shard file of its own
 counts before any pack. A published pack never changes, but for its JSON, from which a faulty shard can be dropped.
@@ -18,7 +18,7 @@ import re
 import secrets
 import tarfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -247,8 +247,8 @@ def rebuild(path: Path) -> Pack:
                         sidecar = files.unseal(path, file.read())
                     if shard.bytes == sidecar["file_bytes"] and shard.sha256() == sidecar["file_sha256"]:
                         entries[int(sidecar["number"])] = Found(path.with_suffix(".json"), shard, sidecar)
-    except (tarfile.TarError, OSError, StoreError, KeyError):
-        pass  # what has been read until then is kept
+    except (tarfile.TarError, OSError, StoreError, KeyError) as error:
+        regular.check_exhausted(path, error)  # else what has been read until then is kept
     return _publish_index(path.with_suffix(".json"), entries)
 
 
@@ -265,13 +265,3 @@ def orphans(folder: Path) -> list[Path]:
         return []
     # in this order: the JSON of a tar that was there before, and that nobody is writing now, is there by now
     return [path for path in tars if not path.with_suffix(".json").exists()]
-
-
-def members(path: Path) -> set[int]:
-    """Numbers of the shards in the tar at ``path``, as far as it can be read."""
-    numbers: set[int] = set()
-    with suppress(tarfile.TarError, OSError), regular.opened(path) as whole, tarfile.open(fileobj=whole) as tar:
-        for member in tar:
-            if match := re.fullmatch(r"shard-(\d+)\.h5", member.name):
-                numbers.add(int(match[1]))
-    return numbers

@@ -20,6 +20,7 @@ from fgscore.store import packs
 from fgscore.store.match import Store
 
 Run = Callable[..., Any]
+MKFIFO: Callable[[Path], Any] = getattr(os, "mkfifo", Path.touch)  # not on Windows
 BASIC = {
     "image_ids": np.array([f"{i}.jpg" for i in range(8)]),
     "labels": np.arange(8) % 2,
@@ -119,7 +120,7 @@ def test_a_machine_at_its_end_damages_nothing(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes are POSIX")
-@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir],
+@pytest.mark.parametrize("make", [MKFIFO, lambda path: path.symlink_to("/dev/zero"), Path.mkdir],
                          ids=["pipe", "device", "folder"])  # fmt: skip
 @pytest.mark.parametrize("name", ["plan.json", "manifest.json", "shard-00001.json", "shard-00001.h5"])
 def test_what_is_no_file_is_a_fault_that_is_moved_aside(
