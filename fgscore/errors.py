@@ -59,6 +59,10 @@ class StaleParent(StoreError):
     """A shard was made from a parent that has changed since."""
 
 
+class Exhausted(FgscoreError):
+    """Memory, threads or open files of this machine gave out. That says nothing of what was being read."""
+
+
 class NothingCached(DataError):
     """No artefact in the cache matches what was asked for."""
 

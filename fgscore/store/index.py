@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fgscore import regular
 from fgscore.errors import StoreError, quoted
 from fgscore.store import files, manifest, paths
 from fgscore.types import ImageIndex, file_sha256
@@ -60,7 +61,6 @@ def write(layout: paths.Layout, index: ImageIndex, index_recipe: manifest.Recipe
     content_bytes = buffer.getvalue()
     sha256 = hashlib.sha256(content_bytes).hexdigest()
     final = artefact.path / f"index-{sha256[:8]}.parquet"
-    files.publish(final, content_bytes)
     content = {
         "kind": "index",
         "recipe_digest": index_recipe.digest,
@@ -71,10 +71,12 @@ def write(layout: paths.Layout, index: ImageIndex, index_recipe: manifest.Recipe
         "counts": {"images": len(index), "classes": len(index.class_names)},
         "notes": dict(index.notes),
     }
-    files.write_sealed(artefact.path / manifest.MANIFEST, content)
+    with files.publishing(artefact.path / manifest.MANIFEST) as file:  # begun first: `prune` sees a writer at work
+        files.publish(final, content_bytes)
+        file.write(files.seal(content))
     for old in artefact.path.glob("index-*.parquet"):
         if old != final:
-            old.unlink()
+            old.unlink(missing_ok=True)
     return artefact
 
 
@@ -142,7 +144,8 @@ def _from_table(path: Path, way_out: str) -> ImageIndex:
             banner=meta["banner"],
             notes=meta["notes"],
         )
-    except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+    except (pa.ArrowException, KeyError, TypeError, ValueError, OSError, MemoryError) as error:
+        regular.check_exhausted(path, error)
         raise StoreError(f"{path}: not an index ({error}); {way_out}") from error
 
 

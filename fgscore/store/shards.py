@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from fgscore import regular
 from fgscore.errors import StoreError
 from fgscore.store import files, schema
 from fgscore.store.packs import Place
@@ -144,12 +145,13 @@ def _file(path: Path | Place) -> Iterator[h5py.h5f.FileID]:
         with path.opened() as part, h5py.File(part, "r") as file:
             yield file.id
         return
+    name = path.path if isinstance(path, Place) else path
+    regular.check(name)
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
     # a published file never changes, so it needs no lock; some network file systems refuse them
     access.set_file_locking(False, True)
-    name = os.fsencode(path.path if isinstance(path, Place) else path)
-    file = h5py.h5f.open(name, h5py.h5f.ACC_RDONLY, fapl=access)
+    file = h5py.h5f.open(os.fsencode(name), h5py.h5f.ACC_RDONLY, fapl=access)
     try:
         yield file
     finally:
@@ -188,10 +190,10 @@ def _opened(path: Path | Place, kind: str) -> Iterator[dict[str, _Header]]:
             yield found
     except FileNotFoundError:
         raise _fault(path, "the file is missing") from None
-    except (OSError, RuntimeError, ValueError, KeyError, OverflowError, TypeError) as error:
-        raise _fault(
-            path, f"cannot be read ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
-        ) from error
+    except (OSError, RuntimeError, ValueError, KeyError, OverflowError, TypeError, MemoryError) as error:
+        regular.check_exhausted(path, error)
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise _fault(path, f"cannot be read ({reason})") from error
 
 
 def _attribute(file: h5py.h5f.FileID, name: bytes) -> Any:
