@@ -34,6 +34,10 @@ class MissingExtra(UsageError):
     """A package of an optional extra is not installed."""
 
 
+class UnfitPackage(UsageError):
+    """A package is installed in a version that cannot do what is asked."""
+
+
 class DataError(FgscoreError):
     """The user's data are not what was asked for: photos missing, list files cut, no test images."""
 

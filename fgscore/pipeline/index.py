@@ -12,6 +12,7 @@ from fgscore.datasets._validate import check_contents, check_listing
 from fgscore.errors import DataError, StoreError
 from fgscore.pipeline.progress import Progress, Summary, silent
 from fgscore.store import index as index_store
+from fgscore.store import shards
 from fgscore.store.manifest import Artefact
 from fgscore.store.match import Store, dataset_key
 from fgscore.store.paths import check_name
@@ -66,6 +67,7 @@ def make_index(
     key = check_name(str(dataset_key(dataset)), "the name of a data set")
     root = root or store.layout.raw(key)
     plugins.check_package("PIL", "reading photos")
+    shards.check_writing()  # what the photos are hashed for
     if hasattr(bound.module, "prepare"):
         bound.module.prepare(root, lambda done, total: progress(f"{key}: draw", done, total))
     listing, notes = datasets.present(bound.module.load(root, **bound.params), partial)
