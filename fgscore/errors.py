@@ -39,6 +39,10 @@ class MissingExtra(UsageError):
     """A package of an optional extra is not installed."""
 
 
+class UnfitPackage(UsageError):
+    """A package is installed in a version that cannot do what is asked."""
+
+
 class DataError(FgscoreError):
     """The user's data are not what was asked for: photos missing, list files cut, no test images."""
 
@@ -74,8 +78,8 @@ class Faults(FgscoreError):
     def __init__(self, faults: Sequence[tuple[str, FgscoreError]]) -> None:
         self.faults = tuple(faults)
         self.exit_code = min(error.exit_code for _, error in self.faults)
-        lines = (f"\n  {what}: {error}" for what, error in self.faults)
-        super().__init__(f"{len(self.faults)} faults, nothing was done:{''.join(lines)}")
+        self.summary = f"{len(self.faults)} faults, nothing was done:"
+        super().__init__(self.summary + "".join(f"\n  {what}: {error}" for what, error in self.faults))
 
     def __reduce__(self) -> tuple[type[Faults], tuple[Any, ...]]:
         return Faults, (self.faults,)  # a worker hands it to its parent

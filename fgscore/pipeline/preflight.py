@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fgscore import encoders
-from fgscore.errors import DataError, FgscoreError, MissingExtra
-from fgscore.pipeline.components import Components, Fault, stop_at
+from fgscore.errors import DataError, MissingExtra
+from fgscore.pipeline.components import Components, Fault, fault_of, stop_at
 from fgscore.pipeline.estimate import free_bytes
 from fgscore.pipeline.index import Indexed, Listed, Photos, index_listed, list_photos, noun
 from fgscore.pipeline.progress import Progress, silent
+from fgscore.store import shards
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
 
@@ -33,7 +36,7 @@ def look(
     Returns the photos as listed, None where they are not to be had, and all faults that were found. Raises
     :class:`UsageError` where the call itself is wrong.
     """
-    faults = parts.faults(progress)
+    faults = [*fault_of("packages", shards.check_writing), *parts.faults(progress)]
     listed: Listed | None = None
     try:
         listed = list_photos(store, dataset, photos, progress)
@@ -46,13 +49,9 @@ def look(
 
 
 def _prompts(parts: Components, dataset: str, listed: Listed) -> list[Fault]:
-    found: list[Fault] = []
-    for prompt in parts.prompts:
-        try:
-            encoders.prompt_set(prompt, noun(dataset)).check(listed.listing.class_names)
-        except FgscoreError as error:
-            found.append((f"prompt {prompt}", error))
-    return found
+    prompts = {prompt: encoders.prompt_set(prompt, noun(dataset)) for prompt in parts.prompts}
+    names = listed.listing.class_names
+    return [f for text, said in prompts.items() for f in fault_of(f"prompt {text}", partial(said.check, names))]
 
 
 def _space(layout: Layout, listed: Listed, parts: Components, thumbnails: bool) -> list[Fault]:

@@ -155,12 +155,13 @@ def _columns(path: Path) -> tuple[dict[str, np.ndarray], dict[bytes, bytes]]:
     with pq.ParquetFile(path) as file:
         schema = file.schema_arrow
         names = [name for name in schema.names if name != "class_name"]  # which is for other readers
-        columns = {name: np.empty(file.metadata.num_rows, _values(schema.field(name).type, []).dtype) for name in names}
+        kinds = {name: _values(pa.array([], schema.field(name).type)).dtype for name in names}
+        columns = {name: np.empty(file.metadata.num_rows, kind) for name, kind in kinds.items()}
         start = 0
         for batch in file.iter_batches(ROWS, columns=names):
             stop = start + len(batch)
             for name, column in zip(names, batch.columns, strict=True):
-                values = _values(column.type, column)
+                values = _values(column)
                 if values.dtype.itemsize > columns[name].dtype.itemsize:  # longer strings than any before
                     columns[name] = columns[name].astype(values.dtype)
                 columns[name][start:stop] = values
@@ -168,10 +169,10 @@ def _columns(path: Path) -> tuple[dict[str, np.ndarray], dict[bytes, bytes]]:
     return columns, schema.metadata
 
 
-def _values(kind: pa.DataType, column: Any) -> np.ndarray:
-    if pa.types.is_string(kind):
-        return np.array(column.to_pylist() if len(column) else [], np.str_)
-    return np.asarray(column, kind.to_pandas_dtype())
+def _values(column: pa.Array) -> np.ndarray:
+    if pa.types.is_string(column.type):
+        return np.array(column.to_pylist(), np.str_)
+    return column.to_numpy()  # refuses nulls
 
 
 def assign_shards(image_ids: np.ndarray, earlier: ImageIndex | None) -> tuple[np.ndarray, np.ndarray]:
