@@ -85,6 +85,8 @@ def _line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f" at {error.filename}" if error.filename else ""
         return f"{error.strerror}{where}; nothing half-written is left, run the same command again once that is mended"
+    if isinstance(error, MemoryError):
+        return "out of memory; nothing half-written is left, run the same command again where there is more"
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}; the same command with --debug shows where"
 
 

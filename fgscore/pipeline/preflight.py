@@ -14,8 +14,7 @@ from fgscore.store import shards
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
 
-# an embedding of the narrowest CLIP, and a small JPEG
-ROW_BYTES, THUMBNAIL_BYTES = 2 * 512, 8_000
+WIDTH, THUMBNAIL_BYTES = 512, 1_000  # of the narrowest CLIP's embeddings; of the smallest JPEG
 
 
 def make_index(
@@ -58,14 +57,15 @@ def _space(layout: Layout, listed: Listed, parts: Components, thumbnails: bool) 
     """Whether the least that the run will write fits beside what is there of it already."""
     # of masks an image may have fewer than were asked for
     regions = sum(int(str(g.params.get("n", 0))) for g in parts.generators if not g.bound.module.MASKS)
-    an_image = len(parts.encoders) * ROW_BYTES * (1 + regions) + (THUMBNAIL_BYTES if thumbnails else 0)
+    widths = (int(str(encoder.params.get("dim", WIDTH))) for encoder in parts.encoders)
+    an_image = sum(2 * width * (1 + regions) for width in widths) + (THUMBNAIL_BYTES if thumbnails else 0)
     needed, free = an_image * len(listed.listing.photos), free_bytes(layout)
     if needed > free:
         needed -= sum(path.stat().st_size for path in (layout.cache / listed.key).rglob("*") if path.is_file())
     if needed <= free:
         return []
     error = DataError(
-        f"expected {needed / 1e9:.1f} GB at least for {len(listed.listing.photos):,} photos, found {free / 1e9:.1f} GB "
-        f"free at {layout.cache}; make room, or name another place with --data DIR"
+        f"expected {needed / 1e6:,.1f} MB at least for {len(listed.listing.photos):,} photos, found "
+        f"{free / 1e6:,.1f} MB free at {layout.cache}; make room, or name another place with --data DIR"
     )
     return [("space", error)]
