@@ -13,7 +13,7 @@ endif
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint faults bench bench-extract bench-gpu extract score probe report reproduce clean
+.PHONY: help setup demo test test-slow test-lowest lint faults bench bench-extract bench-gpu extract score probe report reproduce clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -51,8 +51,16 @@ FGSCORE = @$(BIN)/python -c "$$WITH_ARGS" $(BIN)/fgscore
 demo: $(READY) ## Run the main job on the drawn data set: offline, a few minutes
 	$(FGSCORE) demo
 
-test: lint ## Lint, then all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)  # as many workers as processors: one thread each
+# as many workers as processors, one thread each; 5: of this half nothing was asked for
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+test: lint ## Lint, then the quick half of the tests
+	$(PYTEST) -m "not slow" $(ARGS) || test $$? -eq 5
+
+test-slow: $(READY) ## The slow half of the tests
+	$(PYTEST) -m slow $(ARGS) || test $$? -eq 5
+
+test-lowest: $(READY) ## What needs no torch at the lowest versions allowed, in .venv-lowest
+	$(BIN)/python tests/lowest $(ARGS)
 
 lint: $(READY) ## ruff, mypy, the arrows between modules
 	$(BIN)/ruff check .
@@ -92,5 +100,5 @@ reproduce: $(READY) ## From photos to the paper's tables, claims and a page: DAT
 	$(BIN)/fgscore locate "$$MAKE_DATASET" $(AT_ROOT)
 	$(BIN)/fgscore report "$$MAKE_DATASET"
 
-clean: ## Remove .venv and caches of tools; data/ is left alone
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## Remove .venv, .venv-lowest and caches of tools; data/ is left alone
+	rm -rf $(VENV) .venv-lowest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

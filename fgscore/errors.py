@@ -39,6 +39,10 @@ class MissingExtra(UsageError):
     """A package of an optional extra is not installed."""
 
 
+class UnfitPackage(UsageError):
+    """A package is installed in a version that cannot do what is asked."""
+
+
 class DataError(FgscoreError):
     """The user's data are not what was asked for: photos missing, list files cut, no test images."""
 
@@ -59,6 +63,10 @@ class StaleParent(StoreError):
     """A shard was made from a parent that has changed since."""
 
 
+class Exhausted(FgscoreError):
+    """Memory, threads or open files of this machine gave out. That says nothing of what was being read."""
+
+
 class NothingCached(DataError):
     """No artefact in the cache matches what was asked for."""
 
@@ -70,8 +78,8 @@ class Faults(FgscoreError):
     def __init__(self, faults: Sequence[tuple[str, FgscoreError]]) -> None:
         self.faults = tuple(faults)
         self.exit_code = min(error.exit_code for _, error in self.faults)
-        lines = (f"\n  {what}: {error}" for what, error in self.faults)
-        super().__init__(f"{len(self.faults)} faults, nothing was done:{''.join(lines)}")
+        self.summary = f"{len(self.faults)} faults, nothing was done:"
+        super().__init__(self.summary + "".join(f"\n  {what}: {error}" for what, error in self.faults))
 
     def __reduce__(self) -> tuple[type[Faults], tuple[Any, ...]]:
         return Faults, (self.faults,)  # a worker hands it to its parent

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fgscore import halves, specs
+from fgscore import halves, regular, specs
 from fgscore.errors import UsageError
 from fgscore.lazy import lazy
 
@@ -491,5 +491,5 @@ def _copied(batch: RegionBatch) -> RegionBatch:
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with regular.opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]

@@ -106,7 +106,7 @@ def finish(summaries: list[Any], as_json: bool, allow_failures: bool, next_step:
         if not computed:
             print("Everything was there already: nothing was recomputed.")
         for image_id, reason in list(failures.items())[:10]:
-            print(f"quarantined {image_id}: {reason}")
+            print(tables.visible(f"quarantined {image_id}: {reason}"))
         if len(failures) > 10:
             print(f"... and {len(failures) - 10} more; --json lists all")
         _next.step(next_step)

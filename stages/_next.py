@@ -80,7 +80,9 @@ def inside(message: str) -> str:
 
 def step(command: str, word: str = "Next") -> None:
     """Print the line that says what to run: one command, which works as printed."""
-    print(f"{word}: {here(command)}")
+    from fgscore.report.tables import visible
+
+    print(visible(f"{word}: {here(command)}"))
 
 
 def meant(command: str, dataset: str | None, **options: Any) -> str:

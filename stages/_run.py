@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 import sys
 import warnings
@@ -14,7 +15,7 @@ from typing import Any
 
 import typer
 
-from fgscore.errors import FgscoreError, UsageError, quoted
+from fgscore.errors import Faults, FgscoreError, UsageError, quoted
 
 from . import _next, _streams
 from . import _options as o
@@ -36,6 +37,7 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
         _next.begin(kwargs)
         warnings.showwarning = lambda message, *_: _say(_next.inside(f"warning: {message}"))
+        _hear()
         try:
             return function(*args, **kwargs)
         except (typer.Exit, typer.Abort):
@@ -46,12 +48,35 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:
             if os.environ.get("FGSCORE_DEBUG"):
                 raise
-            _say(_next.inside(f"error: {_line(error)}"))
+            first, *more = _lines(error)
+            for line in (f"error: {first}", *more):
+                _say(_next.inside(line))
             raise typer.Exit(getattr(error, "exit_code", 1)) from None
 
     # \b keeps Typer from running the examples together as one paragraph
     run.__doc__ = (function.__doc__ or "").replace("\n\n    Example:", "\n\n    \b\n    Example:")
     return run
+
+
+class _Said(logging.Handler):
+    """What the library notes, such as a question to the network, as lines on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _say(_next.inside(record.getMessage()))
+
+
+def _hear() -> None:
+    log = logging.getLogger("fgscore")
+    log.setLevel(logging.INFO)
+    if not any(isinstance(handler, _Said) for handler in log.handlers):
+        log.addHandler(_Said())
+
+
+def _lines(error: Exception) -> list[str]:
+    """What is said of an error: one line, or one for each of several faults."""
+    if isinstance(error, Faults):
+        return [error.summary, *(f"  {what}: {_line(one)}" for what, one in error.faults)]
+    return [_line(error)]
 
 
 def _line(error: Exception) -> str:
@@ -60,6 +85,8 @@ def _line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f" at {error.filename}" if error.filename else ""
         return f"{error.strerror}{where}; nothing half-written is left, run the same command again once that is mended"
+    if isinstance(error, MemoryError):
+        return "out of memory; nothing half-written is left, run the same command again where there is more"
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}; the same command with --debug shows where"
 
 

@@ -43,7 +43,7 @@ def claims(
             tables.show(paper_verdicts.verdict_rows(group), paper_verdicts.COLUMNS, title)
             print()
         for line in paper_verdicts.caption(share):
-            print(line)
+            print(tables.visible(line))
         for command in dict.fromkeys(row["next"] for row in rows if row["next"]):
             _next.step(command, "Missing results. Next")
 

@@ -22,9 +22,6 @@ def compact(subject: o.Subject = None, dataset: o.Dataset = None, data: o.Data =
     def show() -> None:
         from fgscore.report import tables
 
-        if not done:
-            print(f"Nothing is cached under {data / 'cache'}.")
-            return
         rows = [{**one.to_json(), "packed": one.packed or ""} for one in done]
         headings = {"label": "artefact", "packed": "shards packed", "before": "files before", "after": "files now"}
         tables.show(rows, headings | ({"skipped": "left as it is"} if any(one.skipped for one in done) else {}))

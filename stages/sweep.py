@@ -159,7 +159,7 @@ def _show(rows: list[Any], candidates: list[Any], skipped: list[str]) -> None:
         )
         print(tables.visible(f"{group[0]['n_test']} test images; {', '.join(said)}") + "\n")
     for line in (*paper_rows.caption(rows), *map(_next.inside, skipped)):
-        print(line)
+        print(tables.visible(line))
     known = sum(row["computed"] == 0 for row in rows)
     if known:
         print(f"{known} of {len(rows)} lines were known already.")

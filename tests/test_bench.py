@@ -12,6 +12,7 @@ pytest.importorskip("torch")
 pytest.importorskip("segment_anything")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "what"), [("masks", "masks of drawn"), ("threads", "masks on "), ("crops", "32 crops of drawn")]
 )

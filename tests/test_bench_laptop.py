@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCH = Path(__file__).parent / "bench" / "laptop.py"
 
 
+@pytest.mark.slow
 def test_every_figure_is_a_ratio_with_its_target(tmp_path):
     table = tmp_path / "table.json"
     size = ["--images", "300", "--regions", "4", "--classes", "3", "--dim", "16", "--grid", "--cells", "2"]

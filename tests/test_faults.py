@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals and file-size limits are POSIX")
 def test_nothing_is_lost_and_everything_broken_is_named(tmp_path):
     table = tmp_path / "table.json"

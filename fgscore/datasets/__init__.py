@@ -21,10 +21,12 @@ from typing import Any
 
 import numpy as np
 
+from fgscore import regular
 from fgscore.errors import BadImage, DataError
 from fgscore.types import ImageIndex, file_sha256
 
 Progress = Callable[[int, int], None]
+PHOTO_BYTES = 1 << 31  # a larger file is no photo
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def _contents(root: Path) -> str:
 def read_lines(path: Path) -> list[tuple[str, str]]:
     """``(id, rest)`` of each line of a list file, split at the first space; blank lines are passed over."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = regular.read(path).decode("utf-8")
     except OSError as error:
         raise DataError(f"expected the list {path}, found none ({error.strerror}); get a complete copy") from error
     pairs = [line.strip().partition(" ") for line in text.splitlines() if line.strip()]
@@ -212,7 +214,12 @@ def _inside(boxes: np.ndarray, sizes_wh: np.ndarray) -> np.ndarray:
 
 
 def _facts(path: Path, banner: int) -> tuple[tuple[int, int], int, str]:
-    """Size without the banner, orientation and hash of one file; size 0 x 0 where it is no image."""
+    """Size without the banner, orientation and hash of one file; size 0 x 0 where it is no image, and no hash where it
+    is not even a file."""
+    try:
+        regular.check(path, PHOTO_BYTES)
+    except regular.Irregular:
+        return (0, 0), 1, ""
     sha256 = file_sha256(path)
     from fgscore.datasets import _images
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from fgscore import regular
 from fgscore.datasets import Photo
 from fgscore.errors import DataError
 from fgscore.types import SPLITS
@@ -32,7 +33,7 @@ def resplit(photos: Sequence[Photo], folder: Path, name: str, prefix: str = "") 
 
 def _read(path: Path, prefix: str) -> dict[str, str]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(regular.read(path))
         return {f"{prefix}{row[0]}": split for split in SPLITS for row in content[split]}
     except OSError as error:
         raise DataError(f"protocol 'coop' needs {path}, found none ({error.strerror}); {WHERE}") from error

@@ -14,6 +14,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
+from fgscore import regular
 from fgscore.errors import BadImage
 
 ORIENTATION_TAG = 0x0112
@@ -46,9 +47,13 @@ def _open(source: Path | BinaryIO) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the limit below is the rule; Pillow's warning is half of it
+            if isinstance(source, Path):
+                regular.check(source)
             picture = Image.open(source)
     except FileNotFoundError:
         raise BadImage("the file is missing") from None
+    except regular.Irregular as error:
+        raise BadImage(f"is {error}") from None
     except Image.DecompressionBombError:
         raise BadImage(f"has more than {MAX_PIXELS} pixels") from None
     except Exception as error:  # as above

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from fgscore import regular
 from fgscore.errors import DataError
 
 
@@ -14,6 +15,7 @@ def read_mat(path: Path, keys: tuple[str, ...], where: str) -> dict[str, Any]:
     from scipy.io import loadmat
 
     try:
+        regular.check(path)
         contents = dict(loadmat(path, squeeze_me=True))
     except FileNotFoundError:
         raise DataError(f"expected the list {path}, found none; {where}") from None

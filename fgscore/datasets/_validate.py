@@ -35,7 +35,7 @@ def check_listing(listing: Listing, force: bool) -> tuple[Listing, list[str]]:
 
 def check_contents(index: ImageIndex, force: bool) -> list[str]:
     """The same file, by its hash, in training and test (or validation). Raises :class:`DataError` unless ``force``."""
-    train = index.split == "train"
+    train = (index.split == "train") & (index.sha256 != "")  # what could not be read has no hash
     place = dict(zip(index.sha256[train].tolist(), index.paths[train].tolist(), strict=True))
     rows = [int(row) for row in np.flatnonzero(~train) if index.sha256[row] in place]
     pairs = [f"{index.paths[row]} = {place[index.sha256[row]]}" for row in rows]

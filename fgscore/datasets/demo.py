@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from fgscore import regular
 from fgscore.datasets import Defaults, Listing, Photo, Progress
 from fgscore.datasets import folder as folder_dataset
 
@@ -21,7 +22,7 @@ DEFAULTS = Defaults(
 
 def load(root: Path, /) -> Listing:
     """24 kinds of one drawn bird, told apart by small parts; class names say which."""
-    names = json.loads((root / "classes.json").read_text(encoding="utf-8"))
+    names = json.loads(regular.read(root / "classes.json"))
     listing = folder_dataset.load(root)
     slugs = sorted(names)
     photos = [Photo(p.image_id, p.path, slugs.index(p.path.split("/")[1]), p.split) for p in listing.photos]

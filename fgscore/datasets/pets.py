@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from fgscore import regular
 from fgscore.datasets import Download, Listing, Photo, first_folder, read_lines
 from fgscore.datasets._coop import resplit
 from fgscore.errors import DataError
@@ -83,7 +84,7 @@ def _label(rest: str, path: Path) -> int:
 
 def _box(path: Path) -> tuple[float, float, float, float] | None:
     """The four numbers are all that is wanted: no XML parser meets a file from elsewhere. 1-based and inclusive."""
-    found = {tag: float(value) for tag, value in BOX_TAG.findall(path.read_text(encoding="utf-8", errors="replace"))}
+    found = {tag: float(value) for tag, value in BOX_TAG.findall(regular.read(path).decode("utf-8", "replace"))}
     if len(found) < 4:
         return None
     return found["xmin"] - 1, found["ymin"] - 1, found["xmax"], found["ymax"]

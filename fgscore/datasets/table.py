@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from fgscore import regular
 from fgscore.datasets import Listing, Photo
 from fgscore.errors import DataError
 from fgscore.types import SPLITS
@@ -30,7 +31,7 @@ def load(root: Path, /, *, file: str = "table.csv", name: str = "table") -> List
     test; ``image_id``, the path where it is left out; ``x0 y0 x1 y1``, an object box in pixels, right and bottom
     exclusive. Other columns are passed over. Raises :class:`DataError` for a table of another form.
     """
-    path = root / file if (root / file).is_file() else Path(file)
+    path = root / file if (root / file).exists() else Path(file)
     rows = _read(path)
     labels = [str(row["label"]) for row in rows]
     classes = sorted(set(labels), key=_by_number)
@@ -49,6 +50,7 @@ def resolve(params: dict[str, Any]) -> dict[str, Any]:
 
 def _read(path: Path) -> list[dict[str, Any]]:
     try:
+        regular.check(path)
         table = pa.parquet.read_table(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
     except FileNotFoundError:
         raise DataError(

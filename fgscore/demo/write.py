@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from PIL import Image
 
+from fgscore import regular
 from fgscore.demo.draw import draw, image_rng
 from fgscore.demo.kinds import GROUPS, KINDS, Kind
 
@@ -52,7 +53,7 @@ def _is_complete(root: Path, recipe: dict[str, int]) -> bool:
     found = root / _RECIPE
     if not found.is_file():
         raise FileExistsError(f"{root}: wanted a new or empty folder for the demo's images, found others")
-    written = json.loads(found.read_text(encoding="utf-8"))
+    written = json.loads(regular.read(found))
     if written != recipe:
         raise FileExistsError(f"{root}: wanted images of {recipe}, found {written}; name another folder")
     return True

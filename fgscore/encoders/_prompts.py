@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fgscore import specs
+from fgscore import regular, specs
 from fgscore.errors import DataError, UsageError, guess
 from fgscore.types import file_sha256
 
@@ -118,7 +118,7 @@ def template(text: str) -> str:
 
 def _from_file(path: Path) -> PromptSet:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = regular.read(path).decode("utf-8")
         label = f"{path.name}@{file_sha256(path)[:8]}"
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(

@@ -14,7 +14,7 @@ from fgscore.aggregate import Pooling
 from fgscore.pipeline.parallel import ahead, processors
 from fgscore.pipeline.progress import Clock, Progress, Summary, provenance, silent
 from fgscore.pipeline.score import Block, ScoreRun, check_complete, read_block, score
-from fgscore.store import manifest
+from fgscore.store import manifest, shards
 from fgscore.store.match import Bundle, RegionBundle
 from fgscore.types import FeatureShard, ScoreShard
 
@@ -122,6 +122,7 @@ def aggregate_features(runs: list[FeatureRun], progress: Progress = silent) -> l
             if run.artefact.is_current(number, parents):
                 summary.reused += 1
                 continue
+            shards.check_writing()
             clock = Clock()
             if isinstance(run.bundle, RegionBundle) and run.pooling.name != "none":
                 block = block or read_block(run.bundle, number)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fgscore import plugins
+from fgscore import plugins, regular
 from fgscore.errors import DataError
 from fgscore.pipeline.progress import Progress, silent
 from fgscore.store.match import RegionBundle
@@ -137,6 +137,7 @@ def _read_map(path: Path) -> np.ndarray:
     from PIL import Image
 
     try:
+        regular.check(path)
         with Image.open(path) as picture:
             return np.asarray(picture)
     except OSError as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fgscore import datasets, plugins
+from fgscore import datasets, plugins, regular
 from fgscore.datasets import Listing, Photo
 from fgscore.datasets._validate import check_listing
 from fgscore.errors import BadImage, DataError, quoted
@@ -102,7 +102,7 @@ def _read(path: Path, banner: int) -> tuple[str, str]:
     from fgscore.datasets import _images
 
     try:
-        content = path.read_bytes()
+        content = regular.read(path, datasets.PHOTO_BYTES)
     except OSError as error:
         return "", f"cannot be read: {error.strerror}"
     try:
@@ -113,7 +113,7 @@ def _read(path: Path, banner: int) -> tuple[str, str]:
 
 
 def _in_both(photos: Sequence[Photo], hashes: dict[str, str]) -> list[str]:
-    trained = {hashes[p.path] for p in photos if p.split == "train"}
+    trained = {hashes[p.path] for p in photos if p.split == "train"} - {""}
     both = [p.path for p in photos if p.split != "train" and hashes[p.path] in trained]
     more = f" and {len(both) - 1} more" if len(both) > 1 else ""
     return [f"the same file in train and elsewhere: {both[0]}{more}"] if both else []

@@ -45,13 +45,13 @@ class Component:
         or do not fit. Weights that a hub has are fetched first."""
         if "area_min" in self.params:
             area = (self.params[k] for k in ("area_min", "area_max", "n"))
-            yield from _fault(self.text, lambda: regions.check_area(*area))  # type: ignore[arg-type]
-        packages = list(_fault("packages", lambda: plugins.check_installed(self.bound)))
+            yield from fault_of(self.text, lambda: regions.check_area(*area))  # type: ignore[arg-type]
+        packages = list(fault_of("packages", lambda: plugins.check_installed(self.bound)))
         yield from packages
-        found = list(_fault(f"weights of {self.text}", lambda: self._find(progress)))
+        found = list(fault_of(f"weights of {self.text}", lambda: self._find(progress)))
         yield from (fault for fault in found if not (packages and isinstance(fault[1], MissingExtra)))
         if not packages and not found:
-            yield from _fault(f"weights of {self.text}", self._look)
+            yield from fault_of(f"weights of {self.text}", self._look)
 
     def check(self, progress: Progress = silent) -> None:
         """Raise what would stop a run, see :meth:`faults`."""
@@ -87,7 +87,8 @@ class Component:
         return facts if implementation is None else {**facts, "implementation": implementation}
 
 
-def _fault(what: str, look: Callable[[], Any]) -> Iterator[Fault]:
+def fault_of(what: str, look: Callable[[], Any]) -> Iterator[Fault]:
+    """The error that ``look`` raises, under the name of ``what`` it looks at; nothing where it raises none."""
     try:
         look()
     except FgscoreError as error:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fgscore import datasets, plugins, specs
+from fgscore import datasets, plugins, regular, specs
 from fgscore.datasets import Download
 from fgscore.errors import DataError, MissingExtra, UsageError, missing_extra
 from fgscore.pipeline.components import Component
@@ -127,7 +127,7 @@ def _is_done(download: Download, folder: Path) -> bool:
         path = folder / download.name
         return path.is_file() and download.checksum == f"sha256:{file_sha256(path)}"
     try:
-        entries = json.loads(_receipt(download, folder).read_bytes())["entries"]
+        entries = json.loads(regular.read(_receipt(download, folder)))["entries"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
     return all((folder / str(name)).exists() for name in entries)

@@ -11,7 +11,7 @@ from fgscore import timing
 from fgscore.pipeline.merge import merge
 from fgscore.pipeline.parallel import threads_ahead
 from fgscore.pipeline.progress import Clock, Progress, Summary, provenance
-from fgscore.store import manifest
+from fgscore.store import manifest, shards
 from fgscore.store.match import Store
 from fgscore.types import ImageIndex, Runtime
 
@@ -117,6 +117,8 @@ class Filler:
                 continue
             summary.add(False, artefact.sidecar(number))
             count.add(size)
+        if due:
+            shards.check_writing()
 
         def one(number: int) -> dict[str, float] | None:
             return self._shard(artefact, number, make, count, own[number])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fgscore.store import files, manifest, schema, shards, streams
+from fgscore.store import files, manifest, schema, streams
 from fgscore.store.arrays import Arrays
 from fgscore.store.match import Store
 from fgscore.store.streams import Flow
@@ -34,13 +34,13 @@ def write(store: Store, artefact: manifest.Artefact, path: Path) -> int:
 def has(artefact: manifest.Artefact, name: str) -> bool:
     """Whether the artefact's shards hold ``name``, which may be absent."""
     number = next(iter(artefact.shard_sizes))
-    return name in shards.shapes(artefact.shard(number), artefact.recipe.kind)
+    return name in artefact.shapes(number)
 
 
 def of(store: Store, artefact: manifest.Artefact) -> tuple[Arrays, dict[str, Flow]]:
     """(arrays with an entry an image, the others as flows), by the names of the README's format section."""
     kind = artefact.recipe.kind
-    shapes = [shards.shapes(artefact.shard(number), kind) for number in artefact.shard_sizes]
+    shapes = [artefact.shapes(number) for number in artefact.shard_sizes]
     present = [name for name in schema.COLUMNS[kind] if name in shapes[0]]
     small = {name for name in present if schema.COLUMNS[kind][name].dims in SMALL}
     parts = [store.columns(artefact, number, small) for number in artefact.shard_sizes]

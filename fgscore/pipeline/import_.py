@@ -76,6 +76,7 @@ class _Import:
     def run(self) -> list[Summary]:
         """All artefacts, parents first."""
         # everything is looked at before anything is written
+        shards.check_writing()
         have = self.records
         globals_ = records.to_globals(have["globals"]) if "globals" in have else None
         embeddings = records.to_embeddings(have["region_embeddings"]) if "region_embeddings" in have else None

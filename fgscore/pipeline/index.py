@@ -14,6 +14,7 @@ from fgscore.datasets._validate import check_contents, check_listing
 from fgscore.errors import DataError, StoreError
 from fgscore.pipeline.progress import Progress, Summary, silent
 from fgscore.store import index as index_store
+from fgscore.store import shards
 from fgscore.store.manifest import Artefact
 from fgscore.store.match import Store, dataset_key
 from fgscore.store.paths import check_name
@@ -112,6 +113,7 @@ def index_listed(store: Store, listed: Listed, progress: Progress = silent) -> I
     user's own photos are at fault and ``force`` does not allow it, or where the cache holds an index of altogether
     different photos under the same name.
     """
+    shards.check_writing()  # what the photos are hashed for
     key, bound, listing, force = listed.key, listed.bound, listed.listing, listed.photos.force
     own, findings = getattr(bound.module, "OWN", False), list(listed.findings)
     params = getattr(bound.module, "resolve", dict)(bound.params)

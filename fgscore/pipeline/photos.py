@@ -19,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fgscore import regular
+from fgscore.datasets import PHOTO_BYTES
 from fgscore.errors import BadImage, DataError
 from fgscore.types import ImageIndex
 
@@ -84,7 +86,13 @@ def _read(path: Path, sha256: str, banner: int) -> np.ndarray:
     from fgscore.datasets import _images
 
     try:
-        content = path.read_bytes()
+        content = regular.read(path, PHOTO_BYTES)
+    except regular.Irregular as error:
+        if not sha256:  # nor was it a file when it was indexed
+            raise BadImage(f"is {error}") from None
+        raise DataError(
+            f"photo {path} was a file when it was indexed, found {error}; run the same extract again"
+        ) from error
     except OSError as error:
         raise DataError(
             f"photo {path} cannot be read ({error.strerror}); name the photos' folder with --root DIR"

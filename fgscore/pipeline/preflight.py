@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fgscore import encoders
-from fgscore.errors import DataError, FgscoreError, MissingExtra
-from fgscore.pipeline.components import Components, Fault, stop_at
+from fgscore.errors import DataError, MissingExtra
+from fgscore.pipeline.components import Components, Fault, fault_of, stop_at
 from fgscore.pipeline.estimate import free_bytes
 from fgscore.pipeline.index import Indexed, Listed, Photos, index_listed, list_photos, noun
 from fgscore.pipeline.progress import Progress, silent
+from fgscore.store import shards
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
 
-# an embedding of the narrowest CLIP, and a small JPEG
-ROW_BYTES, THUMBNAIL_BYTES = 2 * 512, 8_000
+WIDTH, THUMBNAIL_BYTES = 512, 1_000  # of the narrowest CLIP's embeddings; of the smallest JPEG
 
 
 def make_index(
@@ -33,7 +35,7 @@ def look(
     Returns the photos as listed, None where they are not to be had, and all faults that were found. Raises
     :class:`UsageError` where the call itself is wrong.
     """
-    faults = parts.faults(progress)
+    faults = [*fault_of("packages", shards.check_writing), *parts.faults(progress)]
     listed: Listed | None = None
     try:
         listed = list_photos(store, dataset, photos, progress)
@@ -46,27 +48,24 @@ def look(
 
 
 def _prompts(parts: Components, dataset: str, listed: Listed) -> list[Fault]:
-    found: list[Fault] = []
-    for prompt in parts.prompts:
-        try:
-            encoders.prompt_set(prompt, noun(dataset)).check(listed.listing.class_names)
-        except FgscoreError as error:
-            found.append((f"prompt {prompt}", error))
-    return found
+    prompts = {prompt: encoders.prompt_set(prompt, noun(dataset)) for prompt in parts.prompts}
+    names = listed.listing.class_names
+    return [f for text, said in prompts.items() for f in fault_of(f"prompt {text}", partial(said.check, names))]
 
 
 def _space(layout: Layout, listed: Listed, parts: Components, thumbnails: bool) -> list[Fault]:
     """Whether the least that the run will write fits beside what is there of it already."""
     # of masks an image may have fewer than were asked for
     regions = sum(int(str(g.params.get("n", 0))) for g in parts.generators if not g.bound.module.MASKS)
-    an_image = len(parts.encoders) * ROW_BYTES * (1 + regions) + (THUMBNAIL_BYTES if thumbnails else 0)
+    widths = (int(str(encoder.params.get("dim", WIDTH))) for encoder in parts.encoders)
+    an_image = sum(2 * width * (1 + regions) for width in widths) + (THUMBNAIL_BYTES if thumbnails else 0)
     needed, free = an_image * len(listed.listing.photos), free_bytes(layout)
     if needed > free:
         needed -= sum(path.stat().st_size for path in (layout.cache / listed.key).rglob("*") if path.is_file())
     if needed <= free:
         return []
     error = DataError(
-        f"expected {needed / 1e9:.1f} GB at least for {len(listed.listing.photos):,} photos, found {free / 1e9:.1f} GB "
-        f"free at {layout.cache}; make room, or name another place with --data DIR"
+        f"expected {needed / 1e6:,.1f} MB at least for {len(listed.listing.photos):,} photos, found "
+        f"{free / 1e6:,.1f} MB free at {layout.cache}; make room, or name another place with --data DIR"
     )
     return [("space", error)]

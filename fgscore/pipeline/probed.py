@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fgscore import regular
 from fgscore.errors import StoreError
 from fgscore.store.match import Store, dataset_key
 
@@ -72,8 +73,10 @@ def _row(path: Path) -> dict[str, Any]:
 
 def _table(path: Path) -> pa.Table:
     try:
+        regular.check(path)
         return pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
+        regular.check_exhausted(path, error)
         raise _fault(path, str(error).partition("\n")[0]) from error
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fgscore import regular
 from fgscore.errors import StoreError
 from fgscore.store import files
 
@@ -72,8 +73,10 @@ def heads(folder: Path) -> list[str]:
 
 def _table(path: Path) -> pa.Table:
     try:
+        regular.check(path)
         return pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
+        regular.check_exhausted(path, error)
         raise StoreError(f"{path}: not a result ({error}); remove the file and run again") from error
 
 

@@ -18,7 +18,7 @@ from fgscore.lazy import lazy
 from fgscore.pipeline.parallel import ahead, processors
 from fgscore.pipeline.progress import Clock, Progress, Summary, provenance, silent
 from fgscore.scorers import Scorer
-from fgscore.store import manifest
+from fgscore.store import manifest, shards
 from fgscore.store.match import Bundle, RegionBundle
 from fgscore.types import RegionBatch, ScoreInputs, ScoreShard, TextBank
 
@@ -223,6 +223,7 @@ def _score_shard(runs: Sequence[ScoreRun], number: int) -> list[Counts | None]:
     counts: list[Counts | None] = [None] * len(runs)
     if not due:
         return counts
+    shards.check_writing()
     block = read_block(runs[0].bundle, number)
     records = compute([runs[i] for i in due], block)
     seconds = clock.seconds() / len(due)

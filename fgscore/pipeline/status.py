@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from fgscore import plugins
-from fgscore.errors import NothingCached, StoreError, quoted
+from fgscore.errors import StoreError, quoted
 from fgscore.store import index as index_store
 from fgscore.store import manifest, schema
 from fgscore.store.manifest import Artefact
-from fgscore.store.match import Store, agree, check_names, dataset_key
+from fgscore.store.match import Store, agree, check_there, dataset_key
 
 Row = dict[str, Any]
 NEEDS_PHOTOS = (["index"], ["regions"], ["extract"])
@@ -24,6 +24,7 @@ def status(store: Store, dataset: str | None = None) -> list[Row]:
     """One row an artefact, in the order in which they are made. ``state`` is complete, unfinished or damaged with the
     reason; ``next`` the command that mends that, empty for what is complete. Raises :class:`NothingCached` where there
     is nothing, :class:`UnknownName` for a data set that is neither one of ours nor in the cache."""
+    check_there(store, "status", dataset)
     rows = []
     for kind in schema.KINDS:
         for path in sorted(store.layout.cache.glob(f"{dataset_key(dataset) or '*'}/{kind}/*/{manifest.PLAN}")):
@@ -32,19 +33,7 @@ def status(store: Store, dataset: str | None = None) -> list[Row]:
             except StoreError as error:
                 damaged = {"state": f"{DAMAGED}: {error}", "next": "fgscore repair"}
                 rows.append({"dataset": path.parts[-4], "kind": kind, "artefact": path.parent.name, **damaged})
-    if not rows:
-        raise _nothing(store, dataset)
     return sorted(rows, key=lambda row: row["dataset"])
-
-
-def _nothing(store: Store, dataset: str | None) -> NothingCached:
-    check_names(store, dataset)
-    cache, root = store.layout.cache, store.layout.root
-    if root.name == cache.name and root.is_dir():
-        command = f"fgscore status --data {quoted(str(root.parent))}"
-        return NothingCached(f"expected a data folder, found {root}, the cache in one; run `{command}`")
-    of = f" of {dataset}" if dataset else ""
-    return NothingCached(f"nothing{of} is cached under {cache}; run `fgscore extract {quoted(dataset or 'demo')}`")
 
 
 def _row(store: Store, artefact: Artefact) -> Row:

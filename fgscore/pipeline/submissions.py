@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fgscore import regular
 from fgscore.errors import StoreError, UsageError
 from fgscore.pipeline.fill import Share
 from fgscore.store import files, manifest, paths
@@ -114,7 +115,7 @@ def kept(store: Store, dataset: str | None = None) -> list[Submission]:
 def tail(path: Path, count: int = 3) -> list[str]:
     """The last lines of a job's log, those of srun left out where there are others: they say no more."""
     try:
-        with open(path, "rb") as file:
+        with regular.opened(path) as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
             text = file.read().decode(errors="replace")
     except OSError:

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from fgscore import regular
 from fgscore.errors import DataError
 
 GZIP = b"\x1f\x8b"
@@ -50,7 +51,7 @@ def unpack(
     folder.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder))
     try:
-        with open(archive, "rb") as raw:
+        with regular.opened(archive) as raw:
             _extract_all(archive.name, raw, staging, limit, max_files, lambda: progress(raw.tell(), size))
         return _move_into_place(archive.name, staging, folder)
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, OSError, ValueError, KeyError) as error:

@@ -6,21 +6,22 @@ digests, numbers, recipes, manifests against sidecars, and parents against what 
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fgscore.errors import StoreError
 from fgscore.pipeline.progress import Progress, silent
 from fgscore.store import manifest, packs, paths, schema, shards
-from fgscore.store.match import Store
+from fgscore.store.match import Store, check_there
 
 ASIDE = "damaged"
-MAY_BE_NAN = ("predicted_iou", "stability")  # crops have neither
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,9 @@ class Problem:
 
 
 def verify(store: Store, progress: Progress = silent) -> list[Problem]:
-    """Every fault in the cache, in the order of paths. Memory does not grow with the store: one shard at a time."""
+    """Every fault in the cache, in the order of paths. Memory does not grow with the store: one shard at a time. Raises
+    :class:`NothingCached` where there is nothing to verify."""
+    check_there(store, "verify")
     packs.forget()
     folders = sorted(artefact_folders(store.layout.cache))
     problems: list[Problem] = []
@@ -54,7 +57,7 @@ def verify(store: Store, progress: Progress = silent) -> list[Problem]:
 def artefact_folders(cache: Path) -> Iterator[Path]:
     """Every directory where an artefact should be, whether or not its plan is there."""
     for kind in schema.KINDS:
-        yield from (path for path in cache.glob(f"*/{kind}/*") if path.is_dir() and any(path.iterdir()))
+        yield from (path for path in sorted(cache.glob(f"*/{kind}/*")) if path.is_dir() and os.listdir(path))
 
 
 def _verify_artefact(store: Store, folder: Path) -> Iterator[Problem]:
@@ -70,7 +73,7 @@ def _verify_artefact(store: Store, folder: Path) -> Iterator[Problem]:
     if artefact.recipe.kind == "index":
         yield from _verify_index(store, artefact)
         return
-    damaged = list(_verify_packs(folder))
+    damaged = list(_verify_packs(folder, artefact))
     yield from damaged
     if damaged:
         return  # what its shards are is not known before it is mended
@@ -84,12 +87,19 @@ def _verify_artefact(store: Store, folder: Path) -> Iterator[Problem]:
     yield from _verify_manifest(artefact, sound)
 
 
-def _verify_packs(folder: Path) -> Iterator[Problem]:
+def _verify_packs(folder: Path, artefact: manifest.Artefact | None) -> Iterator[Problem]:
+    """The JSON of its packs; of which shards there are, ``artefact`` knows if its plan can be read."""
+    found = []
     for index in packs.indexes(folder):
         try:
             packs.load_one(index)
         except StoreError as error:
-            yield Problem((index,), _without_path(error, index))
+            if os.path.lexists(index):  # else replaced by `compact` meanwhile
+                found.append(Problem((index,), _without_path(error, index)))
+    yield from found
+    if artefact and not found and (strays := packs.orphans(folder)) and not artefact.is_whole():
+        for tar in strays:
+            yield Problem((tar.with_suffix(".json"),), "the file that says what is in this pack is missing")
 
 
 def _verify_index(store: Store, artefact: manifest.Artefact) -> Iterator[Problem]:
@@ -105,8 +115,16 @@ def _verify_index(store: Store, artefact: manifest.Artefact) -> Iterator[Problem
 
 
 def _verify_shard(store: Store, artefact: manifest.Artefact, number: int) -> Problem | None:
+    while True:
+        place = artefact.place(number)
+        problem = _look_at(store, artefact, number)
+        if problem is None or artefact.place(number) == place:  # else `compact` has moved it meanwhile
+            return problem
+
+
+def _look_at(store: Store, artefact: manifest.Artefact, number: int) -> Problem | None:
     if not artefact.is_loose(number) and (packed := packs.find(artefact.path, number)):
-        problem = _verify_content(store, artefact, number, (packed.place.path, packed.index))
+        problem = _verify_content(store, artefact, number, (packed.place.path, packed.source))
         what = f"shard {number} in it: {problem.what}" if problem else ""
         return problem and replace(problem, what=what, packed=number)
     shard, sidecar_path = (artefact.path / name(number) for name in (paths.shard_file, paths.sidecar_file))
@@ -122,18 +140,20 @@ def _verify_shard(store: Store, artefact: manifest.Artefact, number: int) -> Pro
 def _verify_content(store: Store, artefact: manifest.Artefact, number: int, both: tuple[Path, Path]) -> Problem | None:
     """One shard that is there, in ``both`` a file of HDF5 or a pack and one of JSON."""
     try:
-        place, sidecar = artefact.place(number), artefact.sidecar(number) or {}
+        found = artefact.found(number)
     except StoreError as error:
         return Problem(both[::-1], _without_path(error, both[1]))
-    assert place is not None
-    if not place.path.exists() or place.bytes != sidecar["file_bytes"] or place.sha256() != sidecar["file_sha256"]:
-        return Problem(both, "the file is not the one that was written (SHA-256 differs)")
+    if found is None:
+        return Problem(both, "the shard is missing", "unfinished")
+    place, sidecar = found.place, found.sidecar
     try:
+        if not found.there or place.sha256() != sidecar["file_sha256"]:
+            return Problem(both, "the file is not the one that was written (SHA-256 differs)")
         arrays = shards.read_arrays(place, artefact.recipe.kind)
         schema.unpack(artefact.recipe.kind, arrays)
-    except (StoreError, ValueError) as error:
+    except (StoreError, ValueError, FileNotFoundError) as error:
         return Problem(both, _without_path(error, place))
-    strange = [name for name in arrays if name not in MAY_BE_NAN and not _finite(arrays[name])]
+    strange = [name for name in arrays if not _finite(arrays[name], name in may_be_nan(artefact.recipe))]
     if strange:
         return Problem(both, f"numbers that are not finite in {', '.join(strange)}")
     if shards.content_digest(arrays) != sidecar["content_digest"]:
@@ -141,12 +161,18 @@ def _verify_content(store: Store, artefact: manifest.Artefact, number: int, both
     return _verify_parents(store, artefact, number, sidecar, both)
 
 
-def _finite(array: np.ndarray) -> bool:
-    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+def may_be_nan(recipe: manifest.Recipe) -> tuple[str, ...]:
+    """Arrays whose numbers may be unknown: crops have no estimates of their quality, and regions that were computed
+    elsewhere need not have come with their areas."""
+    return ("predicted_iou", "stability", *(("area",) if recipe.extra.get("imported") else ()))
+
+
+def _finite(array: np.ndarray, or_nan: bool) -> bool:
+    return array.dtype.kind != "f" or not (np.isinf(array).any() or (np.isnan(array).any() and not or_nan))
 
 
 def _verify_parents(
-    store: Store, artefact: manifest.Artefact, number: int, sidecar: dict[str, dict[str, str]], both: tuple[Path, ...]
+    store: Store, artefact: manifest.Artefact, number: int, sidecar: Mapping[str, Any], both: tuple[Path, ...]
 ) -> Problem | None:
     try:
         now = store.parents_now(artefact, number)
@@ -180,7 +206,9 @@ def _without_path(error: Exception, path: Path | packs.Place) -> str:
 
 def repair(store: Store, progress: Progress = silent) -> list[Problem]:
     """Move the files of every damaged or stale problem to ``cache/damaged/``, never deleting any, with the manifest of
-    their artefact, so that the next extract makes exactly those anew. Returns the problems that were mended."""
+    their artefact, so that the next extract makes exactly those anew. Returns the problems that were mended. Raises
+    :class:`NothingCached`."""
+    check_there(store, "repair")
     mended = _mend_packs(store)  # first: while it is not known what these hold, what was made from it looks stale
     for problem in verify(store, progress):
         if problem.severity == "unfinished":
@@ -191,8 +219,7 @@ def repair(store: Store, progress: Progress = silent) -> list[Problem]:
         extra = () if folder.parent.name == "index" else (folder / manifest.MANIFEST,)
         gone = problem.paths if problem.packed is None else ()
         for path in dict.fromkeys((*gone, *extra)):
-            if path.exists():
-                _move_aside(store.layout.cache, path)
+            _move_aside(store.layout.cache, path)
         if problem.packed is not None:
             packs.drop(folder, problem.packed)
         mended.append(problem)
@@ -202,12 +229,15 @@ def repair(store: Store, progress: Progress = silent) -> list[Problem]:
 def _mend_packs(store: Store) -> list[Problem]:
     """Make the JSON of packs anew where it is damaged, from the packs themselves."""
     packs.forget()
-    problems = [problem for folder in artefact_folders(store.layout.cache) for problem in _verify_packs(folder)]
+    problems = [
+        problem
+        for folder in list(artefact_folders(store.layout.cache))
+        for problem in _verify_packs(folder, _planned(folder))
+    ]
     for problem in problems:
         (index,) = problem.paths
         for path in (index, index.parents[1] / manifest.MANIFEST):
-            if path.exists():
-                _move_aside(store.layout.cache, path)
+            _move_aside(store.layout.cache, path)
         packs.rebuild(index.with_suffix(".tar"))
     for folder in {problem.paths[0].parents[1] for problem in problems}:
         with suppress(StoreError):  # more is damaged, and told by what follows
@@ -215,12 +245,20 @@ def _mend_packs(store: Store) -> list[Problem]:
     return problems
 
 
+def _planned(folder: Path) -> manifest.Artefact | None:
+    with suppress(StoreError):
+        return manifest.load(folder)
+    return None
+
+
 def _move_aside(cache: Path, path: Path) -> None:
+    """Move what is at ``path``, a link as it is; nothing where another process was faster."""
     target = cache / ASIDE / path.relative_to(cache)
     target.parent.mkdir(parents=True, exist_ok=True)
     number = 0
     free = target
-    while free.exists():
+    while os.path.lexists(free):
         number += 1
         free = target.with_name(f"{target.name}.{number}")
-    shutil.move(path, free)
+    with suppress(FileNotFoundError):
+        shutil.move(path, free)

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fgscore import regular
 from fgscore.errors import DataError, UsageError
 from fgscore.store import files
 
@@ -39,10 +40,14 @@ def read(path: Path) -> Arrays:
     if path.suffix.lower() not in readers:
         raise UsageError(f"expected a file of {', '.join(readers)}, found {path.name!r}; convert it to one of these")
     try:
+        regular.check(path)
         arrays = readers[path.suffix.lower()](path)
     except FileNotFoundError:
         raise DataError(f"expected a file at {path}, found none; check the path") from None
+    except regular.Irregular as error:
+        raise DataError(f"expected a file at {path}, found {error}; check the path") from error
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, pa.ArrowException) as error:
+        regular.check_exhausted(path, error)
         reason = str(error).partition("\n")[0][:200]
         raise DataError(f"expected arrays in {path}, found something else ({reason}); write it again") from error
     if wrong := [name for name, array in arrays.items() if array.dtype.kind not in "biufU"]:

@@ -8,14 +8,18 @@ import os
 import platform
 import re
 import secrets
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from fgscore import regular
 from fgscore.errors import StoreError
 
 TEMPORARY = ".tmp-"
+DAY = 24 * 60 * 60.0  # seconds
 SEAL = "seal"
 MAX_JSON_BYTES = 1 << 28
 _encoded = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
@@ -68,26 +72,49 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+@cache
 def _machine() -> str:
-    """Six hex digits that tell machines apart without naming them."""
-    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+    """Six hex digits that tell apart, without naming them, machines and whatever else numbers processes by itself: a
+    container has the name of its host as often as not, but not its processes; nor has a host those of before it was
+    started."""
+    parts = [platform.node()]
+    with suppress(OSError):  # where there is no such thing
+        parts += [os.readlink("/proc/self/ns/pid"), Path("/proc/sys/kernel/random/boot_id").read_text()]
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:6]
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Temporary files in ``folder`` whose writer, on this machine, is no longer alive. Those of other machines may
-    belong to a run that goes on, and are left out."""
-    found = []
-    for path in folder.glob(f"{TEMPORARY}*"):
-        match = re.match(rf"{re.escape(TEMPORARY)}([0-9a-f]{{6}})-(\d+)-", path.name)
-        if match and match[1] == _machine() and not _alive(int(match[2])):
-            found.append(path)
-    return found
+    """Temporary files in ``folder`` whose writer is gone. Of those that were written here, the process says so; those
+    of other machines and containers may belong to a run that goes on, unless nobody has touched them for a day."""
+    return [path for path in _temporary(folder) if _is_left(path)]
+
+
+def held(folder: Path) -> bool:
+    """Whether a writer, here or elsewhere, is at work in ``folder``."""
+    return any(not _is_left(path) for path in _temporary(folder))
 
 
 def sweep(folder: Path) -> None:
     """Remove what dead writers left in ``folder``."""
     for path in leftovers(folder):
         path.unlink(missing_ok=True)
+
+
+def _temporary(folder: Path) -> list[Path]:
+    try:
+        return [folder / name for name in os.listdir(folder) if name.startswith(TEMPORARY)]
+    except OSError:
+        return []
+
+
+def _is_left(path: Path) -> bool:
+    match = re.match(rf"{re.escape(TEMPORARY)}([0-9a-f]{{6}})-(\d+)-", path.name)
+    if match and match[1] == _machine():
+        return not _alive(int(match[2]))
+    try:
+        return time.time() - path.stat().st_mtime > DAY
+    except OSError:
+        return False  # moved into place meanwhile
 
 
 def _alive(pid: int) -> bool:
@@ -127,10 +154,9 @@ def read_sealed(path: Path) -> dict[str, Any]:
     """The content of a sealed JSON file. Raises :class:`StoreError` where it is not, byte for byte, what was
     written."""
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise StoreError(f"{path}: larger than any file that fgscore writes; {_WAY_OUT}")
-        raw = path.read_bytes()
+        raw = regular.read(path, MAX_JSON_BYTES)
     except OSError as error:
+        regular.check_exhausted(path, error)
         raise StoreError(f"{path}: cannot be read ({error.strerror}); {_WAY_OUT}") from error
     return unseal(path, raw)
 

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fgscore import regular
 from fgscore.errors import StoreError, quoted
 from fgscore.store import files, manifest, paths
 from fgscore.types import ImageIndex, file_sha256
@@ -60,7 +61,6 @@ def write(layout: paths.Layout, index: ImageIndex, index_recipe: manifest.Recipe
     content_bytes = buffer.getvalue()
     sha256 = hashlib.sha256(content_bytes).hexdigest()
     final = artefact.path / f"index-{sha256[:8]}.parquet"
-    files.publish(final, content_bytes)
     content = {
         "kind": "index",
         "recipe_digest": index_recipe.digest,
@@ -71,10 +71,12 @@ def write(layout: paths.Layout, index: ImageIndex, index_recipe: manifest.Recipe
         "counts": {"images": len(index), "classes": len(index.class_names)},
         "notes": dict(index.notes),
     }
-    files.write_sealed(artefact.path / manifest.MANIFEST, content)
+    with files.publishing(artefact.path / manifest.MANIFEST) as file:  # begun first: `prune` sees a writer at work
+        files.publish(final, content_bytes)
+        file.write(files.seal(content))
     for old in artefact.path.glob("index-*.parquet"):
         if old != final:
-            old.unlink()
+            old.unlink(missing_ok=True)
     return artefact
 
 
@@ -142,7 +144,8 @@ def _from_table(path: Path, way_out: str) -> ImageIndex:
             banner=meta["banner"],
             notes=meta["notes"],
         )
-    except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+    except (pa.ArrowException, KeyError, TypeError, ValueError, OSError, MemoryError) as error:
+        regular.check_exhausted(path, error)
         raise StoreError(f"{path}: not an index ({error}); {way_out}") from error
 
 
@@ -152,12 +155,13 @@ def _columns(path: Path) -> tuple[dict[str, np.ndarray], dict[bytes, bytes]]:
     with pq.ParquetFile(path) as file:
         schema = file.schema_arrow
         names = [name for name in schema.names if name != "class_name"]  # which is for other readers
-        columns = {name: np.empty(file.metadata.num_rows, _values(schema.field(name).type, []).dtype) for name in names}
+        kinds = {name: _values(pa.array([], schema.field(name).type)).dtype for name in names}
+        columns = {name: np.empty(file.metadata.num_rows, kind) for name, kind in kinds.items()}
         start = 0
         for batch in file.iter_batches(ROWS, columns=names):
             stop = start + len(batch)
             for name, column in zip(names, batch.columns, strict=True):
-                values = _values(column.type, column)
+                values = _values(column)
                 if values.dtype.itemsize > columns[name].dtype.itemsize:  # longer strings than any before
                     columns[name] = columns[name].astype(values.dtype)
                 columns[name][start:stop] = values
@@ -165,10 +169,10 @@ def _columns(path: Path) -> tuple[dict[str, np.ndarray], dict[bytes, bytes]]:
     return columns, schema.metadata
 
 
-def _values(kind: pa.DataType, column: Any) -> np.ndarray:
-    if pa.types.is_string(kind):
-        return np.array(column.to_pylist() if len(column) else [], np.str_)
-    return np.asarray(column, kind.to_pandas_dtype())
+def _values(column: pa.Array) -> np.ndarray:
+    if pa.types.is_string(column.type):
+        return np.array(column.to_pylist(), np.str_)
+    return column.to_numpy()  # refuses nulls
 
 
 def assign_shards(image_ids: np.ndarray, earlier: ImageIndex | None) -> tuple[np.ndarray, np.ndarray]:

@@ -8,17 +8,20 @@ first, then shard after shard with a sidecar each, and ``manifest.json`` once al
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from fgscore import specs
 from fgscore.errors import StaleParent, StoreError
 from fgscore.store import files, packs, paths, schema, shards
 
 PLAN, MANIFEST = "plan.json", "manifest.json"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -78,17 +81,36 @@ class Artefact:
 
     def sidecar(self, number: int) -> dict[str, Any] | None:
         """The sealed record of one shard; None while it, or the shard itself, is not there."""
-        path = self.path / paths.sidecar_file(number)
+        found = self.found(number)
+        return dict(found.sidecar) if found else None
+
+    def found(self, number: int) -> packs.Found | None:
+        """Where one shard is, with its sidecar; None while it is not there."""
+        return self._using(number, lambda found: found)
+
+    def _using(self, number: int, use: Callable[[packs.Found | None], T]) -> T:
+        """What ``use`` makes of one shard. `compact` moves shards while others read them: what fails is tried again as
+        long as the shard is found at another place than the time before."""
+        before: Any = self  # no place
+        while True:
+            try:
+                return use(self._found(number))
+            except (StoreError, FileNotFoundError):
+                place = self.place(number)
+                if place == before:
+                    raise
+                before = place
+
+    def _found(self, number: int) -> packs.Found | None:
         if self.is_loose(number):
-            content = files.read_sealed(path)
-        elif packed := packs.find(self.path, number):
-            path, content = packed.index, dict(packed.sidecar)
+            path = self.path / paths.sidecar_file(number)
+            place = packs.Place(self.path / paths.shard_file(number))
+            found: packs.Found | None = packs.Found(path, place, files.read_sealed(path))
         else:
-            return None
-        wrong = _misfits(content, number, self.recipe)
-        if wrong:
-            raise StoreError(f"{path}: {wrong}; run `fgscore repair`, then the same extract again")
-        return content
+            found = packs.find(self.path, number)
+        if found and (wrong := _misfits(found.sidecar, number, self.recipe)):
+            raise StoreError(f"{found.source}: {wrong}; run `fgscore repair`, then the same extract again")
+        return found
 
     def is_loose(self, number: int) -> bool:
         """Whether one shard is a file of its own, with its sidecar: these count before any pack."""
@@ -113,6 +135,13 @@ class Artefact:
             if number in packed or {paths.sidecar_file(number), paths.shard_file(number)} <= names
         }
 
+    def is_whole(self) -> bool:
+        """Whether every planned shard is there, current or not, with as many bytes as its sidecar says."""
+        try:
+            return all((found := self.found(number)) is not None and found.there for number in self.shard_sizes)
+        except StoreError:
+            return False
+
     def content(self, number: int) -> str | None:
         """Content digest of one shard; None while it is not there."""
         sidecar = self.sidecar(number)
@@ -121,16 +150,14 @@ class Artefact:
     def is_current(self, number: int, parents: Mapping[str, str]) -> bool:
         """Whether the shard is there, whole, and made from exactly these parents. Damage counts as absence, but that of
         a pack's JSON raises :class:`StoreError`: it can be mended, and what it holds is too much to make anew."""
-        place = self.place(number)
-        if place is None:
+        if self.place(number) is None:
             return False
         try:
-            sidecar = self.sidecar(number)
+            return self._using(
+                number, lambda found: found is not None and dict(_whole(found).sidecar["parents"]) == dict(parents)
+            )
         except StoreError:
             return False
-        if sidecar is None or dict(sidecar["parents"]) != dict(parents):
-            return False
-        return place.path.exists() and place.bytes == sidecar["file_bytes"]
 
     def publish(
         self,
@@ -162,25 +189,34 @@ class Artefact:
         files.write_sealed(self.path / paths.sidecar_file(number), content, durable)
         return str(facts["content_digest"])
 
-    def shard(self, number: int, parents: Mapping[str, str] | None = None) -> packs.Place:
-        """Where one shard is. With ``parents``, raises :class:`StaleParent` where it was made from others; raises
-        :class:`StoreError` where it is missing or not what its sidecar describes."""
-        place, sidecar = self.place(number), self.sidecar(number)
-        if place is None or sidecar is None:
-            raise StoreError(f"{self.label}: shard {number} is missing; run the same extract again")
-        for role, now in (parents or {}).items():
-            if sidecar["parents"].get(role) != now:
-                raise StaleParent(
-                    f"{self.label}: shard {number} was made from other {role} than the cache holds now; "
-                    "run the same extract again"
-                )
-        if not place.path.exists() or place.bytes != sidecar["file_bytes"]:
-            raise StoreError(f"{place}: not the file that its sidecar describes; run `fgscore verify`")
-        return place
-
     def read(self, number: int, parents: Mapping[str, str] | None = None) -> Any:
-        """The record of one shard, refused as by :meth:`shard`."""
-        return shards.read(self.shard(number, parents), self.recipe.kind)
+        """The record of one shard. With ``parents``, raises :class:`StaleParent` where it was made from others; raises
+        :class:`StoreError` where it is missing or not what its sidecar describes."""
+        return self._read(number, parents, lambda place: shards.read(place, self.recipe.kind))
+
+    def arrays(
+        self, number: int, parents: Mapping[str, str] | None = None, names: Collection[str] | None = None
+    ) -> schema.Arrays:
+        """The arrays of one shard as on disk, all or those in ``names`` that are there; refused as by :meth:`read`."""
+        return self._read(number, parents, lambda place: shards.read_arrays(place, self.recipe.kind, names))
+
+    def shapes(self, number: int) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
+        """dtype and shape of every array of one shard; refused as by :meth:`read`."""
+        return self._read(number, None, lambda place: shards.shapes(place, self.recipe.kind))
+
+    def _read(self, number: int, parents: Mapping[str, str] | None, read: Callable[[packs.Place], T]) -> T:
+        def checked(found: packs.Found | None) -> T:
+            if found is None:
+                raise StoreError(f"{self.label}: shard {number} is missing; run the same extract again")
+            for role, now in (parents or {}).items():
+                if found.sidecar["parents"].get(role) != now:
+                    raise StaleParent(
+                        f"{self.label}: shard {number} was made from other {role} than the cache holds now; "
+                        "run the same extract again"
+                    )
+            return read(_whole(found).place)
+
+        return self._using(number, checked)
 
     def finish(self) -> bool:
         """Write the manifest when every planned shard is there: a pure function of plan and sidecars, so that two
@@ -241,6 +277,13 @@ def _misfits(content: Mapping[str, Any], number: int, recipe: Recipe) -> str:
     if content["recipe_digest"] != recipe.digest:
         return "belongs to an artefact of another recipe"
     return ""
+
+
+def _whole(found: packs.Found) -> packs.Found:
+    """``found`` itself. Raises :class:`StoreError` where not as many bytes are there as its sidecar says."""
+    if not found.there:
+        raise StoreError(f"{found.place}: not the file that its sidecar describes; run `fgscore verify`")
+    return found
 
 
 def _write_if_changed(path: Path, content: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ option left out matches everything.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 from fgscore import plugins, specs
 from fgscore.errors import NothingCached, StoreError, quoted, unknown
 from fgscore.store import index as index_store
-from fgscore.store import manifest, paths, schema, shards
+from fgscore.store import manifest, paths, schema
 from fgscore.types import ImageIndex, TextBank, file_sha256
 
 INDEX_ROLES = ("images", "names", "labels")
@@ -109,8 +110,7 @@ class Store:
 
     def columns(self, artefact: manifest.Artefact, number: int, names: Collection[str] | None = None) -> schema.Arrays:
         """Some arrays of one shard, all with None, refused as :meth:`read` does; strings as numpy strings."""
-        path = artefact.shard(number, self.parents_now(artefact, number))
-        return schema.in_memory(shards.read_arrays(path, artefact.recipe.kind, names))
+        return schema.in_memory(artefact.arrays(number, self.parents_now(artefact, number), names))
 
 
 @dataclass(frozen=True)
@@ -324,9 +324,41 @@ def check_names(store: Store, dataset: str | None, regions: str | None = None, e
         if spec.name in ours:
             specs.bind(spec, plugins.module(kind, spec.name).load, kind)
             continue
-        held = {a.dataset if kind == "data set" else a.recipe.name for a in store.artefacts(artefacts)}
+        held = set(_held(store.layout)) if kind == "data set" else {a.recipe.name for a in store.artefacts(artefacts)}
         if spec.name not in held:
             raise unknown(kind, spec.name, held.union(ours))
+
+
+def check_there(store: Store, command: str, dataset: str | None = None) -> None:
+    """Raises :class:`NothingCached` where the store holds nothing at all, or nothing of ``dataset``: with what is there
+    instead, and a line that works in place of this call of ``command``; and what :func:`check_names` does."""
+    layout, key = store.layout, dataset_key(dataset)
+    held = _held(layout)
+    if key in held or (key is None and held):
+        return
+    if held:
+        check_names(store, dataset)
+        what = f"nothing of {dataset} is cached: {layout.cache} holds {', '.join(held)}"
+        raise NothingCached(f"{what}; run `fgscore extract {quoted(str(dataset))}`")
+    absent = "" if layout.root.is_dir() else f": there is no folder {layout.root}"
+    what = f"nothing is cached under {layout.cache}{absent}"
+    if meant := _meant(layout):
+        words = [command, *([dataset] if dataset else []), "--data", str(meant.root)]
+        line = " ".join(quoted(word) for word in words)
+        raise NothingCached(f"{what}; {meant.cache} holds {', '.join(_held(meant))}: run `fgscore {line}`")
+    check_names(store, dataset)
+    raise NothingCached(f"{what}; run `fgscore extract {quoted(dataset or 'demo')}`")
+
+
+def _meant(layout: paths.Layout) -> paths.Layout | None:
+    """A data folder with a cache, near the one that was named or where it is by default."""
+    near = (Path(os.path.normpath(layout.root / step)) for step in ("..", "../..", "data"))
+    return next((found for folder in (*near, Path("data")) if _held(found := paths.Layout(folder))), None)
+
+
+def _held(layout: paths.Layout) -> list[str]:
+    """Folders of data sets in a cache, with whatever state of artefacts."""
+    return sorted({path.parent.parent.name for kind in schema.KINDS for path in layout.cache.glob(f"*/{kind}/*")})
 
 
 def nothing_cached(
@@ -344,6 +376,11 @@ def nothing_cached(
         }
         | {f"{a.dataset}: whole images by {a.recipe.component}" for a in store.artefacts("globals")}
     )
+    if not held and (meant := _meant(store.layout)):
+        return NothingCached(
+            f"nothing in {store.layout.cache} matches {asked}, as nothing is there; {meant.cache} holds "
+            f"{', '.join(_held(meant))}: name it with --data {meant.root}"
+        )
     return NothingCached(
         f"nothing in {store.layout.cache} matches {asked or 'any embeddings'}; "
         f"cached: {'; '.join(held) or 'nothing'}; {_way_out(store, dataset, options)}"

@@ -1,9 +1,12 @@
 """Packs: many shards of an artefact in one file, so that a large store is not a hundred thousand small ones.
 
-``packs/pack-00001-<hash>.tar`` holds the files of the shards byte for byte, each with its sidecar; the sealed JSON
+``packs/pack-00001-0a1b2c3d.tar`` holds the files of the shards byte for byte, each with its sidecar; the sealed JSON
 beside it, written after it, says where each lies and repeats the sidecars. Reading a shard opens a part of the tar:
 nothing is unpacked. Of several packs that hold a shard the one with the highest number counts; a shard file of its own
 counts before any pack. A published pack never changes, but for its JSON, from which a faulty shard can be dropped.
+
+Nothing is locked. No two packs have one name, and the temporary file of a pack's JSON is there before its tar is: a tar
+that has neither beside it is no living writer's.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import hashlib
 import io
 import os
 import re
+import secrets
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +24,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from fgscore import regular
 from fgscore.errors import StoreError
 from fgscore.store import files, paths
 
@@ -38,15 +43,18 @@ class Place:
         return str(self.path) if self.size is None else f"{self.path} (byte {self.start})"
 
     @property
-    def bytes(self) -> int:
-        """How many are really there."""
-        there = self.path.stat().st_size
+    def bytes(self) -> int | None:
+        """How many are really there; None where no file is."""
+        try:
+            there = regular.check(self.path)
+        except (FileNotFoundError, NotADirectoryError, regular.Irregular):
+            return None
         return there if self.size is None else max(0, min(self.size, there - self.start))
 
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:
         """Its bytes as a file to read."""
-        with open(self.path, "rb") as file:
+        with regular.opened(self.path) as file:
             yield file if self.size is None else _Part(file, self.start, self.size)  # type: ignore[misc]
 
     def sha256(self) -> str:
@@ -84,12 +92,17 @@ class _Part(io.RawIOBase):
 
 
 @dataclass(frozen=True)
-class Packed:
-    """One shard in a pack."""
+class Found:
+    """Where the bytes of one shard are, and its sidecar, as the JSON at ``source`` says."""
 
-    index: Path
+    source: Path
     place: Place
     sidecar: Mapping[str, Any]
+
+    @property
+    def there(self) -> bool:
+        """Whether as many bytes are there as the sidecar says."""
+        return self.place.bytes == self.sidecar["file_bytes"]
 
 
 @dataclass(frozen=True)
@@ -97,7 +110,7 @@ class Pack:
     """One pack; ``index`` is its JSON."""
 
     index: Path
-    shards: Mapping[int, Packed]
+    shards: Mapping[int, Found]
 
     @property
     def path(self) -> Path:
@@ -108,7 +121,14 @@ class Pack:
 def load(folder: Path) -> list[Pack]:
     """The packs of the artefact at ``folder``, the newest first. The JSON of each is read once a process, until
     :func:`forget`. Raises :class:`StoreError` for one that is damaged."""
-    return [load_one(path) for path in indexes(folder)]
+    names = indexes(folder)
+    while True:
+        try:
+            return [load_one(path) for path in names]
+        except StoreError:  # damaged, or another process has just put a larger pack in its place
+            before, names = names, indexes(folder)
+            if names == before:
+                raise
 
 
 def indexes(folder: Path) -> list[Path]:
@@ -127,7 +147,7 @@ def load_one(path: Path) -> Pack:
     try:
         tar = path.with_suffix(".tar")
         return Pack(path, {
-            int(number): Packed(path, Place(tar, abs(int(one["start"])), abs(int(one["size"]))), dict(one["sidecar"]))
+            int(number): Found(path, Place(tar, abs(int(one["start"])), abs(int(one["size"]))), dict(one["sidecar"]))
             for number, one in content["shards"].items()
         })  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -139,32 +159,46 @@ def forget() -> None:
     load_one.cache_clear()
 
 
-def find(folder: Path, number: int) -> Packed | None:
+def find(folder: Path, number: int) -> Found | None:
     """One shard of the artefact at ``folder`` as packed last; None where no pack has it."""
     return next((pack.shards[number] for pack in load(folder) if number in pack.shards), None)
 
 
-def write(folder: Path, shards: Mapping[int, tuple[Place, Mapping[str, Any]]]) -> Pack:
-    """Publish a pack of ``shards``, number to place and sidecar. Raises :class:`StoreError` where the bytes of one are
-    not those that its sidecar describes; nothing is published then."""
+def write(folder: Path, shards: Mapping[int, Found]) -> Pack:
+    """Publish a pack of ``shards``. Raises :class:`StoreError` where the bytes of one are not those that its sidecar
+    describes; nothing is published then."""
     earlier = [int(path.name.split("-")[1]) for path in (folder / FOLDER).glob("pack-*-*")]
-    digest = hashlib.sha256("\n".join(s["file_sha256"] for _, s in shards.values()).encode()).hexdigest()
-    path = folder / FOLDER / f"pack-{max(earlier, default=0) + 1:05d}-{digest[:8]}.tar"
-    entries = {}
-    with files.publishing(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for number, (place, sidecar) in shards.items():
-            if place.bytes != sidecar["file_bytes"]:
-                raise StoreError(f"{place}: not the file that its sidecar describes; run `fgscore repair`")
-            with place.opened() as content:
-                start = _add(tar, paths.shard_file(number), content, sidecar["file_bytes"])
-            sealed = files.seal(sidecar)
+    path = folder / FOLDER / f"pack-{max(earlier, default=0) + 1:05d}-{secrets.token_hex(4)}.tar"
+    source = path.with_suffix(".json")
+    with files.publishing(source) as index:  # begun before the tar is there, see the module
+        with files.publishing(path) as file:
+            starts = _write_tar(file, shards)
+            file.flush()
+            for number, found in shards.items():  # read back before anyone sees it
+                written = Place(Path(file.name), starts[number], found.sidecar["file_bytes"])
+                if written.sha256() != found.sidecar["file_sha256"]:
+                    raise StoreError(f"{found.place}: not the file that its sidecar describes; run `fgscore repair`")
+        entries = {
+            number: Found(source, Place(path, starts[number], found.sidecar["file_bytes"]), found.sidecar)
+            for number, found in shards.items()
+        }
+        index.write(files.seal(_index(entries)))
+    forget()
+    return Pack(source, entries)
+
+
+def _write_tar(file: BinaryIO, shards: Mapping[int, Found]) -> dict[int, int]:
+    """Write ``shards`` and their sidecars; returns where the bytes of each shard begin."""
+    starts = {}
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for number, found in shards.items():
+            if not found.there:
+                raise StoreError(f"{found.place}: not the file that its sidecar describes; run `fgscore repair`")
+            with found.place.opened() as content:
+                starts[number] = _add(tar, paths.shard_file(number), content, found.sidecar["file_bytes"])
+            sealed = files.seal(found.sidecar)
             _add(tar, paths.sidecar_file(number), io.BytesIO(sealed), len(sealed))
-            entries[number] = Packed(path, Place(path, start, sidecar["file_bytes"]), sidecar)
-    for number, packed in entries.items():
-        if packed.place.sha256() != packed.sidecar["file_sha256"]:
-            path.unlink()
-            raise StoreError(f"{shards[number][0]}: not the file that its sidecar describes; run `fgscore repair`")
-    return _publish_index(path.with_suffix(".json"), entries)
+    return starts
 
 
 def _add(tar: tarfile.TarFile, name: str, content: Any, size: int) -> int:
@@ -176,12 +210,18 @@ def _add(tar: tarfile.TarFile, name: str, content: Any, size: int) -> int:
     return int(start)
 
 
-def _publish_index(path: Path, entries: Mapping[int, Packed]) -> Pack:
-    shards = {
-        f"{number:05d}": {"start": one.place.start, "size": one.place.size, "sidecar": dict(one.sidecar)}
-        for number, one in entries.items()
+def _index(entries: Mapping[int, Found]) -> dict[str, Any]:
+    """The content of a pack's JSON."""
+    return {
+        "shards": {
+            f"{number:05d}": {"start": one.place.start, "size": one.place.size, "sidecar": dict(one.sidecar)}
+            for number, one in entries.items()
+        }
     }
-    files.write_sealed(path, {"shards": shards})
+
+
+def _publish_index(path: Path, entries: Mapping[int, Found]) -> Pack:
+    files.write_sealed(path, _index(entries))
     forget()
     return Pack(path, dict(entries))
 
@@ -195,10 +235,10 @@ def drop(folder: Path, number: int) -> None:
 
 def rebuild(path: Path) -> Pack:
     """Make the JSON of the tar at ``path`` anew, with every shard in it that is whole."""
-    entries: dict[int, Packed] = {}
+    entries: dict[int, Found] = {}
     places: dict[str, Place] = {}
     try:
-        with tarfile.open(path, "r:") as tar:
+        with regular.opened(path) as whole, tarfile.open(fileobj=whole, mode="r:") as tar:
             for member in tar:
                 places[member.name] = place = Place(path, member.offset_data, member.size)
                 shard = places.get(member.name.removesuffix(".json") + ".h5")
@@ -206,9 +246,9 @@ def rebuild(path: Path) -> Pack:
                     with place.opened() as file:
                         sidecar = files.unseal(path, file.read())
                     if shard.bytes == sidecar["file_bytes"] and shard.sha256() == sidecar["file_sha256"]:
-                        entries[int(sidecar["number"])] = Packed(path.with_suffix(".json"), shard, sidecar)
-    except (tarfile.TarError, OSError, StoreError, KeyError):
-        pass  # what has been read until then is kept
+                        entries[int(sidecar["number"])] = Found(path.with_suffix(".json"), shard, sidecar)
+    except (tarfile.TarError, OSError, StoreError, KeyError) as error:
+        regular.check_exhausted(path, error)  # else what has been read until then is kept
     return _publish_index(path.with_suffix(".json"), entries)
 
 
@@ -219,5 +259,9 @@ def remove(pack: Pack) -> None:
 
 
 def orphans(folder: Path) -> list[Path]:
-    """Tars without their JSON: their writer was interrupted, or still writes."""
-    return [path for path in sorted((folder / FOLDER).glob("pack-*.tar")) if not path.with_suffix(".json").exists()]
+    """Tars without their JSON, which is lost or was never written; none while a writer is at work among them."""
+    tars = sorted((folder / FOLDER).glob("pack-*.tar"))
+    if files.held(folder / FOLDER):
+        return []
+    # in this order: the JSON of a tar that was there before, and that nobody is writing now, is there by now
+    return [path for path in tars if not path.with_suffix(".json").exists()]

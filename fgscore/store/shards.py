@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import os
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,32 +17,65 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from fgscore.errors import StoreError
+from fgscore import regular
+from fgscore.errors import StoreError, UnfitPackage
 from fgscore.store import files, schema
 from fgscore.store.packs import Place
 
 CHUNK_BYTES = 1 << 20
 KEPT_BYTES = 1 << 20  # a file in memory no larger is kept to be written over
 MAX_DATASET_BYTES = 1 << 36  # a header that claims more is refused before anything is allocated
+H5PY = "3.16"  # what those before it, with an HDF5 before 2.0, write from memory nobody can read, themselves included
 
 
 def write(path: Path, record: Any, durable: bool = True) -> dict[str, Any]:
     """Publish ``record`` at ``path``, see :func:`files.publish`. Returns content digest, SHA-256 and size of the file.
 
-    Every dataset carries fletcher32, so that a flipped bit never becomes a number.
+    Every dataset carries fletcher32, so that a flipped bit never becomes a number. The first file of its kind that a
+    process writes is read back before it is published; raises :class:`UnfitPackage` where that fails.
     """
     kind, arrays = schema.kind_of(record), schema.pack(record)
     wrong = schema.problems(kind, {n: (a.dtype.str, a.shape) for n, a in arrays.items()})
     if wrong:
         raise ValueError(f"{kind} record: {'; '.join(wrong)}")
 
-    image = _image(kind, arrays)
+    image, digest = _image(kind, arrays), content_digest(arrays)
+    if kind not in _read_back:
+        _check_image(image, digest)
+        _read_back.add(kind)
     files.publish(path, image, durable)
     return {
-        "content_digest": content_digest(arrays),
+        "content_digest": digest,
         "file_sha256": hashlib.sha256(image).hexdigest(),
         "file_bytes": len(image),
     }
+
+
+_read_back: set[str] = set()  # kinds of which this process has read back what it wrote
+
+
+@cache
+def check_writing() -> None:
+    """To be called before anything is computed for a shard: raises :class:`UnfitPackage` where this h5py writes what it
+    cannot read back. Tried once a process, in memory, which takes a millisecond."""
+    arrays = {"image_ids": np.array([b"a"]), "globals": np.ones((1, 2), np.float16), "norms": np.ones(1, np.float32)}
+    _check_image(_image("globals", arrays), content_digest(arrays))
+
+
+def _check_image(image: bytes, digest: str) -> None:
+    """Raises :class:`UnfitPackage` unless the HDF5 file ``image`` is read as content of that ``digest``."""
+    try:
+        with _turn, h5py.File(io.BytesIO(image), "r") as file:
+            found = content_digest({name: np.asarray(item) for name, item in file.items()})
+        wrong = "" if found == digest else "other content comes back"
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        wrong = str(error).partition("\n")[0]
+    if wrong:
+        raise UnfitPackage(
+            f"expected h5py {H5PY} or later with HDF5 2.0, found h5py {h5py.__version__} with HDF5 "
+            f"{h5py.version.hdf5_version}: what it writes cannot be read back ({wrong}); no shard was written; run: "
+            f'pip install --force-reinstall --no-deps "h5py>={H5PY}"'
+        )
 
 
 class _Kept(threading.local):
@@ -144,12 +179,13 @@ def _file(path: Path | Place) -> Iterator[h5py.h5f.FileID]:
         with path.opened() as part, h5py.File(part, "r") as file:
             yield file.id
         return
+    name = path.path if isinstance(path, Place) else path
+    regular.check(name)
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
     # a published file never changes, so it needs no lock; some network file systems refuse them
     access.set_file_locking(False, True)
-    name = os.fsencode(path.path if isinstance(path, Place) else path)
-    file = h5py.h5f.open(name, h5py.h5f.ACC_RDONLY, fapl=access)
+    file = h5py.h5f.open(os.fsencode(name), h5py.h5f.ACC_RDONLY, fapl=access)
     try:
         yield file
     finally:
@@ -188,10 +224,10 @@ def _opened(path: Path | Place, kind: str) -> Iterator[dict[str, _Header]]:
             yield found
     except FileNotFoundError:
         raise _fault(path, "the file is missing") from None
-    except (OSError, RuntimeError, ValueError, KeyError, OverflowError, TypeError) as error:
-        raise _fault(
-            path, f"cannot be read ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
-        ) from error
+    except (OSError, RuntimeError, ValueError, KeyError, OverflowError, TypeError, MemoryError) as error:
+        regular.check_exhausted(path, error)
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise _fault(path, f"cannot be read ({reason})") from error
 
 
 def _attribute(file: h5py.h5f.FileID, name: bytes) -> Any:

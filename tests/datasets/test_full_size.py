@@ -17,6 +17,7 @@ DATA_SETS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DATA_SETS)
 def test_the_published_counts(name, tmp_path, layouts):
     module, counts, classes = DATA_SETS[name]

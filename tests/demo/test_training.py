@@ -35,6 +35,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_flush_denormal(False)  # else later tests in this process do without the smallest numbers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["clip", "sam"])
 def test_the_same_seed_gives_the_same_file(part: str, few: None, tmp_path: Path) -> None:
     for run in ("a", "b"):

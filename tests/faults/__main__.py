@@ -11,8 +11,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import bench as b
+import beside
 import damage
 import hostile
+import strange
 import strangers
 
 
@@ -30,6 +32,9 @@ def run(folder: Path, scale: float) -> list[b.Count]:
         b.interrupted(bench, times(10)),
         b.racing(bench, 2, times(5)),
         b.racing(bench, 4, times(5)),
+        beside.compact_beside_prune(bench, times(50)),
+        beside.two_at_once(bench, times(10)),
+        beside.readers_beside_compact(bench, times(20)),
         b.full_disk(bench, b.shares(max(sizes), [0.9, 0.6, 0.3, 0.1][: times(4)])),
         b.small_disk(bench, b.shares(sum(sizes) // 1024, [0.5, 0.7, 0.3][: times(3)])),
         damage.flips(clean, times(2000)),
@@ -40,6 +45,9 @@ def run(folder: Path, scale: float) -> list[b.Count]:
         hostile.jsons(clean, times(400)),
         strangers.beside_others(clean, folder / "scorers", times(60)),
         strangers.probes(folder / "probes", next((folder / "photos").rglob("*.jpg"))),
+        strange.in_the_store(bench, scale / 2),
+        strange.among_photos(bench, scale),
+        strange.named_by_a_user(bench, scale),
     ]
     unchanged = b.Count("the store after all that, by content")
     unchanged.note(bench.same(clean))

@@ -278,4 +278,5 @@ def test_what_is_unfinished_or_damaged_is_left_as_it_is(store: Store, run: Run, 
 
 
 def test_an_empty_store(run: Run) -> None:
-    assert "Nothing is cached" in run("compact").out
+    result = run("compact")
+    assert result.code == 1 and result.message.startswith("error: nothing is cached under ")

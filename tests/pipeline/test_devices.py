@@ -142,6 +142,7 @@ def test_from_the_command_line(run, photos, make_job, clean):
     assert run("extract", "folder", *options, "--devices", "cpu,cpu", "--device", "cpu").code == 2
 
 
+@pytest.mark.slow
 def test_real_models_make_the_same_store_in_one_process_and_in_two(tmp_path, monkeypatch):
     """Sums over another number of threads round differently: a worker must have as many as one alone."""
     for package in ("torch", "transformers", "segment_anything"):

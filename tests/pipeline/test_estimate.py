@@ -100,6 +100,7 @@ def test_a_batch_that_does_not_fit_is_a_fault(run: Run, photos: Path, monkeypatc
 
 
 def test_missing_weights_are_a_fault_among_the_rest(run: Run, photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
     encoder = f"clip(model='{tmp_path / 'nowhere'}')"
     result = run("doctor", "folder", "--root", photos, "--encoder", encoder, "--regions", "random_crop", "--json")
     assert result.code == 1

@@ -81,7 +81,7 @@ def contents(store: Store) -> dict[str, list[str | None]]:
     return {f"{a.recipe.component} {a.recipe.extra}": [a.content(n) for n in a.shard_sizes] for a in found}
 
 
-@pytest.mark.parametrize("what", HOSTILE)
+@pytest.mark.parametrize("what", ["keeps them for later", "changes how numpy computes"])
 def test_built_in_scores_are_the_same_to_the_bit_beside_a_hostile_scorer(
     what: str, store: Store, run: Run, mine: Callable[[str], str]
 ) -> None:

@@ -70,13 +70,13 @@ def test_missing_packages_are_named_once(look, photos, monkeypatch):
 
 
 def test_room_that_is_too_small_is_a_fault_before_any_photo_is_read(look, photos, monkeypatch):
-    monkeypatch.setattr(preflight, "free_bytes", lambda layout: 10_000)
+    monkeypatch.setattr(preflight, "free_bytes", lambda layout: 1_000)
     assert "--data DIR" in look(root=photos)["space"]
 
 
 def test_what_is_there_already_needs_no_room(store, photos, monkeypatch):
     parts = Components.of(["random_crop(n=4)"], ["fake"], ["plain"], Runtime())
-    monkeypatch.setattr(preflight, "free_bytes", lambda layout: 50_000)
+    monkeypatch.setattr(preflight, "free_bytes", lambda layout: 3_000)
     assert preflight.look(store, "folder", parts, Photos(photos))[1] == []
 
 

@@ -77,7 +77,7 @@ def test_damage_is_named_and_the_rest_still_shown(name: str, store: Store, run: 
 def test_what_is_not_there_is_a_fault_with_the_first_command(run: Run, data: Path) -> None:
     result = run("status")
     assert result.code == 1 and result.out == ""
-    assert "nothing is cached" in result.message and "`fgscore extract demo`" in result.message
+    assert "nothing is cached" in result.message and f"`fgscore extract demo --data {data}`" in result.message
     assert run("status", "nosuch").code == 2
 
 
@@ -86,10 +86,11 @@ def test_the_cache_in_place_of_the_data_folder_is_noticed(store: Store, run: Run
     assert result.code == 1 and f"`fgscore status --data {data}`" in result.message
 
 
-def test_one_data_set_alone(store: Store, run: Run) -> None:
-    assert run("status", "folder", "--json").json["artefacts"]
-    assert run("status", "folder(name='folder')", "--json").json["artefacts"]
-    assert run("status", "cub", "--json").code == 1
+def test_one_data_set_alone(study: Store, run: Run) -> None:
+    assert {row["dataset"] for row in run("status", "--json").json["artefacts"]} == {"cub", "pets"}
+    for written in ("cub", "folder(name='cub')"):
+        assert {row["dataset"] for row in run("status", written, "--json").json["artefacts"]} == {"cub"}
+    assert run("status", "cars", "--json").code == 1
 
 
 def test_a_complete_data_set_says_so_and_goes_from_scores_to_the_report(store: Store, run: Run) -> None:
@@ -183,5 +184,18 @@ def test_imported_images_without_regions_are_to_be_probed(tmp_path: Path, run: R
     assert run(*shlex.split(row["next"])[1:]).code == 0
 
 
-def test_a_data_set_that_is_not_cached_is_named(store: Store, run: Run) -> None:
-    assert "nothing of cub is cached" in run("status", "cub").message
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [("cub", "fgscore extract cub"), ("folder(name='mine')", "fgscore extract \"folder(name='mine')\"")],
+)
+def test_a_data_set_that_is_not_cached_is_named(written: str, line: str, store: Store, run: Run) -> None:
+    result = run("status", written)
+    assert result.code == 1
+    assert f"nothing of {written} is cached" in result.message
+    assert result.message.endswith(f"holds folder; run `{line}`")
+    assert run("compact", written).code == 1
+
+
+def test_a_data_set_that_nobody_knows_is_a_slip(store: Store, run: Run) -> None:
+    result = run("status", "foldr")
+    assert result.code == 2 and "did you mean 'folder'" in result.message

@@ -36,6 +36,7 @@ def test_table_one_has_the_papers_rows_in_its_order(study: Store, run: Run) -> N
     assert {r["table"] for r in rows} == {1}
 
 
+@pytest.mark.slow
 def test_every_table_of_every_data_set(study: Store, run: Run) -> None:
     result = sweep(run, "--table", "all", *FAST)
     rows = result["results"]

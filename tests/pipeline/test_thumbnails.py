@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -204,7 +205,7 @@ def test_thumbnails_of_other_photos_are_refused(
 
 def test_prune_lists_those_without_an_index(store: Store, run: Run) -> None:
     (index,) = store.artefacts("index")
-    (index.path / "plan.json").unlink()
+    shutil.rmtree(index.path)
     rows = run("prune", "--json").json["unused"]
     assert [r["why"] for r in rows if "thumbnails" in r["path"]] == ["its parents are not in the cache"]
 

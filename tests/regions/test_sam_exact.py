@@ -270,6 +270,7 @@ def test_the_demo_models_masks_are_upstreams(bird, demo, size_wh):
     assert report.compared > 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("by")
 def test_masks_of_a_decoder_of_vit_bs_shape_are_upstreams(bird, vit_b_decoder):
     settings = {"points_per_side": 4, "box_nms_thresh": 0.9, **equality.thresholds(vit_b_decoder, bird)}

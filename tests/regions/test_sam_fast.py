@@ -45,6 +45,7 @@ def test_the_demo_models_masks_are_nearly_upstreams(bird):
     assert min(report.ious) < 1  # else it was not fast
 
 
+@pytest.mark.slow
 def test_masks_of_a_decoder_of_vit_bs_shape_are_nearly_upstreams_in_half_precision(bird, monkeypatch):
     monkeypatch.setitem(_sam_fast.ARRAYS, "cpu", torch.bfloat16)  # coarser than a GPU's float16
     monkeypatch.setattr(_sam_native, "_on_cpu", lambda: None)  # as a GPU has none

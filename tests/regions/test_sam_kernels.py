@@ -81,11 +81,10 @@ def test_exponentials_are_float64s_to_the_last_bits():
     assert over(np.array([-1000.0, -np.inf], np.float32), _sam_numbers.exp).max() < 1e-37
 
 
-def test_gelus_are_as_near_to_float64_as_torchs():
+def test_gelus_are_float64s_to_a_rounding():
     x = np.linspace(-12, 12, 400_001, dtype=np.float32)
     exact = torch.nn.functional.gelu(torch.from_numpy(x).double()).numpy()
-    theirs = torch.nn.functional.gelu(torch.from_numpy(x)).numpy()
-    assert np.abs(over(x, _sam_numbers.gelu) - exact).max() <= np.abs(theirs - exact).max()
+    assert np.abs(over(x, _sam_numbers.gelu) - exact).max() <= np.spacing(np.float32(12))
 
 
 @settings(max_examples=50, deadline=None)
@@ -214,6 +213,7 @@ def test_measures_are_torchs_to_the_bit(frame, offset):
         assert _sam_measure._fused(64, frame.side, frame.input_hw, frame.crop_hw), "torch was compared with itself"
 
 
+@pytest.mark.slow
 def test_boxes_end_where_torch_rounds_to_the_threshold():
     """Bars whose last column is within rounding of the threshold: to its left or right, as torch rounds it."""
     frame, generator = FRAMES[1], torch.Generator().manual_seed(0)

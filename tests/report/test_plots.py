@@ -59,7 +59,7 @@ def test_the_legend_is_inside_the_picture() -> None:
 
 def test_bands_are_drawn_only_where_there_are_intervals() -> None:
     def bands(plot: Plot) -> int:
-        return plot.render("svg").count(b"FillBetweenPolyCollection")
+        return plot.render("svg").count(b"PolyCollection_")
 
     assert bands(plots.accuracy_over_k(LINES, {})) == 1
     assert bands(plots.accuracy_over_k(LINES[1:], {})) == 0

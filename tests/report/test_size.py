@@ -72,6 +72,7 @@ def large(tmp_path_factory: pytest.TempPathFactory, call: Callable[..., Any]) ->
     return store
 
 
+@pytest.mark.slow
 def test_five_hundred_images_stay_below_the_limit(large: Store, tmp_path: Path) -> None:
     def size(images: int) -> int:
         report(large, tmp_path / "out", Options(images=images, plots=False))
@@ -96,9 +97,9 @@ def test_these_photographs_are_as_busy_as_real_ones(real_data: Path) -> None:
     assert mean(drawn) > mean(real)
 
 
-def test_a_page_that_got_large_says_so(large: Store, call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_got_large_says_so(store: Store, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     from fgscore_stages import report as stage
 
     monkeypatch.setattr(stage, "LARGE", 1000)
-    done = call("report", "--no-plots", data=large.layout.root)
+    done = run("report", "--no-plots")
     assert done.code == 0 and "fewer --images make it smaller" in done.out

@@ -31,8 +31,6 @@ def test_the_demo_prints_the_table_and_does_its_work_once(small_drawing, run):
     table = "candidate"
     assert again.out.partition("stage")[0].split(table)[1] == first.out.partition("stage")[0].split(table)[1]
 
-
-def test_the_demo_as_json_holds_every_row_of_the_table(small_drawing, run):
     results = run("demo", "--json").json["results"]
     compared = {(r["regions"].partition("(")[0], r["scorer"], r["target"], r["head"]) for r in results}
     assert len(compared) == len(results) == 2 + 2 * (1 + 1 + 4 * 2)

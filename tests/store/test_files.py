@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +119,51 @@ def test_what_json_cannot_hold_is_not_written(number: float, tmp_path: Path) -> 
     with pytest.raises(ValueError):
         files.write_sealed(tmp_path / "a.json", {"x": number})
     assert list(tmp_path.iterdir()) == []
+
+
+def left_by(folder: Path, machine: str, pid: int, age: float = 0.0) -> Path:
+    """A temporary file as a writer leaves it."""
+    path = folder / f".tmp-{machine}-{pid}-0a1b2c3d-file.bin"
+    path.write_bytes(b"half")
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
+def dead() -> int:
+    """The number of a process that has ended."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return ended.pid
+
+
+def test_what_a_dead_writer_left_goes_and_what_a_living_one_holds_stays(tmp_path: Path) -> None:
+    gone = left_by(tmp_path, files._machine(), dead())
+    assert files.leftovers(tmp_path) == [gone] and not files.held(tmp_path)
+    own = left_by(tmp_path, files._machine(), os.getpid(), age=10 * files.DAY)
+    assert files.leftovers(tmp_path) == [gone] and files.held(tmp_path)
+    files.sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == [own]
+
+
+def test_the_writers_of_other_machines_and_containers_are_left_alone_for_a_day(tmp_path: Path) -> None:
+    recent = left_by(tmp_path, "ffffff", dead(), age=0.9 * files.DAY)
+    assert files.leftovers(tmp_path) == [] and files.held(tmp_path)
+    recent.unlink()
+    old = left_by(tmp_path, "ffffff", os.getpid(), age=1.1 * files.DAY)
+    assert files.leftovers(tmp_path) == [old] and not files.held(tmp_path)
+
+
+def test_a_container_of_the_same_name_on_the_same_host_is_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def machine(host: str, namespace: str, boot: str) -> str:
+        files._machine.cache_clear()
+        monkeypatch.setattr("platform.node", lambda: host)
+        monkeypatch.setattr(os, "readlink", lambda path: namespace)
+        monkeypatch.setattr(Path, "read_text", lambda path: boot)
+        return files._machine()
+
+    try:
+        names = [machine(*of) for of in (("a", "x", "1"), ("b", "x", "1"), ("a", "y", "1"), ("a", "x", "2"))]
+        assert len(set(names)) == 4 and machine("a", "x", "1") == names[0]
+    finally:
+        monkeypatch.undo()
+        files._machine.cache_clear()

@@ -6,6 +6,8 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fgscore.errors import StoreError
@@ -68,6 +70,15 @@ def test_a_damaged_index_is_refused(damage: str, tmp_path: Path) -> None:
         path.unlink()
     with pytest.raises(StoreError, match=rf"{path.name}: missing or changed; run `fgscore index birds`"):
         index_store.read(artefact)
+
+
+def test_a_number_that_is_missing_is_refused(tmp_path: Path) -> None:
+    (path,) = written(make(["a", "b"]), tmp_path).path.glob("*.parquet")
+    table = pq.read_table(path)
+    place = table.schema.get_field_index("label")
+    pq.write_table(table.set_column(place, "label", pa.array([0, None], pa.int64())), path)
+    with pytest.raises(StoreError, match="not an index"):
+        index_store._from_table(path)
 
 
 def test_a_limit_is_another_index() -> None:

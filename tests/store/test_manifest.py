@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from fgscore import regular
 from fgscore.errors import StaleParent, StoreError
-from fgscore.store import files, manifest, paths
+from fgscore.store import files, manifest, packs, paths
 from fgscore.store.match import Store
 from fgscore.types import GlobalShard
 
@@ -182,3 +184,59 @@ def test_any_text_becomes_a_file_name_for_every_system(text: str, name: str) -> 
 
 def test_long_texts_become_short_names() -> None:
     assert len(paths.slug("ab(" * 100)) <= 60
+
+
+READERS: dict[str, Callable[[manifest.Artefact], Any]] = {
+    "read": lambda artefact: artefact.read(0).globals.tolist(),
+    "arrays": lambda artefact: artefact.arrays(0, names=["norms"])["norms"].tolist(),
+    "shapes": lambda artefact: artefact.shapes(0),
+    "sidecar": lambda artefact: artefact.sidecar(0),
+    "content": lambda artefact: artefact.content(0),
+    "is_current": lambda artefact: artefact.is_current(0, {}),
+}
+
+
+def move(artefact: manifest.Artefact) -> None:
+    """Put shard 0 into a pack, into another one after that; then remove it from where it was, as `compact` does."""
+    found = artefact.found(0)
+    assert found
+    packs.write(artefact.path, {0: found})
+    if found.place.size is None:
+        found.place.path.unlink()
+        found.source.unlink()
+    else:
+        packs.remove(packs.load_one(found.source))
+
+
+@pytest.mark.parametrize("moves", [1, 2, 3])
+@pytest.mark.parametrize("name", READERS)
+def test_a_reader_looks_again_where_a_shard_has_just_been_moved(
+    name: str, moves: int, artefact: manifest.Artefact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artefact.publish(0, shard(0), {})
+    expected = READERS[name](artefact)
+    check, left = regular.check, [moves]
+
+    def moved_before_it_is_opened(path: Path, *most: int) -> int:
+        if left[0]:
+            monkeypatch.setattr(regular, "check", check)
+            left[0] -= 1
+            move(artefact)
+            monkeypatch.setattr(regular, "check", moved_before_it_is_opened)
+        return check(path, *most)
+
+    monkeypatch.setattr(regular, "check", moved_before_it_is_opened)
+    assert READERS[name](artefact) == expected
+    assert left[0] == 0
+
+
+def test_what_is_damaged_is_refused_however_often_one_looks(artefact: manifest.Artefact) -> None:
+    artefact.publish(0, shard(0), {})
+    for name in ("shard-00000.h5", "shard-00000.json"):
+        path = artefact.path / name
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(StoreError, match=name):
+            artefact.read(0)
+        path.write_bytes(whole)
+    artefact.read(0)
