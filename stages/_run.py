@@ -26,7 +26,6 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 INTERRUPTED, QUARANTINED = 130, 3
-shell = quoted
 HELP = {"help_option_names": ["--help", "-h"]}
 
 
