@@ -77,7 +77,7 @@ def test_damage_is_named_and_the_rest_still_shown(name: str, store: Store, run: 
 def test_what_is_not_there_is_a_fault_with_the_first_command(run: Run, data: Path) -> None:
     result = run("status")
     assert result.code == 1 and result.out == ""
-    assert "nothing is cached" in result.message and f"`fgscore extract demo --data {data}`" in result.message
+    assert "nothing is cached" in result.message and "`fgscore extract demo`" in result.message
     assert run("status", "nosuch").code == 2
 
 

@@ -93,8 +93,8 @@ def prepare(what: str, place: Path) -> None:
     if what == "verify of what is unfinished":
         shard.with_suffix(".json").unlink()
     if what == "prune":
-        (cache / "index" / "x").mkdir()
-        (next(cache.glob("index/*/plan.json"))).unlink()
+        (cache.parent / "damaged").mkdir()
+        (cache.parent / "damaged" / "shard-00000.h5").write_bytes(b"no")
     arrays: dict[str, Any] = {
         "image_ids": [f"{i}.jpg" for i in range(8)],
         "labels": np.arange(8) % 2,
@@ -150,7 +150,7 @@ def test_the_command_in_an_error_is_one_of_ours_on_the_same_data(
         shutil.rmtree(place / ODD / "cache" / "folder" / "thumbnails")
     result = run(*args, "--data", ODD, env={"FGSCORE_DATA": ""})
     assert result.code in (1, 2)
-    (line,) = re.findall(r"`(fgscore (?:'[^']*'|\"[^\"]*\"|[^`'\"])*)`", result.message)
+    (line,) = re.findall(r"`(fgscore (?:'[^']*'|\"[^\"]*\"|[^`'\"])*)`", result.err)
     name, *rest = words(line, tmp_path)
     parsed = command(name).make_context(name, list(rest))
     assert name == "list" or parsed.params["data"] == Path(ODD)
