@@ -113,8 +113,8 @@ def quoted(word: str) -> str:
     return shlex.quote(word)
 
 
-def missing_extra(package: str, feature: str, extra: str = "extract") -> MissingExtra:
-    """The error for an import that failed because the extra is not installed."""
-    return MissingExtra(
-        f"{feature} needs the package {package!r}, which is not installed; run: pip install 'fgscore[{extra}]'"
-    )
+def missing_extra(packages: str | Sequence[str], feature: str, extra: str = "extract") -> MissingExtra:
+    """The error for an import that failed, or for several that would, because the extra is not installed."""
+    named = [packages] if isinstance(packages, str) else list(packages)
+    these = f"the package{'s' * (len(named) > 1)} {', '.join(map(repr, named))}, which {'are' if named[1:] else 'is'}"
+    return MissingExtra(f"{feature} needs {these} not installed; run: pip install 'fgscore[{extra}]'")

@@ -11,7 +11,7 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -60,21 +60,30 @@ def bind(kind: str, text: str) -> Bound:
     return Bound(spec.name, params, getattr(plugin, "VERSION", 1), canonical, plugin)
 
 
-def check_installed(bound: Bound) -> None:
-    """Raises :class:`MissingExtra` for the first package that a plugin needs (``NEEDS``) and that is not installed."""
-    for package in getattr(bound.module, "NEEDS", ()):
-        check_package(package, f"the component {bound.name!r}")
+def lacking_packages(bound: Bound) -> list[str]:
+    """The packages that a plugin needs (``NEEDS``) and that are not installed."""
+    return [package for package in getattr(bound.module, "NEEDS", ()) if not is_installed(package)]
+
+
+def check_installed(lacking: Sequence[str]) -> None:
+    """Raises :class:`MissingExtra` that names all of ``lacking``; nothing where there are none."""
+    if lacking:
+        raise missing_extra(lacking, "this extraction")
 
 
 def check_package(package: str, feature: str, extra: str = "extract") -> None:
     """Raises :class:`MissingExtra` where ``package`` of ``extra``, which ``feature`` needs, is not installed; imports
     nothing."""
+    if not is_installed(package):
+        raise missing_extra([package], feature, extra)
+
+
+def is_installed(package: str) -> bool:
+    """Whether ``package`` can be imported; it is not."""
     try:
-        found = importlib.util.find_spec(package) is not None
+        return importlib.util.find_spec(package) is not None
     except ValueError:  # imported, or blocked, without a spec
-        found = sys.modules.get(package) is not None
-    if not found:
-        raise missing_extra(package, feature, extra)
+        return sys.modules.get(package) is not None
 
 
 def describe(kind: str) -> list[dict[str, Any]]:

@@ -159,7 +159,7 @@ class _Getter:
                 alive()
                 self._progress(label, int(done), int(max(total or 0, done)))
 
-            bars = _bars(ticked)
+            bars = _bars(self._client, ticked)
             return self._client.hf_hub_download(self._model, name, revision=self._revision, tqdm_class=bars)
 
         return Path(_within(self._seconds, transfer))
@@ -169,13 +169,12 @@ class _Getter:
         return self(name).read_bytes()
 
 
-def _bars(ticked: Callable[[float, float | None], None]) -> Any:
+def _bars(client: Any, ticked: Callable[[float, float | None], None]) -> Any:
     """A progress bar as the hub's client wants one, that shows nothing itself."""
-    from tqdm import tqdm
 
-    class Bar(tqdm):
+    class Bar(client.utils.tqdm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **{k: v for k, v in kwargs.items() if k != "name"} | {"disable": True})
+            super().__init__(*args, **{**kwargs, "disable": True})
 
         def update(self, n: float | None = 1) -> None:
             self.n += n or 0

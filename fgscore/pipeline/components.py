@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fgscore import encoders, plugins, regions, specs
-from fgscore.errors import Faults, FgscoreError, MissingExtra
+from fgscore.errors import DataError, Faults, FgscoreError, MissingExtra, UnfitPackage
 from fgscore.pipeline.progress import Progress, silent
 from fgscore.store import manifest
 from fgscore.types import Runtime
@@ -41,16 +41,15 @@ class Component:
         return self.bound.module.load(self.runtime, **self.params)
 
     def faults(self, progress: Progress = silent) -> Iterator[Fault]:
-        """What would stop a run, before it starts: values that exclude each other, packages, weights that are not here
-        or do not fit. Weights that a hub has are fetched first."""
+        """What would stop a run, before it starts: packages, weights that are not here or do not fit. Those that a hub
+        has are fetched first. Raises :class:`UsageError` for values that exclude each other."""
         if "area_min" in self.params:
-            area = (self.params[k] for k in ("area_min", "area_max", "n"))
-            yield from fault_of(self.text, lambda: regions.check_area(*area))  # type: ignore[arg-type]
-        packages = list(fault_of("packages", lambda: plugins.check_installed(self.bound)))
-        yield from packages
+            regions.check_area(*(self.params[k] for k in ("area_min", "area_max", "n")))  # type: ignore[arg-type]
+        lacking = plugins.lacking_packages(self.bound)
+        yield from fault_of("packages", lambda: plugins.check_installed(lacking))
         found = list(fault_of(f"weights of {self.text}", lambda: self._find(progress)))
-        yield from (fault for fault in found if not (packages and isinstance(fault[1], MissingExtra)))
-        if not packages and not found:
+        yield from (fault for fault in found if not (lacking and isinstance(fault[1], MissingExtra)))
+        if not lacking and not found:
             yield from fault_of(f"weights of {self.text}", self._look)
 
     def check(self, progress: Progress = silent) -> None:
@@ -88,10 +87,11 @@ class Component:
 
 
 def fault_of(what: str, look: Callable[[], Any]) -> Iterator[Fault]:
-    """The error that ``look`` raises, under the name of ``what`` it looks at; nothing where it raises none."""
+    """What ``look`` finds to be at fault, under the name of ``what`` it looks at; nothing where it finds nothing. Raises
+    :class:`UsageError` where the call is wrong in itself."""
     try:
         look()
-    except FgscoreError as error:
+    except (DataError, MissingExtra, UnfitPackage) as error:
         yield what, error
 
 
@@ -124,9 +124,11 @@ class Components:
         return made
 
     def faults(self, progress: Progress = silent) -> list[Fault]:
-        """What of them would stop a run, each once."""
-        found = [f for component in (*self.encoders, *self.generators) for f in component.faults(progress)]
-        return list({(what, str(error)): (what, error) for what, error in found}.values())
+        """What of them would stop a run; packages that lack are told together."""
+        every = (*self.encoders, *self.generators)
+        lacking = sorted({package for component in every for package in plugins.lacking_packages(component.bound)})
+        found = [f for component in every for f in component.faults(progress) if f[0] != "packages"]
+        return [*fault_of("packages", lambda: plugins.check_installed(lacking)), *found]
 
 
 def stop_at(faults: Sequence[Fault]) -> None:

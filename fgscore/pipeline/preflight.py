@@ -36,15 +36,13 @@ def look(
     :class:`UsageError` where the call itself is wrong.
     """
     faults = [*fault_of("packages", shards.check_writing), *parts.faults(progress)]
-    listed: Listed | None = None
-    try:
-        listed = list_photos(store, dataset, photos, progress)
-    except (DataError, MissingExtra) as error:
-        faults.append(("photos", error))
-    if listed:
-        faults += _prompts(parts, dataset, listed)
-        faults += _space(store.layout, listed, parts, thumbnails)
-    return listed, list({(what, str(error)): (what, error) for what, error in faults}.values())
+    listed: list[Listed] = []
+    found = list(fault_of("photos", lambda: listed.append(list_photos(store, dataset, photos, progress))))
+    told = any(what == "packages" for what, _ in faults)
+    faults += [(what, error) for what, error in found if not (told and isinstance(error, MissingExtra))]
+    for one in listed:
+        faults += [*_prompts(parts, dataset, one), *_space(store.layout, one, parts, thumbnails)]
+    return (listed[0] if listed else None), faults
 
 
 def _prompts(parts: Components, dataset: str, listed: Listed) -> list[Fault]:

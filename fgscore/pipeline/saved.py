@@ -100,9 +100,7 @@ def load(path: Path) -> SavedProbe:
     if path.suffix != SUFFIX:
         wanted = f"a file {SUFFIX}, as `fgscore probe --save-probe probe{SUFFIX}` writes one"
         raise UsageError(f"--probe: expected {wanted}, found {path.name!r}")
-    if path.exists() and not path.is_file():
-        raise DataError(f"--probe: expected a file at {path}, found something else; name the probe itself")
-    if path.exists() and (size := path.stat().st_size) > MAX_BYTES:
+    if path.is_file() and (size := path.stat().st_size) > MAX_BYTES:
         raise DataError(f"--probe: expected at most {MAX_BYTES} bytes in {path}, found {size}; that is no probe")
     try:
         content = arrays.read(path)

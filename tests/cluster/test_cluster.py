@@ -195,7 +195,7 @@ def test_a_plan_makes_no_shard(photos: Path, tmp_path: Path, small_shards: int) 
 
     store, runtime = Store(Layout(tmp_path)), Runtime()
     indexed = make_index(store, "folder", root=photos)
-    parts = Components.check(["random_crop(n=4)"], ["fake"], ["plain"], runtime)
+    parts = Components.of(["random_crop(n=4)"], ["fake"], ["plain"], runtime)
     Job.of(store, indexed, parts, runtime).run(NOTHING)
     assert len(list(tmp_path.glob("cache/folder/*/*/plan.json"))) == 5
     assert not list(tmp_path.glob("cache/*/*/*/shard-*"))

@@ -193,9 +193,9 @@ def test_sam_by_name(server, tmp_path, monkeypatch):
 
 
 def test_what_has_no_download(tmp_path):
-    with pytest.raises(UsageError, match="downloads: aircraft, cub, flowers, pets, sam"):
+    with pytest.raises(UsageError, match="downloads: aircraft, cub, flowers, pets, sam, clip"):
         download(Layout(tmp_path), "folder")
-    assert sorted(module.downloadable()) == ["aircraft", "cub", "flowers", "pets", "sam"]
+    assert module.downloadable() == ["aircraft", "cub", "flowers", "pets", "sam", "clip(model='...')"]
 
 
 def test_every_official_file_has_a_checksum_and_https():

@@ -34,7 +34,7 @@ def make_job(photos, tmp_path, small_shards):
     def make(name):
         store, runtime = Store(Layout(tmp_path / name)), Runtime()
         indexed = make_index(store, "folder", root=photos)
-        parts = Components.check(["random_crop(n=4)"], ["fake"], ["plain"], runtime)
+        parts = Components.of(["random_crop(n=4)"], ["fake"], ["plain"], runtime)
         return Job.of(store, indexed, parts, runtime)
 
     return make
@@ -157,7 +157,7 @@ def test_real_models_make_the_same_store_in_one_process_and_in_two(tmp_path, mon
         store, runtime = Store(Layout(tmp_path / str(world))), Runtime()
         indexed = make_index(store, "folder(name='drawn')", root=tmp_path / "photos", limit=1)
         sam = "sam(checkpoint='demo', points_per_side=4, pred_iou_thresh=0.5, stability_score_thresh=0.6)"
-        parts = Components.check([sam], ["clip(model='demo')"], ["plain"], runtime)
+        parts = Components.of([sam], ["clip(model='demo')"], ["plain"], runtime)
         job = Job.of(store, indexed, parts, runtime)
         devices.run(job, ["cpu"] * world, lambda *counts: None)
         found.append(digests(opened(job)))

@@ -122,7 +122,7 @@ def test_what_is_no_saved_probe_is_refused(damage: str, store: Store, run: Run, 
         else:
             content["classes"] = content["classes"] + 7
         arrays.write(file, content, ())
-    with pytest.raises(DataError, match="with probe --save-probe|expected arrays"):
+    with pytest.raises(DataError, match="with `fgscore probe --save-probe|expected arrays"):
         load(file)
 
 

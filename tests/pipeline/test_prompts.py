@@ -25,7 +25,7 @@ def photos(tmp_path):
 
 def run(store, photos, prompts):
     runtime = Runtime(models=store.layout.models)
-    chosen = Components.check(["random_crop(n=3)"], ["fake"], prompts, runtime)
+    chosen = Components.of(["random_crop(n=3)"], ["fake"], prompts, runtime)
     return extract(store, make_index(store, "folder", root=photos), chosen, runtime)
 
 

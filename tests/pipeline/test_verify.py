@@ -69,7 +69,7 @@ def test_nothing_at_all_is_a_fault(command: str, tmp_path: Path, data: Path, run
         result = run(command, data=folder)
         there = "" if folder.exists() else f": there is no folder {folder}"
         assert result.code == 1 and result.out == ""
-        said = f"error: nothing is cached under {folder / 'cache'}{there}; run `fgscore extract demo --data {folder}`"
+        said = f"error: nothing is cached under {folder / 'cache'}{there}; run `fgscore extract demo`"
         assert result.message == said
         (tmp_path / "empty").mkdir(exist_ok=True)
 

@@ -87,11 +87,11 @@ GPU: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("what", GPU)
-def test_gpu_stage(what: str, run: Run, data: Path) -> None:
+def test_gpu_stage(what: str, run: Run, data: Path, photos: Path) -> None:
     if what in ("no sam weights", "no clip weights", "no clip in the hub cache"):
         pytest.importorskip("torch")
     args, code, parts = GPU[what]
-    result = run(*args)
+    result = run(*args, *(("--root", photos) if "weights" in what or "hub" in what else ()))
     assert result.code == code, result.err
     assert result.out == ""
     for part in parts:
@@ -138,7 +138,8 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(
 
     pytest.importorskip(package)
     monkeypatch.setitem(sys.modules, package, None)
-    result = run("extract", "folder", "--root", photos, "--encoder", "clip", "--regions", "random_crop")
+    args = ("--encoder", "clip(model=demo)", "--regions", "random_crop")
+    result = run("extract", "folder", "--root", photos, *args)
     assert result.code == 2
     assert f"'{package}'" in result.message
     assert "pip install 'fgscore[extract]'" in result.message

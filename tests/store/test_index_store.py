@@ -78,7 +78,7 @@ def test_a_number_that_is_missing_is_refused(tmp_path: Path) -> None:
     place = table.schema.get_field_index("label")
     pq.write_table(table.set_column(place, "label", pa.array([0, None], pa.int64())), path)
     with pytest.raises(StoreError, match="not an index"):
-        index_store._from_table(path)
+        index_store._from_table(path, "run `fgscore index` again")
 
 
 def test_a_limit_is_another_index() -> None:
