@@ -35,6 +35,7 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
         _next.begin(kwargs)
+        warnings.simplefilter("default", UserWarning)  # each command says its own, once
         warnings.showwarning = lambda message, *_: _say(_next.inside(f"warning: {message}"))
         _hear()
         try:

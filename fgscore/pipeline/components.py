@@ -87,7 +87,7 @@ class Component:
 
 
 def fault_of(what: str, look: Callable[[], Any]) -> Iterator[Fault]:
-    """What ``look`` finds to be at fault, under the name of ``what`` it looks at; nothing where it finds nothing. Raises
+    """What ``look`` finds to be at fault, under the name of ``what`` it looks at; nothing where all is well. Raises
     :class:`UsageError` where the call is wrong in itself."""
     try:
         look()
