@@ -35,27 +35,32 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
         _next.begin(kwargs)
-        warnings.simplefilter("default", UserWarning)  # each command says its own, once
-        warnings.showwarning = lambda message, *_: _say(_next.inside(f"warning: {message}"))
         _hear()
-        try:
-            return function(*args, **kwargs)
-        except (typer.Exit, typer.Abort):
-            raise
-        except KeyboardInterrupt:
-            _say("interrupted; the same command goes on where this one stopped")
-            raise typer.Exit(INTERRUPTED) from None
-        except Exception as error:
-            if os.environ.get("FGSCORE_DEBUG"):
-                raise
-            first, *more = _lines(error)
-            for line in (f"error: {first}", *more):
-                _say(_next.inside(line))
-            raise typer.Exit(getattr(error, "exit_code", 1)) from None
+        with warnings.catch_warnings():  # each command says its own, once
+            warnings.filterwarnings("ignore", module=r"PIL\.")  # of photos; what cannot be used is quarantined
+            warnings.showwarning = lambda message, *_: _say(_next.inside(f"warning: {message}"))
+            return _answered(function, *args, **kwargs)
 
     # \b keeps Typer from running the examples together as one paragraph
     run.__doc__ = (function.__doc__ or "").replace("\n\n    Example:", "\n\n    \b\n    Example:")
     return run
+
+
+def _answered(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    try:
+        return function(*args, **kwargs)
+    except (typer.Exit, typer.Abort):
+        raise
+    except KeyboardInterrupt:
+        _say("interrupted; the same command goes on where this one stopped")
+        raise typer.Exit(INTERRUPTED) from None
+    except Exception as error:
+        if os.environ.get("FGSCORE_DEBUG"):
+            raise
+        first, *more = _lines(error)
+        for line in (f"error: {first}", *more):
+            _say(_next.inside(line))
+        raise typer.Exit(getattr(error, "exit_code", 1)) from None
 
 
 class _Said(logging.Handler):

@@ -21,6 +21,9 @@ ORIENTATION_TAG = 0x0112
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 MAX_PIXELS = 2 * 89_478_485  # Pillow's own limit for decompression bombs
 
+# once, and not around each photo: threads would take each other's filters. The limit is the rule; its warning is half
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
 
 def read_header(path: Path) -> tuple[int, int, int]:
     """Width and height, upright, and EXIF orientation; only the header is read. Raises :class:`BadImage`."""
@@ -45,11 +48,9 @@ def read_rgb(source: Path | BinaryIO, banner: int = 0) -> np.ndarray:
 
 def _open(source: Path | BinaryIO) -> Image.Image:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the limit below is the rule; Pillow's warning is half of it
-            if isinstance(source, Path):
-                regular.check(source)
-            picture = Image.open(source)
+        if isinstance(source, Path):
+            regular.check(source)
+        picture = Image.open(source)
     except FileNotFoundError:
         raise BadImage("the file is missing") from None
     except regular.Irregular as error:
