@@ -69,7 +69,7 @@ def _check_image(image: bytes, digest: str) -> None:
             found = content_digest({name: np.asarray(item) for name, item in file.items()})
         wrong = "" if found == digest else "other content comes back"
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        wrong = str(error).partition("\n")[0]
+        wrong = str(error).partition("\n")[0] or type(error).__name__
     if wrong:
         raise UnfitPackage(
             f"expected h5py {H5PY} or later with HDF5 2.0, found h5py {h5py.__version__} with HDF5 "
