@@ -62,19 +62,48 @@ def others_are_through(data: Path) -> bool:
     return len(published(data, "region_embeddings")) == 4 and 1 in published(data, "globals")
 
 
+WAITS = """
+import builtins, os, time
+
+opened = builtins.open
+
+
+def open(file, *args, **kwargs):
+    while isinstance(file, (str, os.PathLike)) and os.path.exists(os.fspath(file) + ".stuck"):
+        time.sleep(0.05)
+    return opened(file, *args, **kwargs)
+
+
+builtins.open = open
+"""
+
+
+@pytest.fixture(autouse=True)
+def jobs_can_be_stuck(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens a file in a job waits for as long as there is another beside it, named the same and ``.stuck``."""
+    folder = tmp_path / "at-start"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(WAITS)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")])))
+
+
+def photo(data: Path, photos: Path, row: int) -> Path:
+    """The file of that row of the index."""
+    store = Store(Layout(data))
+    (indexed,) = store.artefacts("index")
+    return photos / str(store.index(indexed).paths[row])
+
+
 class Stuck:
-    """A photo that cannot be read to its end: whoever opens it waits for ever."""
+    """A photo that cannot be read: whoever opens it waits until it is mended."""
 
     def __init__(self, data: Path, photos: Path, row: int) -> None:
-        store = Store(Layout(data))
-        (indexed,) = store.artefacts("index")
-        self.path = photos / str(store.index(indexed).paths[row])
-        self.kept = self.path.with_name("kept")
-        self.path.rename(self.kept)
-        os.mkfifo(self.path)
+        path = photo(data, photos, row)
+        self._mark = path.with_name(path.name + ".stuck")
+        self._mark.touch()
 
     def mend(self) -> None:
-        self.kept.replace(self.path)
+        self._mark.unlink()
 
 
 def test_an_array_leaves_the_store_of_one_process(
@@ -193,13 +222,13 @@ def test_an_error_in_a_job_is_told_with_the_last_line_of_its_log(
     cluster: Any, command: tuple[str, ...], run: Run, data: Path, photos: Path
 ) -> None:
     array = run(*command, "--executor", "slurm", "--jobs", 3, "--slurm", "hold=true").json["submitted"]
-    stuck = Stuck(data, photos, row=16)
-    stuck.path.unlink()
-    stuck.path.write_bytes(b"changed since")
+    changed = photo(data, photos, row=16)
+    content = changed.read_bytes()
+    changed.write_bytes(b"changed since")
     cluster.call("scontrol", "release", array)
     cluster.until(lambda: not cluster.call("squeue", "-h"), "all ended")
     assert "has changed since it was indexed" in run("status").out
-    stuck.mend()
+    changed.write_bytes(content)
     assert run(*command, "--executor", "slurm", "--wait").code == 0
 
 
