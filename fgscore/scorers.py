@@ -209,9 +209,17 @@ def _blamed(file: Path, who: str, wanted: str, function: Callable[..., Any] | No
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
             raise
-        if isinstance(error, DataError):  # of the store, read when the file asked for it
+        if isinstance(error, DataError) and not _raised_in(file, error):  # of the store, when the file asked for it
             raise
         raise UsageError(f"{_place(file, function, error)}: {who}: {_told(error)}; {wanted}") from error
+
+
+def _raised_in(file: Path, error: BaseException) -> bool:
+    """Whether it is ``file`` itself that raises ``error``."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code.co_filename == str(file)
 
 
 def _place(file: Path, function: Callable[..., Any] | None = None, error: BaseException | None = None) -> str:
@@ -234,7 +242,7 @@ def _told(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"it exits ({said or 'no code'}), which a scorer must leave to fgscore"
     line = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    return f"{line}; the arrays are shared and read-only; work on a copy" if "read-only" in said else line
+    return f"{line}; the arrays are read-only; work on a copy" if "read-only" in said else line
 
 
 def _check_signature(function: Callable[..., Any], name: str) -> None:

@@ -7,7 +7,7 @@ Letters: N images, R regions in all, M regions of one image, C classes, d width.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -329,6 +329,15 @@ class TextBank:
         near = sorted(KDTree(self.text @ axes).query_pairs(EQUAL))  # no further apart than in all of their width
         equal = (pair for pair in near if np.linalg.norm(self.text[pair[0]] - self.text[pair[1]]) <= EQUAL)
         return [(self.class_names[a], self.class_names[b]) for a, b in equal]
+
+
+NOT_TOLD_APART = "no scorer can tell them apart"
+
+
+def pairs(names: Sequence[tuple[str, str]]) -> str:
+    """``'crow' and 'Crow' (and 3 more pairs)``."""
+    (a, b), more = names[0], len(names) - 1
+    return f"{a!r} and {b!r}" + (f" (and {more} more pair{'s' * (more > 1)})" if more else "")
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SAFE = ".safetensors"
 POINTER = b"version https://git-lfs"
 MAX_HEADER = 100_000_000  # bytes; safetensors' own limit
-WRAPPERS = ("model", "state_dict", "model_state_dict", "model_state", "net", "module", "ema")
+ADAPTERS = ("lora_", "adapter", "ia3_")  # parts of names that change what a model computes
 AGAIN = "fetch it again"
 
 
@@ -39,7 +39,7 @@ def read(path: Path) -> Mapping[str, Any]:
         raise MissingWeights(f"{path} is empty; {AGAIN}")
     if start.startswith(POINTER):
         raise MissingWeights(f"{path} is a pointer of git-lfs, not the weights; run `git lfs pull` in its folder")
-    if start.lstrip()[:1] == b"<":
+    if re.match(rb"\s*<(!doctype|html|\?xml)", start, re.IGNORECASE):
         raise MissingWeights(f"{path} is a web page, not the weights; {AGAIN}, by its direct link")
     return _safetensors(path) if path.suffix == SAFE else _torch_file(path)
 
@@ -88,6 +88,8 @@ def _torch_file(path: Path) -> Mapping[str, Any]:
 
 
 def _refused(path: Path, reason: str) -> str:
+    if "TorchScript" in reason:
+        return f"{path} is a TorchScript archive, a program with its weights: save the weights alone, as safetensors"
     named = re.search(r"GLOBAL ([\w.]+)", reason)
     if named is None:
         return f"{path} is cut short, damaged or no file of weights ({path.stat().st_size:,} bytes); {AGAIN}"
@@ -104,20 +106,31 @@ def stand_ins(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: torch.zeros((), dtype=tensor.dtype).expand(tensor.shape) for name, tensor in tensors.items()}
 
 
-def unwrapped(content: Mapping[str, Any], path: Path) -> Mapping[str, torch.Tensor]:
-    """The state dict in ``content``, out of whatever a training run wraps around it.
+def unwrapped(content: Mapping[str, Any], ending: str, path: Path) -> Mapping[str, torch.Tensor]:
+    """The one state dict in ``content`` with a name of that ``ending``, out of whatever a training run wraps around it.
 
-    Raises :class:`MissingWeights` where there is none.
+    Raises :class:`MissingWeights` where there is none, or more than one.
     """
-    for _ in range(3):  # {'state_dict': {'model': ...}} has been seen, deeper has not
-        tensors = tensors_of(content)
-        if tensors:
-            return tensors
-        inner = next((content[name] for name in WRAPPERS if isinstance(content.get(name), Mapping)), None)
-        if inner is None:
-            break
-        content = inner
-    raise MissingWeights(f"expected a state dict in {path}, found {listed(content, 'keys')}")
+    every = dict(_state_dicts(content, ""))
+    fitting = {where: found for where, found in every.items() if any(name.endswith(ending) for name in found)}
+    if len(fitting) > 1:
+        raise MissingWeights(f"{path} holds several models ({listed(fitting)}); save the one that is meant by itself")
+    if not fitting:
+        names = next(iter(every.values()), content)
+        raise MissingWeights(f"expected a state dict with {ending!r} in {path}, found {listed(names, 'one of')}")
+    return next(iter(fitting.values()))
+
+
+def _state_dicts(content: Mapping[str, Any], where: str, depth: int = 3) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every mapping of names to tensors in ``content``, itself included, and where it is."""
+    import torch
+
+    tensors = {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
+    if tensors:
+        yield where or "itself", tensors
+    for name, value in content.items():
+        if depth and isinstance(value, Mapping):
+            yield from _state_dicts(value, f"{where}.{name}".lstrip("."), depth - 1)
 
 
 def tensors_of(content: Mapping[str, Any]) -> dict[str, torch.Tensor]:
@@ -126,6 +139,11 @@ def tensors_of(content: Mapping[str, Any]) -> dict[str, torch.Tensor]:
 
     tensors = {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
     return tensors if len(tensors) == len(content) or any("." in name for name in tensors) else {}
+
+
+def not_finite(tensors: Mapping[str, torch.Tensor]) -> list[str]:
+    """Names of tensors with numbers that are not finite, or that are no floating point numbers at all."""
+    return [name for name, t in tensors.items() if not (t.is_floating_point() and bool(t.isfinite().all()))]
 
 
 def prefix_of(found: Iterable[str], wanted: Collection[str]) -> str:

@@ -73,7 +73,8 @@ def lacking(names: Collection[str], read: Callable[[str], bytes]) -> list[str]:
     """What a model of those files lacks, in words: its configuration, weights, picture settings or words."""
     files = container(names, read)
     lacks = [] if "config.json" in names else ["config.json"]
-    lacks += [name for name in files if name not in names]
+    parts = [name for name in files if name not in names]
+    lacks += [f"{len(parts)} of {len(files)} parts: {weights.listed(parts)}"] if parts else []
     if not files:
         lacks.append("weights (model.safetensors, pytorch_model.bin, or numbered parts with an index)")
     if not any(name in names for name in PIXELS):
@@ -99,6 +100,8 @@ def names_in(folder: Path) -> set[str]:
 
 def check_files(folder: Path) -> None:
     """Raises :class:`MissingWeights` unless ``folder`` holds a whole model in transformers' layout."""
+    if folder.is_file():
+        raise MissingWeights(f"expected a model's folder, found the file {folder}; name the folder that it lies in")
     names = names_in(folder)
     odd = [path.name for path in sorted(folder.glob("*")) if not (path.is_file() or path.is_dir())]
     if odd:
@@ -161,6 +164,13 @@ def check_fit(model: Any, loaded: Mapping[str, Any], found: Collection[str], fol
     if larger:
         what = f"{len(larger)} weights are of layers that config.json does not have: {weights.listed(larger)}"
         raise MissingWeights(f"{folder}: {what}; its config.json belongs to a smaller model")
+    adapters = [name for name in excess if any(part in name.lower() for part in weights.ADAPTERS)]
+    if adapters:
+        what = f"{len(adapters)} weights are an adapter's: {weights.listed(adapters)}"
+        raise MissingWeights(f"{folder}: {what}; merge them into the model and save that")
+    twice = [name for name in found if name.removeprefix(f"{model.base_model_prefix}.") in set(found) - {name}]
+    if twice:
+        raise MissingWeights(f"{folder} holds its weights twice, as {weights.listed(twice)} too; save one model")
     if not excess:
         return ""
     return (

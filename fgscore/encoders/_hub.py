@@ -10,7 +10,7 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
 TIMEOUT = 20.0  # seconds: for an answer in all; of a transfer, without a byte
 CHUNK = 1 << 16
+FOLDER = "--encoder \"clip(model='DIR')\""
 log = logging.getLogger(__name__)
 
 
@@ -92,7 +93,7 @@ def way_out(model: str, revision: str | None) -> str:
     named = {k: v for k, v in (("model", model), ("revision", revision)) if v is not None}
     return (
         f'where there is a network, run `fgscore download "{specs.text("clip", named)}"` (HF_HOME names a cache that '
-        "machines share, HF_HUB_OFFLINE=1 spares the question), or name a folder: --encoder \"clip(model='DIR')\""
+        f"machines share, HF_HUB_OFFLINE=1 spares the question), or name a folder: {FOLDER}"
     )
 
 
@@ -112,7 +113,7 @@ def fetch(model: str, revision: str | None, progress: Progress) -> Path:
     log.info("asking %s for %s (given up after %g s)", client.constants.ENDPOINT, model, seconds)
 
     def listing(_: Any) -> Any:
-        return client.HfApi().model_info(model, revision=revision, timeout=seconds)
+        return client.HfApi().model_info(model, revision=revision, timeout=seconds, files_metadata=True)
 
     speech = client.utils.logging
     before = speech.get_verbosity()
@@ -120,13 +121,14 @@ def fetch(model: str, revision: str | None, progress: Progress) -> Path:
     try:
         listed = _within(seconds, listing)
         names = [sibling.rfilename for sibling in listed.siblings or () if "/" not in sibling.rfilename]
-        get = _Getter(client, model, revision, seconds, progress)
+        sizes = {sibling.rfilename: sibling.size for sibling in listed.siblings or ()}
+        get = _Getter(client, model, revision, seconds, progress, sizes)
         files = _checkpoint.container(names, get.content)
         lacks = _checkpoint.lacking([*names, *files], get.content)
         if lacks:
             raise MissingWeights(
                 f"model {model!r} is on the hub, but not in transformers' layout: it lacks {_and(lacks)}"
-                f"{_checkpoint.elsewhere(names)}; name another, or a folder: --encoder \"clip(model='DIR')\""
+                f"{_checkpoint.elsewhere(names)}; name another, or a folder: {FOLDER}"
             )
         settings = [n for n in names if any(fnmatch(n, p) for p in _checkpoint.SETTINGS) and ".index." not in n]
         for name in dict.fromkeys([*settings, *files]):
@@ -134,8 +136,7 @@ def fetch(model: str, revision: str | None, progress: Progress) -> Path:
     except (MissingWeights, UsageError):
         raise
     except Exception as error:  # the hub's client has no common base for what can go wrong
-        reason, way = _reason(client, model, error), way_out(model, revision)
-        raise MissingWeights(f"{_state(model, revision)}, and {reason}; {way}") from error
+        raise MissingWeights(f"{_state(model, revision)}, and {_reason(client, model, revision, error)}") from error
     finally:
         speech.set_verbosity(before)
     return found(model, revision, offline=False)
@@ -144,14 +145,25 @@ def fetch(model: str, revision: str | None, progress: Progress) -> Path:
 class _Getter:
     """Files of one repository, one after another, into the local cache."""
 
-    def __init__(self, client: Any, model: str, revision: str | None, seconds: float, progress: Progress) -> None:
+    def __init__(
+        self,
+        client: Any,
+        model: str,
+        revision: str | None,
+        seconds: float,
+        progress: Progress,
+        sizes: Mapping[str, int | None],
+    ) -> None:
         self._client, self._model, self._revision = client, model, revision
-        self._seconds, self._progress = seconds, progress
+        self._seconds, self._progress, self._sizes = seconds, progress, sizes
         # the client reports a file's bytes by the chunk; 10 MB of them may take longer than we wait
         client.constants.DOWNLOAD_CHUNK_SIZE = CHUNK
 
     def __call__(self, name: str) -> Path:
-        """The file ``name``, fetched unless it is there."""
+        """The file ``name``, fetched unless it is there, and whole."""
+        cached, size = snapshot(self._model, self._revision), self._sizes.get(name)
+        there = cached / name if cached else None
+        cut = bool(there and there.is_file() and size is not None and there.stat().st_size != size)
         label = f"{self._model}: {name}"
 
         def transfer(alive: Callable[[], None]) -> str:
@@ -160,7 +172,9 @@ class _Getter:
                 self._progress(label, int(done), int(max(total or 0, done)))
 
             bars = _bars(self._client, ticked)
-            return self._client.hf_hub_download(self._model, name, revision=self._revision, tqdm_class=bars)
+            return self._client.hf_hub_download(
+                self._model, name, revision=self._revision, tqdm_class=bars, force_download=cut
+            )
 
         return Path(_within(self._seconds, transfer))
 
@@ -210,14 +224,19 @@ def _within(seconds: float, work: Callable[[Callable[[], None]], T]) -> T:
             return result
 
 
-def _reason(client: Any, model: str, error: Exception) -> str:
-    """Why the hub gave none, for the person at the terminal."""
+def _reason(client: Any, model: str, revision: str | None, error: Exception) -> str:
+    """Why the hub gave none, for the person at the terminal, and what to do."""
     errors, hub = client.errors, client.constants.ENDPOINT
     if isinstance(error, errors.GatedRepoError):
         return f"{hub} keeps it behind a gate: accept its licence at {hub}/{model}, then `hf auth login`"
     if isinstance(error, errors.RevisionNotFoundError):
-        return f"{hub} has no such revision of it"
+        return f"{hub} has no revision {revision!r} of it; name one that is there, or a folder: {FOLDER}"
     if isinstance(error, errors.RepositoryNotFoundError):
-        return f"{hub} has none of that name, or none for you: check the spelling, or `hf auth login`"
+        return (
+            f"{hub} has none of that name, or none for you; check the spelling, log in by `hf auth login`, or name a "
+            f"folder: {FOLDER}"
+        )
     what = str(error).partition("\n")[0][:160] or type(error).__name__
-    return f"{hub} gave none ({what})"
+    if isinstance(error, OSError) and error.filename:
+        return f"the cache cannot be used ({what}); name another by HF_HOME"
+    return f"{hub} gave none ({what}); {way_out(model, revision)}"

@@ -24,7 +24,7 @@ class Words:
         self._names = ["input_ids", "attention_mask"] if masked else ["input_ids"]
         self._padding = True if masked else "max_length"
         self.length = int(config.text_config.max_position_embeddings)
-        if not masked:
+        if config.model_type != "clip":  # whose tables say it; others' may count places that no text can take
             self.length = min(self.length, int(tokenizer.model_max_length))
         eos = getattr(config.text_config, "eos_token_id", None)
         # CLIP pools at the first end-of-text; configurations of old say 2, and mean the highest id
@@ -47,6 +47,11 @@ class Words:
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text, not cut and not padded."""
         return self._tokenizer(self._said(texts), truncation=False, padding=False, verbose=False)["input_ids"]
+
+    def read(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of each text that the model reads, those beyond its context cut."""
+        settings = {"truncation": True, "max_length": self.length, "padding": False}
+        return self._tokenizer(self._said(texts), **settings)["input_ids"]
 
     def beyond(self, texts: Sequence[str]) -> list[str]:
         """Those of ``texts`` that are longer than the model's context, and so are cut."""

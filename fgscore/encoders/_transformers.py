@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # models with both towers that this encoder does not drive
 UNDRIVEN = {
     "siglip2": "cuts pictures into patches of their own shape (NaFlex) in place of a square",
+    "flava": "has no one embedding of a picture or a text",
     "tipsv2": "divides by a temperature and has no logit scale",
 }
 log = logging.getLogger(__name__)
@@ -108,6 +109,29 @@ def model(
 def _once(line: str) -> None:
     if line:
         log.warning(line)
+
+
+def image_processor(folder: Path, config: Any) -> Any:
+    """The image processor in ``folder``, by Pillow; raises as :func:`loaded`, or where it does not make the pictures
+    that the model of ``config`` sees."""
+    from transformers import AutoImageProcessor
+
+    processor = loaded(AutoImageProcessor, "image processor", folder, backend="pil")
+    settings = f"{folder}: preprocessor_config.json"
+    try:
+        size, seen = input_size(processor), getattr(config.vision_config, "image_size", None)
+        [float(mean) for mean in processor.image_mean]
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise MissingWeights(f"{settings} does not say the size and mean of pictures; fetch it again") from error
+    if isinstance(seen, int) and seen != size:
+        raise MissingWeights(f"{settings} makes pictures of {size} pixels, the model sees {seen}; fetch it again")
+    return processor
+
+
+def input_size(processor: Any) -> int:
+    """Side in pixels of the square that the model sees."""
+    size = processor.crop_size if getattr(processor, "do_center_crop", False) else processor.size
+    return int(size["height"] if "height" in size else size["shortest_edge"])
 
 
 def tokenizer(folder: Path) -> Any:

@@ -73,12 +73,17 @@ def version(runtime: Runtime, params: dict[str, Any], kind: str) -> int:
     return _text.version(_folder(runtime, str(params["model"]), params["revision"])) if kind == "text" else VERSION
 
 
-def fetch(runtime: Runtime, params: Mapping[str, Any], progress: _hub.Progress) -> None:
-    """Bring a hub id that the local hub cache lacks, or holds in part, into it. Raises :class:`MissingWeights`."""
+def fetch(runtime: Runtime, params: Mapping[str, Any], progress: _hub.Progress, again: bool = False) -> bool:
+    """Bring a hub id that the local hub cache lacks, or holds in part, into it; with ``again`` also one that looks
+    whole. Returns whether the hub was asked. Raises :class:`MissingWeights`."""
     model, revision = str(params["model"]), params["revision"]
-    cached = None if _is_local(model) else _hub.snapshot(model, revision)
-    if not _is_local(model) and not runtime.offline and not (cached and _hub.whole(cached)):
-        _hub.fetch(model, revision, progress)
+    if _is_local(model) or runtime.offline:
+        return False
+    cached = _hub.snapshot(model, revision)
+    if cached and _hub.whole(cached) and not again:
+        return False
+    _hub.fetch(model, revision, progress)
+    return True
 
 
 def files(params: Mapping[str, Any]) -> list[Path]:
@@ -97,7 +102,16 @@ def check(runtime: Runtime, params: Mapping[str, Any]) -> None:
     with _transformers.quiet():
         config = _transformers.config(folder)
         _transformers.model(folder, config, "float32", stand_ins)
+        _transformers.image_processor(folder, config)
         _text.Words(_transformers.tokenizer(folder), config, folder).check()
+
+
+def tokens(runtime: Runtime, params: Mapping[str, Any], texts: Sequence[str]) -> list[tuple[int, ...]]:
+    """What the model reads of each text: two that are equal here have one embedding."""
+    folder = _folder(runtime, str(params["model"]), params["revision"])
+    with _transformers.quiet():
+        words = _text.Words(_transformers.tokenizer(folder), _transformers.config(folder), folder)
+    return [tuple(ids) for ids in words.read(texts)]
 
 
 def _is_local(model: str) -> bool:
@@ -137,14 +151,13 @@ class ClipEncoder:
         folder = _folder(runtime, model, revision)
         with _transformers.quiet():
             import torch
-            from transformers import AutoImageProcessor
 
             config = _transformers.config(folder)
             self._torch = torch
             self.device = runtime.torch_device()
             self._dtype = getattr(torch, DTYPES[dtype])
             self._model = _transformers.model(folder, config, DTYPES[dtype]).to(self.device).eval()
-            self._processor = _transformers.loaded(AutoImageProcessor, "image processor", folder, backend="pil")
+            self._processor = _transformers.image_processor(folder, config)
             self._words = _text.Words(_transformers.tokenizer(folder), config, folder)
         self._words.check()
         self._fit, self._outside, self._margin = fit, outside, margin
@@ -153,7 +166,7 @@ class ClipEncoder:
         ours = runtime.implementation == "exact" and _pixels.supports(self._processor)
         self.implementation = "exact" if ours else "upstream"
         self._mean_rgb = tuple(round(255 * float(m)) for m in self._processor.image_mean)
-        self._size = _input_size(self._processor)
+        self._size = _transformers.input_size(self._processor)
         self._exact = _pixels.Pixels(self._processor, fit == "squash", self.device) if ours else None
         self._crops: Any = None
         if ours and self.device.startswith("cuda") and outside != "blur":
@@ -167,25 +180,26 @@ class ClipEncoder:
         self.dim = self._try(folder)
 
     def _try(self, folder: Path) -> int:
-        """The width of the embeddings, of one small picture and of texts that must not be alike. Raises
+        """The width of the embeddings, of small pictures and of texts that must not be alike. Raises
         :class:`MissingWeights` where the model cannot do either."""
+        pictures = [np.zeros((8, 8, 3), np.uint8), np.arange(192, dtype=np.uint8).reshape(8, 8, 3)]
         try:
-            image = self.embed_images([np.zeros((8, 8, 3), np.uint8)])
-            rows = self.embed_texts(_text.PROBES)
+            images, rows = self.embed_images(pictures), self.embed_texts(_text.PROBES)
         except MissingWeights:
             raise
         except Exception as error:
             reason = f"{type(error).__name__}: {_transformers.first_line(error)}"
-            raise MissingWeights(
-                f"{folder}: {type(self._model).__name__} cannot be used so ({reason}); name another"
-            ) from error
-        if not (np.isfinite(image).all() and np.isfinite(rows).all() and np.isfinite(self.logit_scale)):
+            kind = type(self._model).__name__
+            raise MissingWeights(f"{folder}: {kind} cannot be driven as a dual encoder ({reason})") from error
+        if not (np.isfinite(images).all() and np.isfinite(rows).all() and np.isfinite(self.logit_scale)):
             raise MissingWeights(f"{folder}: its embeddings are not finite; use dtype=fp32, or fetch its weights again")
-        if image.shape[1] != rows.shape[1]:
-            raise MissingWeights(f"{folder}: images are {image.shape[1]} wide and texts {rows.shape[1]}; name another")
+        if images.shape[1] != rows.shape[1]:
+            raise MissingWeights(f"{folder}: images are {images.shape[1]} wide and texts {rows.shape[1]}; name another")
+        if _equal(images[0], images[1]) or not images.any(axis=1).all() or not rows.any(axis=1).all():
+            raise MissingWeights(f"{folder}: every picture gets the same embedding, or none; fetch its weights again")
         ids = self._words.ids(_text.PROBES)
         for i, j in zip(*np.triu_indices(len(rows), 1), strict=True):
-            if ids[i] != ids[j] and np.linalg.norm(rows[i] - rows[j]) <= 1e-6 * np.linalg.norm(rows[i]):
+            if ids[i] != ids[j] and _equal(rows[i], rows[j]):
                 raise MissingWeights(
                     f"{folder}: {_text.PROBES[i]!r} and {_text.PROBES[j]!r} get the same embedding: the model does not "
                     "read to the end of a text; config.json and tokenizer are not of one model"
@@ -251,14 +265,12 @@ class ClipEncoder:
         return self._words.beyond(texts)
 
 
+def _equal(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool(np.linalg.norm(a - b) <= 1e-6 * np.linalg.norm(a))
+
+
 def _array(mask: np.ndarray | Runs | None) -> np.ndarray | None:
     return mask.decode() if isinstance(mask, Runs) else mask
-
-
-def _input_size(processor: Any) -> int:
-    """Side in pixels of the square that the model sees."""
-    size = processor.crop_size if getattr(processor, "do_center_crop", False) else processor.size
-    return int(size["height"] if "height" in size else size["shortest_edge"])
 
 
 def _to_numpy(features: Any) -> np.ndarray:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from fgscore import encoders, plugins, regions, specs
-from fgscore.errors import DataError, Faults, FgscoreError, MissingExtra, UnfitPackage
+from fgscore.errors import DataError, Faults, FgscoreError, MissingExtra, MissingWeights, UnfitPackage
 from fgscore.pipeline.progress import Progress, silent
 from fgscore.store import manifest
-from fgscore.types import Runtime
+from fgscore.types import NOT_TOLD_APART, Runtime, pairs
 
 Fault = tuple[str, FgscoreError]  # what was looked at, and what is wrong with it
 
@@ -40,33 +40,49 @@ class Component:
         """The generator or encoder itself."""
         return self.bound.module.load(self.runtime, **self.params)
 
-    def faults(self, progress: Progress = silent) -> Iterator[Fault]:
+    def faults(self, progress: Progress = silent, fetch: bool = True) -> Iterator[Fault]:
         """What would stop a run, before it starts: packages, weights that are not here or do not fit. Those that a hub
-        has are fetched first. Raises :class:`UsageError` for values that exclude each other."""
+        has are fetched first, where ``fetch``. Raises :class:`UsageError` for values that exclude each other."""
         if "area_min" in self.params:
             regions.check_area(*(self.params[k] for k in ("area_min", "area_max", "n")))  # type: ignore[arg-type]
         lacking = plugins.lacking_packages(self.bound)
         yield from fault_of("packages", lambda: plugins.check_installed(lacking))
-        found = list(fault_of(f"weights of {self.text}", lambda: self._find(progress)))
+        found = list(fault_of(f"weights of {self.text}", lambda: self._find(progress, fetch)))
         yield from (fault for fault in found if not (lacking and isinstance(fault[1], MissingExtra)))
         if not lacking and not found:
-            yield from fault_of(f"weights of {self.text}", self._look)
+            yield from fault_of(f"weights of {self.text}", lambda: self._look(progress, fetch))
 
     def check(self, progress: Progress = silent) -> None:
         """Raise what would stop a run, see :meth:`faults`."""
         stop_at(list(self.faults(progress)))
 
-    def _find(self, progress: Progress) -> None:
+    def _find(self, progress: Progress, fetch: bool) -> None:
         module = self.bound.module
-        if hasattr(module, "fetch"):
+        if fetch and hasattr(module, "fetch"):
             module.fetch(self.runtime, self.params, progress)
         _ = self.weights
 
-    def _look(self) -> None:
-        if hasattr(self.bound.module, "check"):
-            self.bound.module.check(self.runtime, self.params)
+    def _look(self, progress: Progress, fetch: bool) -> None:
+        module = self.bound.module
+        if hasattr(module, "check"):
+            try:
+                module.check(self.runtime, self.params)
+            except MissingWeights:  # a file that another tool left out, or that is cut short, is the hub's to mend
+                if not (fetch and self._fetched_again(progress)):
+                    raise
+                module.check(self.runtime, self.params)
         elif self.weights is None:  # nothing heavy to load, and loading looks at the parameters
             _ = self.loaded
+
+    def _fetched_again(self, progress: Progress) -> bool:
+        try:
+            asked = hasattr(self.bound.module, "fetch") and self.bound.module.fetch(
+                self.runtime, self.params, progress, again=True
+            )
+        except MissingWeights:  # what was found at first says more
+            return False
+        self.__dict__.pop("weights", None)
+        return bool(asked)
 
     def recipe(self, kind: str, parents: Mapping[str, str], **extra: Any) -> manifest.Recipe:
         """The recipe of an artefact of ``kind``, which may depend on some of the parameters only."""
@@ -93,6 +109,16 @@ def fault_of(what: str, look: Callable[[], Any]) -> Iterator[Fault]:
         look()
     except (DataError, MissingExtra, UnfitPackage) as error:
         yield what, error
+    except OSError as error:  # such as weights that only their owner may read
+        yield what, DataError(f"{error.strerror or error} at {error.filename or 'an unnamed file'}; mend that")
+
+
+def equal_text(component: Component, prompt: str, equal: Sequence[tuple[str, str]]) -> DataError:
+    """The error for classes of which ``component`` says the same by ``prompt``."""
+    return DataError(
+        f"{component.text} says the same of {pairs(equal)} by the prompt {prompt!r}; {NOT_TOLD_APART}: mend the names "
+        "or the prompt, or go on with --allow-equal-text"
+    )
 
 
 @dataclass(frozen=True)
@@ -123,11 +149,11 @@ class Components:
             encoders.prompt_set(prompt, noun)
         return made
 
-    def faults(self, progress: Progress = silent) -> list[Fault]:
+    def faults(self, progress: Progress = silent, fetch: bool = True) -> list[Fault]:
         """What of them would stop a run; packages that lack are told together."""
         every = (*self.encoders, *self.generators)
         lacking = sorted({package for component in every for package in plugins.lacking_packages(component.bound)})
-        found = [f for component in every for f in component.faults(progress) if f[0] != "packages"]
+        found = [f for component in every for f in component.faults(progress, fetch) if f[0] != "packages"]
         return [*fault_of("packages", lambda: plugins.check_installed(lacking)), *found]
 
 

@@ -38,6 +38,8 @@ def download(
     if spec.name == "sam":
         return fetch_all("sam", (_checkpoint(spec),), root or layout.models, progress)
     if is_encoder(what):
+        if root:
+            raise UsageError(f"expected no --root: an encoder's weights go to the hub's cache; set HF_HOME to {root}")
         return _encoder(what, layout, offline, progress)
     module = plugins.module("data set", spec.name)
     if not hasattr(module, "DOWNLOADS"):

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from fgscore import encoders, ragged, regions, timing
-from fgscore.errors import BadImage, DataError
+from fgscore.errors import BadImage
 from fgscore.pipeline import thumbnails
 from fgscore.pipeline.batches import Batches
-from fgscore.pipeline.components import Component, Components
+from fgscore.pipeline.components import Component, Components, equal_text
 from fgscore.pipeline.fill import Failure, Filler, Made, Share, Task
 from fgscore.pipeline.index import Indexed
 from fgscore.pipeline.photos import Photos
@@ -98,10 +98,7 @@ class Extraction:
         def make(task: Task) -> Made:
             bank = encoders.embed_text(encoder.loaded, self.index.class_names, prompts)
             if not allow_equal and (equal := bank.equal_classes()):
-                raise DataError(
-                    f"{encoder.text} says the same of {match.pairs(equal)} by the prompt {prompts.label!r}: no scorer "
-                    "can tell them apart; mend their names or the prompt, or go on with --allow-equal-text"
-                )
+                raise equal_text(encoder, prompts.label, equal)
             return Made(bank, [], encoder.facts)
 
         artefact = self._fill(recipe, make, {0: 1})

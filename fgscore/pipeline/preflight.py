@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from itertools import islice
 
 from fgscore import encoders
 from fgscore.errors import DataError, MissingExtra
-from fgscore.pipeline.components import Components, Fault, fault_of, stop_at
+from fgscore.pipeline.components import Component, Components, Fault, equal_text, fault_of, stop_at
 from fgscore.pipeline.estimate import free_bytes
 from fgscore.pipeline.index import Indexed, Listed, Photos, index_listed, list_photos, noun
 from fgscore.pipeline.progress import Progress, silent
@@ -18,31 +20,70 @@ WIDTH, THUMBNAIL_BYTES = 512, 1_000  # of the narrowest CLIP's embeddings; of th
 
 
 def make_index(
-    store: Store, dataset: str, parts: Components, photos: Photos, thumbnails: bool = True, progress: Progress = silent
+    store: Store,
+    dataset: str,
+    parts: Components,
+    photos: Photos,
+    thumbnails: bool = True,
+    progress: Progress = silent,
+    allow_equal_text: bool = False,
 ) -> Indexed:
     """The index of the photos, once all was looked at. Raises the fault that was found, or :class:`Faults`."""
-    listed, faults = look(store, dataset, parts, photos, thumbnails, progress)
+    listed, faults = look(store, dataset, parts, photos, thumbnails, progress, allow_equal_text)
     stop_at(faults)
     assert listed, "photos are listed, or at fault"
     return index_listed(store, listed, progress)
 
 
 def look(
-    store: Store, dataset: str, parts: Components, photos: Photos, thumbnails: bool = True, progress: Progress = silent
+    store: Store,
+    dataset: str,
+    parts: Components,
+    photos: Photos,
+    thumbnails: bool = True,
+    progress: Progress = silent,
+    allow_equal_text: bool = False,
 ) -> tuple[Listed | None, list[Fault]]:
     """Packages, weights, photos, what is said of each class, and free space.
 
-    Returns the photos as listed, None where they are not to be had, and all faults that were found. Raises
-    :class:`UsageError` where the call itself is wrong.
+    Returns the photos as listed, None where they are not to be had, and all faults that were found. Weights are not
+    fetched for photos that are not there. Raises :class:`UsageError` where the call itself is wrong.
     """
-    faults = [*fault_of("packages", shards.check_writing), *parts.faults(progress)]
     listed: list[Listed] = []
-    found = list(fault_of("photos", lambda: listed.append(list_photos(store, dataset, photos, progress))))
-    told = any(what == "packages" for what, _ in faults)
-    faults += [(what, error) for what, error in found if not (told and isinstance(error, MissingExtra))]
+    of_photos = list(fault_of("photos", lambda: listed.append(list_photos(store, dataset, photos, progress))))
+    of_parts = [*fault_of("packages", shards.check_writing), *parts.faults(progress, fetch=bool(listed))]
+    told = any(what == "packages" for what, _ in of_parts)
+    faults = of_parts + [fault for fault in of_photos if not (told and isinstance(fault[1], MissingExtra))]
     for one in listed:
-        faults += [*_prompts(parts, dataset, one), *_space(store.layout, one, parts, thumbnails)]
+        usable = [e for e in parts.encoders if f"weights of {e.text}" not in dict(of_parts) and not told]
+        said = _prompts(parts, dataset, one)
+        equal = [] if allow_equal_text or said else _equal_text(store, usable, parts.prompts, dataset, one)
+        faults += [*said, *equal, *_space(store.layout, one, parts, thumbnails)]
     return (listed[0] if listed else None), faults
+
+
+def _equal_text(
+    store: Store, usable: Sequence[Component], prompts: Sequence[str], dataset: str, listed: Listed
+) -> list[Fault]:
+    """Classes that an encoder cannot tell apart, by what it reads of them: before any worker or job is started."""
+    faults: list[Fault] = []
+    names = listed.listing.class_names
+    stored = {(a.recipe.component, a.recipe.extra["prompt"]) for a in store.artefacts("text", listed.key)}
+    for encoder in (e for e in usable if hasattr(e.bound.module, "tokens")):
+        component = encoder.recipe("text", {}).component
+        for prompt in prompts:
+            said = encoders.prompt_set(prompt, noun(dataset))
+            if (component, said.label) in stored:  # of before: opened with a warning
+                continue
+            texts = [said.texts(name) for name in names]
+            read = iter(encoder.bound.module.tokens(encoder.runtime, encoder.params, [t for of in texts for t in of]))
+            first: dict[tuple, str] = {}
+            of_class = [tuple(sorted(islice(read, len(of)))) for of in texts]
+            equal = [(a, name) for name, ids in zip(names, of_class, strict=True)
+                     if (a := first.setdefault(ids, name)) != name]  # fmt: skip
+            if equal:
+                faults.append((f"text of {encoder.text}", equal_text(encoder, said.label, equal)))
+    return faults
 
 
 def _prompts(parts: Components, dataset: str, listed: Listed) -> list[Fault]:

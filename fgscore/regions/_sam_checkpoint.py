@@ -23,8 +23,7 @@ FAMILIES = {
     "memory_attention": "SAM 2 is not supported by this generator",
     "detector.": "SAM 3 is not supported by this generator",
     "vision_encoder.": "these are transformers' names of SAM; get the original file with `fgscore download sam`",
-    ".lora": "an adapter's weights must be merged into SAM's",
-    "adapter": "SAM with adapters is not supported",
+    **dict.fromkeys((*weights.ADAPTERS, "w_as.", "w_bs."), "weights of an adapter must be merged into SAM's"),
 }
 
 
@@ -34,14 +33,28 @@ def state_dict(path: Path) -> dict[str, torch.Tensor]:
 
     Raises :class:`MissingWeights` that says what the file is, where it is no SAM.
     """
-    tensors = weights.unwrapped(weights.read(path), path)
-    prefix = next((name[: -len(POSITIONS)] for name in tensors if name.endswith(POSITIONS)), None)
-    if prefix is None:
+    content = weights.read(path)
+    try:
+        tensors = weights.unwrapped(content, POSITIONS, path)
+    except MissingWeights as error:
+        raise MissingWeights(f"expected a SAM state dict: {error}{_family(_names(content))}") from None
+    prefixes = sorted({name[: -len(POSITIONS)] for name in tensors if name.endswith(POSITIONS)})
+    if len(prefixes) > 1:
+        raise MissingWeights(f"{path} holds several SAMs ({', '.join(map(repr, prefixes))}); save one by itself")
+    beside = [name for name in tensors if not name.startswith(prefixes[0])]
+    if beside:
         raise MissingWeights(
-            f"expected a SAM state dict in {path}, found one with {weights.listed(tensors)}{_family(tensors)}"
+            f"{path}: beside SAM's weights, under {prefixes[0]!r}, are {weights.listed(beside)}{_family(beside)}; save "
+            "SAM by itself"
         )
-    own = {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    own = {name.removeprefix(prefixes[0]): tensor for name, tensor in tensors.items()}
     return {name: tensor for name, tensor in own.items() if name not in BUFFERS}
+
+
+def _names(content: Mapping[str, Any]) -> list[str]:
+    """Every name in a training checkpoint."""
+    inner = [_names(value) for value in content.values() if isinstance(value, Mapping)]
+    return [*map(str, content), *(name for names in inner for name in names)]
 
 
 def _family(names: Collection[str]) -> str:
@@ -66,9 +79,15 @@ def check_fit(model: Any, tensors: Mapping[str, torch.Tensor], path: Path) -> No
     own = {name: tensor.shape for name, tensor in model.state_dict().items() if name not in BUFFERS}
     missing, excess = own.keys() - tensors.keys(), tensors.keys() - own.keys()
     other = [name for name in own.keys() & tensors.keys() if tensors[name].shape != own[name]]
+    whole = [name for name, tensor in tensors.items() if not tensor.is_floating_point()]
     wrong = [
         f"{len(names)} {what}: {weights.listed(names)}"
-        for what, names in (("are missing", missing), ("are in excess", excess), ("are of another shape", other))
+        for what, names in (
+            ("are missing", missing),
+            ("are in excess", excess),
+            ("are of another shape", other),
+            ("are whole numbers", whole),
+        )
         if names
     ]
     if wrong:

@@ -22,6 +22,7 @@ from fgscore import timing
 from fgscore.errors import BadParameter, MissingWeights, missing_extra
 from fgscore.regions import Proposals, _sam_checkpoint, check_area
 from fgscore.types import Runtime, file_sha256
+from fgscore.weights import listed, not_finite
 
 if TYPE_CHECKING:
     from fgscore.regions._sam_masks import Masks
@@ -174,7 +175,8 @@ def checkpoint_path(runtime: Runtime, checkpoint: str) -> Path:
         path = Path(checkpoint).expanduser()
         way_out = f"give an existing .pth file, or one of {', '.join(CHECKPOINTS)}"
     if not path.is_file():
-        raise MissingWeights(f"expected SAM weights at {path}, found none; {way_out}")
+        what = "something else" if path.exists() else "none"
+        raise MissingWeights(f"expected a file of SAM weights at {path}, found {what}; {way_out}")
     return path
 
 
@@ -190,6 +192,8 @@ def _load_model(runtime: Runtime, checkpoint: str) -> Any:
     tensors = _sam_checkpoint.state_dict(path)
     model = sam_model_registry[_sam_checkpoint.kind(tensors, path)](checkpoint=None)
     _sam_checkpoint.check_fit(model, tensors, path)
+    if wrong := not_finite(tensors):
+        raise MissingWeights(f"{path}: {len(wrong)} weights are not finite: {listed(wrong)}; fetch it again")
     model.load_state_dict(tensors)
     return model.to(device).eval()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from fgscore import plugins, specs
 from fgscore.errors import NothingCached, StoreError, quoted, unknown
 from fgscore.store import index as index_store
 from fgscore.store import manifest, paths, schema
-from fgscore.types import ImageIndex, TextBank, file_sha256
+from fgscore.types import NOT_TOLD_APART, ImageIndex, TextBank, file_sha256, pairs
 
 INDEX_ROLES = ("images", "names", "labels")
 
@@ -206,15 +206,7 @@ def warn_of_equal(bank: TextBank, text: manifest.Artefact) -> None:
     """Warn where two classes of ``text`` cannot be told apart."""
     equal = bank.equal_classes()
     if equal:
-        warnings.warn(
-            f"{text.label}: one text embedding for {pairs(equal)}: no scorer can tell them apart", stacklevel=2
-        )
-
-
-def pairs(names: Sequence[tuple[str, str]]) -> str:
-    """``'crow' and 'Crow' (and 3 more pairs)``."""
-    (a, b), more = names[0], len(names) - 1
-    return f"{a!r} and {b!r}" + (f" (and {more} more pair{'s' * (more > 1)})" if more else "")
+        warnings.warn(f"{text.label}: one text embedding for {pairs(equal)}; {NOT_TOLD_APART}", stacklevel=2)
 
 
 def matches(recipe: manifest.Recipe, written: specs.Spec | None) -> bool:

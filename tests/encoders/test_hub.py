@@ -309,3 +309,29 @@ def test_by_default_a_hub_is_given_up_in_less_than_half_a_minute(how, model, cac
         assert time.monotonic() - began < 30
     assert done.returncode == 1, done.stderr
     ways_out(done.stderr)
+
+
+def test_a_file_cut_short_in_the_cache_is_fetched_again(hub, run, cache):
+    assert run("download", ENCODER, env={"HF_HUB_OFFLINE": "0"}).code == 0
+    (weights,) = cache.glob(f"hub/models--*/snapshots/*/{WEIGHTS}")
+    blob = weights.resolve()
+    blob.write_bytes(blob.read_bytes()[: blob.stat().st_size // 2])
+    mended = run("download", ENCODER, env={"HF_HUB_OFFLINE": "0"})
+    assert mended.code == 0, mended.err
+    assert weights.stat().st_size == hub.repositories[NAME].folder.joinpath(WEIGHTS).stat().st_size
+
+
+def test_a_cache_that_only_looks_whole_is_completed(hub, run, cache, tmp_path):
+    pytest.importorskip("sentencepiece")
+    hub.serve(NAME, layouts.siglip2_fixed(tmp_path / "served"))
+    assert run("download", ENCODER, env={"HF_HUB_OFFLINE": "0"}).code == 0
+    (settings,) = cache.glob("hub/models--*/snapshots/*/tokenizer_config.json")
+    settings.unlink()
+    mended = run("download", ENCODER, env={"HF_HUB_OFFLINE": "0"})
+    assert mended.code == 0, mended.err
+    assert settings.is_file()
+
+
+def test_a_folder_for_an_encoders_files_is_named_by_the_hub_alone(hub, run, tmp_path):
+    result = run("download", ENCODER, "--root", tmp_path)
+    assert result.code == 2 and "HF_HOME" in result.message

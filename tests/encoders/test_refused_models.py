@@ -238,7 +238,7 @@ def test_nothing_is_done_before_the_weights_are_known_to_fit(spoil, tiny, photos
     assert result.code == 1
     assert "module." in result.err or "cut short" in result.err
     assert "Traceback" not in result.err
-    assert not list(data.rglob("*.h5")), "nothing is stored"
+    assert not [path for path in data.rglob("*") if path.is_file()], "not even an index"
 
 
 @pytest.mark.slow
@@ -265,6 +265,54 @@ def test_a_pipe_in_place_of_a_file_is_refused_and_never_waited_at(name, tiny):
     (tiny / name).unlink(missing_ok=True)
     os.mkfifo(tiny / name)
     refused(tiny, re.escape(name))
+
+
+@pytest.mark.parametrize("how", ["{}", "<html>"])
+def test_picture_settings_are_looked_at_before_any_photo(how, tiny, photos, run, data):
+    (tiny / "preprocessor_config.json").write_text(how)
+    result = run("extract", "folder", "--root", photos, "--regions", "random_crop(n=2)",
+                 "--encoder", f"clip(model='{tiny}')", "--device", "cpu")  # fmt: skip
+    assert result.code == 1 and "preprocessor_config.json" in result.err or "image processor" in result.err
+    assert not [path for path in data.rglob("*") if path.is_file()]
+
+
+def test_a_vision_tower_of_zeros_is_refused(tiny):
+    from safetensors.torch import load_file, save_file
+
+    state = load_file(tiny / "model.safetensors")
+    zeros = {name: torch.zeros_like(t) for name, t in state.items() if name.startswith("vision_model.encoder")}
+    zeros |= {n: torch.zeros_like(t) for n, t in state.items() if "patch_embedding" in n}
+    save_file({**state, **zeros}, tiny / "model.safetensors")
+    refused(tiny, "every picture")
+
+
+def test_an_adapter_beside_the_weights_is_refused(tiny):
+    from safetensors.torch import load_file, save_file
+
+    state = load_file(tiny / "model.safetensors")
+    name = "text_model.encoder.layers.0.self_attn.q_proj.lora_A.default.weight"
+    save_file({**state, name: torch.ones(4, 4)}, tiny / "model.safetensors")
+    refused(tiny, "adapter.*lora_A")
+
+
+def test_two_models_in_one_file_are_refused(tiny):
+    from safetensors.torch import load_file, save_file
+
+    state = load_file(tiny / "model.safetensors")
+    save_file({**state, **{f"clip.{name}": t + 1 for name, t in state.items()}}, tiny / "model.safetensors")
+    refused(tiny, "twice")
+
+
+def test_a_header_whose_length_reads_like_a_page_is_none(tmp_path):
+    """0x3C is both '<' and the low byte of a header's length."""
+    import json
+
+    from fgscore import weights
+
+    entry = {"a.b": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
+    header = json.dumps(entry).encode().ljust(0x13C)
+    (tmp_path / "x.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0\0\x80?")
+    assert weights.read(tmp_path / "x.safetensors")["a.b"].tolist() == [1.0]
 
 
 @pytest.mark.parametrize("name", ["visual_projection.weight", "text_projection.weight", "logit_scale"])

@@ -124,7 +124,7 @@ def test_a_write_in_place_is_an_error_that_says_so(
     done = run("score", "--scorer", mine(f"    them = {array}\n    them[...] = 0\n    return inputs.area"))
     assert done.code == 2
     assert f"mine.py:{BODY + 1}: scorer mine.py:f: ValueError" in done.message
-    assert "the arrays are shared and read-only; work on a copy" in done.message
+    assert "the arrays are read-only; work on a copy" in done.message
 
 
 def test_what_a_built_in_scorer_is_given_is_read_only(store: Store) -> None:

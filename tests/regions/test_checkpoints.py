@@ -102,6 +102,44 @@ def test_other_files_are_refused_by_a_sentence(way, name, state, tmp_path):
     assert not spoilt.ran(path).exists()
 
 
+def _changed(state, **more):
+    return {**{name: value.clone() for name, value in state.items()}, **more}
+
+
+BESIDE = {
+    "an adapter beside it": (lambda s: {**checkpoints.prefixed(s, "sam."), "w_As.0.weight": torch.ones(2)}, "w_As.0"),
+    "two in one": (
+        lambda s: {**checkpoints.prefixed(s, "student."), **checkpoints.prefixed(s, "teacher.")},
+        "'student.', 'teacher.'",
+    ),
+    "two wrapped": (lambda s: {"model": s, "ema": dict(s)}, "several models.*ema, model|model, ema"),
+    "whole numbers": (
+        lambda s: _changed(s, **{"mask_decoder.iou_token.weight": torch.ones(1, 256, dtype=torch.int8)}),
+        "iou_token",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_more_than_one_sam_and_nothing_but_it_is_refused(name, state, tmp_path):
+    make, match = BESIDE[name]
+    torch.save(make(state), tmp_path / "weights.pth")
+    with pytest.raises(MissingWeights, match=match):
+        checked(tmp_path / "weights.pth")
+
+
+def test_a_number_beside_the_state_dict_leads_nobody_astray(state, tmp_path):
+    torch.save({"model": {}, "metrics.loss": torch.ones(1), "net_ema": state}, tmp_path / "weights.pth")
+    checked(tmp_path / "weights.pth")
+
+
+def test_weights_that_are_not_finite_are_refused(state, tmp_path):
+    name = "mask_decoder.iou_token.weight"
+    torch.save(_changed(state, **{name: torch.full_like(state[name], torch.nan)}), tmp_path / "weights.pth")
+    with pytest.raises(MissingWeights, match=rf"not finite.*{name}|{name}.*not finite"):
+        sam._load_model(CPU, str(tmp_path / "weights.pth"))
+
+
 def test_a_cut_file_says_how_much_is_there(state, tmp_path):
     path = written("plain", state, tmp_path)
     spoilt.damage(path, "cut")
