@@ -62,6 +62,9 @@ def artefact_folders(cache: Path) -> Iterator[Path]:
 
 def _verify_artefact(store: Store, folder: Path) -> Iterator[Problem]:
     plan = folder / manifest.PLAN
+    if not os.path.lexists(plan):  # never there, or moved aside: whoever makes it again keeps the shards that are there
+        yield Problem((plan,), "the plan is missing; the same command as before makes it again", "unfinished")
+        return
     try:
         artefact = manifest.load(folder)
     except StoreError as error:
