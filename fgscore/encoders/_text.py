@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from fgscore.errors import MissingWeights
 
 # texts that differ in their last word or in length: a model that reads to the end tells all of them apart
 PROBES = ("a photo of a cat", "a photo of a dog", "a photo of a bird", "a photo of a car", "a photo", "a")
+SAMPLE = 50  # words of a vocabulary, of which a whole tokenizer knows nearly all
 
 
 class Words:
@@ -18,7 +21,7 @@ class Words:
     others see padding masked where their tokenizer says so."""
 
     def __init__(self, tokenizer: Any, config: Any, folder: Path) -> None:
-        self._tokenizer, self._folder = tokenizer, folder
+        self._tokenizer, self._folder, self._unknown = tokenizer, folder, tokenizer.unk_token
         self._siglip = config.model_type.startswith("siglip")
         masked = "attention_mask" in tokenizer.model_input_names and not self._siglip
         self._names = ["input_ids", "attention_mask"] if masked else ["input_ids"]
@@ -58,12 +61,16 @@ class Words:
         return [text for text, ids in zip(texts, self.ids(texts), strict=True) if len(ids) > self.length]
 
     def check(self) -> None:
-        """Raises :class:`MissingWeights` for a tokenizer without its vocabulary: it loads without complaint and cuts
-        every word into single bytes."""
-        pieces = self._tokenizer.tokenize("photo")
-        if len(pieces) > 3:
+        """Raises :class:`MissingWeights` for a tokenizer without its vocabulary or its merges: it loads without
+        complaint, and knows no word, or cuts each of its own into letters."""
+        named = (word for word in map(_word, self._tokenizer.get_vocab()) if word)
+        words = list(islice(named, SAMPLE))
+        cut = {word: self._tokenizer.tokenize(word) for word in words or ["photo"]}
+        knows = any(len(pieces) == 1 for pieces in cut.values()) if words else set(cut["photo"]) - {self._unknown}
+        if not knows:
+            word, pieces = next(iter(cut.items()))
             raise MissingWeights(
-                f"expected a tokenizer that knows words in {self._folder}, found one that cuts 'photo' into "
+                f"expected a tokenizer that knows words in {self._folder}, found one that cuts {word!r} into "
                 f"{len(pieces)} pieces; add its vocabulary: tokenizer.json, or vocab.json and merges.txt"
             )
         if self._pooled_at:
@@ -84,6 +91,12 @@ class Words:
                 f"tokenizer's end-of-text ({end}): set eos_token_id of text_config in config.json to {end}, or "
                 "bring the tokenizer that it was trained with"
             )
+
+
+def _word(token: str) -> str:
+    """The word of at least four letters that ``token`` stands for as a whole, '' where it stands for none."""
+    found = re.fullmatch(r"(?:▁|Ġ)?([a-z]{4,})(?:</w>)?", token)
+    return found[1] if found else ""
 
 
 def version(folder: Path) -> int:

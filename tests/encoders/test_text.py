@@ -1,5 +1,6 @@
 """Texts as each family was trained on them: which changes of ours make a text embedding another one."""
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -8,6 +9,7 @@ pytest.importorskip("transformers")
 import layouts  # noqa: E402
 
 from fgscore.encoders import clip  # noqa: E402
+from fgscore.errors import MissingWeights  # noqa: E402
 from fgscore.pipeline.components import Component  # noqa: E402
 from fgscore.types import Runtime  # noqa: E402
 
@@ -35,3 +37,18 @@ def test_only_texts_beyond_the_context_are_named(tmp_path):
     encoder = clip.load(CPU, model=str(layouts.clip_safetensors(tmp_path / "model")))
     long = "bird " * 90
     assert encoder.beyond_context(["a bird", long, "", "bird " * 70]) == [long]
+
+
+def test_merges_that_are_missing_are_noticed_though_every_letter_is_known(tmp_path):
+    folder = layouts.clip_safetensors(tmp_path / "model")
+    (folder / "tokenizer.json").unlink(missing_ok=True)
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    with pytest.raises(MissingWeights, match="knows words"):
+        clip.load(CPU, model=str(folder))
+
+
+def test_a_tokenizer_of_letters_alone_is_one(tmp_path):
+    """As tiny SentencePiece models are."""
+    pytest.importorskip("sentencepiece")
+    encoder = clip.load(CPU, model=str(layouts.siglip1(tmp_path / "model", letters=True)))
+    assert np.linalg.norm(np.diff(encoder.embed_texts(["jay", "crow"]), axis=0)) > 1e-4

@@ -204,10 +204,12 @@ def metaclip2(path: Path, mask: bool = True) -> Path:
     return path
 
 
-def siglip1(path: Path) -> Path:
-    """google/siglip-base-patch16-224: spiece.model, no tokenizer.json; weights in both containers."""
+def siglip1(path: Path, letters: bool = False) -> Path:
+    """google/siglip-base-patch16-224: spiece.model, no tokenizer.json; weights in both containers. With ``letters`` its
+    tokens are single ones."""
     path.mkdir(parents=True, exist_ok=True)
-    text = {**TEXT, "hidden_size": 24, "vocab_size": tokens.siglip(path), "model_type": "siglip_text_model"}
+    text = {**TEXT, "hidden_size": 24, "vocab_size": tokens.siglip(path, "char" if letters else "unigram"),
+            "model_type": "siglip_text_model"}  # fmt: skip
     config = {
         "architectures": ["SiglipModel"], "initializer_factor": 1.0, "model_type": "siglip", "text_config": text,
         "torch_dtype": "float32", "transformers_version": "4.37.0.dev0",

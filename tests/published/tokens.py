@@ -73,14 +73,14 @@ def sentencepiece(path: Path, **settings: object) -> int:
 
 
 def c4(path: Path, kind: str) -> int:
-    """As T5's vocabulary: pad 0, ``</s>`` 1, ``<unk>`` 2, no start. ``kind`` is 'unigram' or 'bpe'."""
-    size = {"vocab_size": 200, "hard_vocab_limit": False} if kind == "unigram" else {"vocab_size": 150}
+    """As T5's vocabulary: pad 0, ``</s>`` 1, ``<unk>`` 2, no start. ``kind`` is 'unigram', 'bpe' or 'char'."""
+    size = {"vocab_size": 150} if kind == "bpe" else {"vocab_size": 200, "hard_vocab_limit": False}
     return sentencepiece(path, model_type=kind, pad_id=0, eos_id=1, unk_id=2, bos_id=-1, **size)
 
 
-def siglip(folder: Path) -> int:
+def siglip(folder: Path, kind: str = "unigram") -> int:
     """The slow files of SigLIP: spiece.model and two of JSON."""
-    size = c4(folder / "spiece.model", "unigram")
+    size = c4(folder / "spiece.model", kind)
     names = {"eos_token": "</s>", "pad_token": "</s>", "unk_token": "<unk>"}
     settings = {
         "additional_special_tokens": [], "clean_up_tokenization_spaces": True, "do_lower_case": True,
