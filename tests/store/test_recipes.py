@@ -11,7 +11,7 @@ from fgscore.pipeline import thumbnails
 from fgscore.pipeline.aggregate import FeatureRun
 from fgscore.pipeline.components import Component
 from fgscore.pipeline.score import ScoreRun
-from fgscore.store import index, match
+from fgscore.store import index
 from fgscore.store.manifest import Artefact, Recipe
 from fgscore.store.match import RegionBundle, Store
 from fgscore.store.paths import Layout
