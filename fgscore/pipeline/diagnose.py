@@ -67,8 +67,9 @@ def pseudo_labels(bundle: RegionBundle, joined: Joined) -> list[Row]:
 
 def scorers(joined: Joined, runs: Sequence[ScoreRun], poolings: Sequence[Pooling]) -> list[Row]:
     """For every run and k: ``area_correlation``, Spearman's between score and area over the regions of an image, mean
-    over images with at least three of known area; ``area_kept`` and ``area_all``, the mean area of kept and of all regions;
-    ``effective``, the effective number of regions in the weights, 1 over the sum of their squares (k when equal)."""
+    over images with at least three of known area; ``area_kept`` and ``area_all``, the mean area of kept and of all
+    regions; ``effective``, the effective number of regions in the weights, 1 over the sum of their squares (k when
+    equal)."""
     rows = []
     for run in runs:
         correlation = _spearman(joined.scores[run.label], joined.area, joined.offsets)
