@@ -118,6 +118,8 @@ def load(path: Path) -> SavedProbe:
         linear = Linear(_floats(content, "weight", 2), _floats(content, "intercept", 1), content["classes"])
         names = content["class_names"]
         text, scale = _of_text(content)
+        if text is None and made["target"]:
+            raise ValueError(f"text: expected for target {made['target']}, found none")
         _agree(linear, text, names, _parts(made))
     except (KeyError, ValueError, TypeError, IndexError, RecursionError, UsageError) as error:
         again = f"`fgscore probe --save-probe {quoted(str(path))}`"
