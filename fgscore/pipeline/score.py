@@ -116,8 +116,8 @@ def _rows(bundle: RegionBundle, number: int, ids: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ScoreRun:
-    """One scorer against one target on one bundle; ``target`` is None for a scorer that has none, and on a bundle
-    without text."""
+    """One scorer against one target on one bundle; ``target`` is None for a scorer that has none, and for any on a
+    bundle without text."""
 
     bundle: RegionBundle
     scorer: Scorer
@@ -131,7 +131,7 @@ class ScoreRun:
     @cached_property
     def recipe(self) -> manifest.Recipe:
         """The recipe of these scores."""
-        roles = ("region_embeddings", "globals", "text") if self.target else ("region_embeddings", "globals")
+        roles = ("region_embeddings", "globals", *(("text",) if self.target and self.bundle.text else ()))
         parents = {role: getattr(self.bundle, role).recipe.digest for role in roles}
         if self.target == "oracle":
             parents["labels"] = self.bundle.index_artefact.recipe.digest
@@ -159,8 +159,12 @@ class ScoreRun:
         return targets.resolve(inputs, self.target, labels=labels)
 
     def lacks(self) -> NoText | None:
-        """What to raise where the scorer needs text and the bundle has none, before anything is read."""
-        return self._no_text() if self.bundle.text is None and self.scorer.needs_text else None
+        """What to raise where scorer or target need text and the bundle has none, before anything is read."""
+        if self.bundle.text is not None:
+            return None
+        if self.scorer.needs_text:
+            return self._no_text()
+        return self.bundle.no_text(f"target {self.target}", "the command without --target") if self.target else None
 
     def scores(self, inputs: ScoreInputs, target: np.ndarray) -> np.ndarray:
         """(R,) float32; raises :class:`NoText` by the scorer's name where it comes to need text and there is none."""
@@ -193,8 +197,7 @@ def compute(runs: Sequence[ScoreRun], block: Block) -> list[ScoreShard]:
 
 
 def runs_for(bundle: RegionBundle, scorers: Sequence[Scorer], modes: Sequence[str]) -> list[ScoreRun]:
-    """One run for every scorer and target; a scorer without a target gives one, and so does any where there is no
-    text."""
+    """One run for every scorer and target; a scorer without a target gives one. See :func:`target_of`."""
     return [
         ScoreRun(bundle, scorer, target)
         for scorer in scorers
@@ -203,8 +206,10 @@ def runs_for(bundle: RegionBundle, scorers: Sequence[Scorer], modes: Sequence[st
 
 
 def target_of(bundle: Bundle, scorer: Scorer, mode: str) -> str | None:
-    """``mode`` where the scorer has a target and there is text to tell it by."""
-    return mode if scorer.needs_target and bundle.text else None
+    """``mode`` where the scorer has a target. Without text there is none: the default, global, counts as left out, and
+    any other is refused by :meth:`ScoreRun.lacks`."""
+    left_out = bundle.text is None and mode == "global"
+    return mode if scorer.needs_target and not left_out else None
 
 
 def score(runs: Sequence[ScoreRun], progress: Progress = silent, threads: int | None = None) -> list[Summary]:

@@ -138,7 +138,9 @@ def test_scores_are_those_of_the_arrays_and_have_no_target(dino: Path, run: Run,
         ("score dino", "scorer soft_margin"),
         ("score dino --scorer ./mine.py:likeness", "scorer mine.py:likeness"),
         ("score dino --scorer ./mine.py:scaled --scorer entropy", "scorer mine.py:scaled"),
+        ("score dino --scorer ./mine.py:closeness --target local", "target local"),
         ("aggregate dino --scorer region_text", "scorer region_text"),
+        ("sweep dino --pool topk --scorer entropy --head zeroshot", "head zeroshot"),
         ("probe dino", "scorer soft_margin"),
         ("probe dino --pool none --head zeroshot", "head zeroshot"),
         ("probe dino --pool none --prompt plain", "--prompt 'plain'"),
@@ -305,3 +307,10 @@ def test_a_report_shows_a_files_scorer_and_says_when_it_has_changed(dino: Path, 
     assert run("export", "--kind", "scores", "--scorer", "./mine.py:closeness", "--to", dino / "out").code == 1
     (dino / "mine.py").unlink()  # where it cannot be read, its name is all there is
     assert run("export", "--kind", "scores", "--scorer", "./mine.py:closeness", "--to", dino / "out").code == 0
+
+
+def test_of_several_targets_those_that_need_text_are_left_out(dino: Path, run: Run) -> None:
+    own = ("--scorer", "./mine.py:closeness", "--target", "global", "--target", "local", "--json")
+    done = run("score", "dino", *own)
+    assert done.code == 0 and [row["target"] for row in done.json["scores"]] == [""]
+    assert "skipped: target local needs class text, and dino by dinov2 has none" in done.err
