@@ -16,6 +16,10 @@ def none() -> None:
     """The global embedding alone (I, eq. 1)."""
 
 
+def twice() -> None:
+    """The global embedding twice: what the width of the others is worth by itself."""
+
+
 def mean() -> None:
     """Mean of all regions, unscored (II, eq. 2), beside the global embedding."""
 
@@ -24,7 +28,7 @@ def topk(*, k: int | str = 5, temperature: float = 1.0) -> None:
     """Sum of the k best regions, weighted by the softmax of their scores (3.5), beside the global embedding."""
 
 
-POOLINGS = {f.__name__: f for f in (none, mean, topk)}
+POOLINGS = {"none": none, "self": twice, "mean": mean, "topk": topk}
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,11 @@ class Pooling:
     name: str
     params: Mapping[str, specs.Value]
     canonical: str
+
+    @property
+    def needs_regions(self) -> bool:
+        """Whether regions are pooled, not whole images alone."""
+        return self.name not in ("none", "self")
 
     @property
     def needs_scores(self) -> bool:
@@ -48,7 +57,8 @@ class Pooling:
 
 
 def bind(text: str) -> Pooling:
-    """The pooling that ``text`` names: ``none``, ``mean`` or ``topk(k=5, temperature=1.0)``; k may be 'all'."""
+    """The pooling that ``text`` names: ``none``, ``self``, ``mean`` or ``topk(k=5, temperature=1.0)``, where k may be
+    'all'."""
     spec = specs.parse(text)
     if spec.name not in POOLINGS:
         raise unknown("pooling", spec.name, POOLINGS)
@@ -72,13 +82,16 @@ def pool(
     """Features of N images.
 
     ``regions`` (R, d) unit or raw rows, ``globals_`` (N, d), ``scores`` (R,) where the pooling needs them. Returns
-    (features, n_pooled): (N, d) float32 for ``none``, else (N, 2d) float32 ``[global; local]``; and (N,) int32, the
-    number of regions pooled. Where an image has no region, its global embedding stands in for the local part.
+    (features, n_pooled): (N, d) float32 for ``none``, else (N, 2d) float32 ``[global; local]``, for ``self`` the global
+    embedding as both; and (N,) int32, the number of regions pooled. Where an image has no region, its global embedding
+    stands in for the local part.
     """
     g = np.asarray(globals_, np.float32)
     n = len(g)
     if pooling.name == "none":
         return g.copy(), np.zeros(n, np.int32)
+    if pooling.name == "self":
+        return np.concatenate([g, g], axis=1), np.zeros(n, np.int32)
     if pooling.name == "mean":
         sizes = ragged.lengths(offsets)
         weights = np.repeat(1.0 / np.maximum(sizes, 1), sizes)

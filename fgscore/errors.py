@@ -67,6 +67,10 @@ class Exhausted(FgscoreError):
     """Memory, threads or open files of this machine gave out. That says nothing of what was being read."""
 
 
+class NoText(DataError):
+    """Something needs embeddings of class names where there are none: of an encoder of images alone."""
+
+
 class NothingCached(DataError):
     """No artefact in the cache matches what was asked for."""
 

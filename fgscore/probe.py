@@ -51,6 +51,11 @@ class Head:
         return self.name != "zeroshot"
 
     @property
+    def needs_text(self) -> bool:
+        """Whether it compares with the texts of the classes."""
+        return self.name == "zeroshot"
+
+    @property
     def thread_safe(self) -> bool:
         """Whether several can be fitted at a time: torch's dropout draws from one generator for all threads."""
         return self.name not in NEEDS

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from fgscore import specs
-from fgscore.errors import BadParameter, DataError, UsageError, unknown
-from fgscore.types import ScoreInputs, read_only
+from fgscore.errors import BadParameter, DataError, FgscoreError, NoText, UsageError, unknown
+from fgscore.types import RegionBatch, ScoreInputs, read_only
 
 ScoreFunction = Callable[..., np.ndarray]
 SMALL_REST = 0.05  # of the softmax's sum: where the other classes have less, soft_margin sums them by themselves
@@ -119,6 +120,18 @@ class Scorer:
         """Whether the scores depend on the target class."""
         return self.name not in TARGETLESS
 
+    @cached_property
+    def needs_text(self) -> bool:
+        """Whether it reads class text: tried on a few invented regions without any, so that none has to declare it.
+        Whatever else goes wrong there is told where it goes wrong on real ones."""
+        try:
+            self(_textless(), np.full(len(_textless().regions), -1))
+        except NoText:
+            return True
+        except FgscoreError:
+            pass
+        return False
+
     def __call__(self, inputs: ScoreInputs, target: np.ndarray) -> np.ndarray:
         """(R,) float32 scores.
 
@@ -151,6 +164,19 @@ class Scorer:
         if wrong := int((~np.isfinite(scores)).sum()):
             raise BadParameter(f"{where}scorer {self.canonical} must return finite scores, found {wrong} that are not")
         return scores
+
+
+@cache
+def _textless() -> ScoreInputs:
+    """Two images of three regions, of width 4, and no text."""
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((8, 4)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    corner = rng.integers(0, 16, (6, 2))
+    boxes, area = np.concatenate([corner, corner + 16], axis=1), np.full(6, 0.25)
+    offsets, unknown = np.array([0, 3, 6]), np.full(6, np.nan)
+    batch = RegionBatch(np.array(["a", "b"]), offsets, boxes, area, unknown, unknown)
+    return ScoreInputs(offsets, rows[:6], rows[6:], None, None, read_regions=lambda: batch)
 
 
 def bind(text: str) -> Scorer:

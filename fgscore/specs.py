@@ -17,6 +17,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from fgscore.errors import LISTED, BadParameter, UsageError, guess
@@ -36,6 +37,16 @@ class Spec:
 
     def __str__(self) -> str:
         return text(self.name, self.params)
+
+
+def file_of(name: str) -> Path | None:
+    """``./lab/mine.py`` of ``./lab/mine.py:f``, a component that stands in a user's file; None for any other."""
+    return Path(name.rpartition(":")[0]) if ".py:" in name else None
+
+
+def stored_name(name: str) -> str:
+    """``mine.py:f`` of ``./lab/mine.py:f``: the name under which the store keeps a component; no path is kept."""
+    return re.split(r"[/\\]", name)[-1] if file_of(name) else name
 
 
 def parse(string: str) -> Spec:

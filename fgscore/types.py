@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 import numpy as np
 
 from fgscore import halves, regular, specs
-from fgscore.errors import UsageError
+from fgscore.errors import NoText, UsageError
 from fgscore.lazy import lazy
 
 SPLITS = ("train", "val", "test")
@@ -393,40 +393,77 @@ class Softmax(NamedTuple):
         return Softmax(read_only(weights), read_only(total), read_only(gap))
 
 
+T = TypeVar("T")
+
+
+class OfText(Generic[T]):
+    """A field that belongs to text: it may be given as None, and to read it is then the fault."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, inputs: None, owner: type) -> OfText[T]: ...
+
+    @overload
+    def __get__(self, inputs: object, owner: type) -> T: ...
+
+    def __get__(self, inputs: object | None, owner: type) -> OfText[T] | T:
+        if inputs is None:
+            raise AttributeError(self._name)  # a field without a default
+        value: T | None = vars(inputs)[self._name]
+        if value is None:
+            raise NoText(f"no class text is there: {self._name} and all that compares with text are unknown")
+        return value
+
+    def __set__(self, inputs: object, value: T | None) -> None:
+        vars(inputs)[self._name] = value
+
+
 # what ScoreInputs computes when it is first asked for
 SIMILARITIES = ("image_of_region", "region_text", "top_class", "top_text", "region_global", "global_text")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ScoreInputs:
     """All that scorers and targets see of a block of whole images: no labels, so label-free holds by construction.
 
     ``regions`` (R, d), ``globals`` (N, d) and ``text`` (C, d) are float32; the similarities and the geometry are
     computed or read only when touched. Every array is read-only, since scorers share them: work on a copy.
+
+    Where there is no text, ``text`` and ``logit_scale`` are given as None: to touch them, or a similarity with text,
+    raises :class:`NoText`, and everything else works.
     """
 
     offsets: np.ndarray
     regions: np.ndarray
     globals: np.ndarray
-    text: np.ndarray
-    logit_scale: float
+    text: OfText[np.ndarray] = OfText()
+    logit_scale: OfText[float] = OfText()
     read_regions: Callable[[], RegionBatch] | None = None
 
     def __post_init__(self) -> None:
-        n, r, d = len(self.globals), len(self.regions), np.shape(self.text)[-1]
+        n, r, d = len(self.globals), len(self.regions), np.shape(self.text if self.has_text else self.globals)[-1]
         _check(self, "regions", (r, d), np.float32)
         _check(self, "globals", (n, d), np.float32)
-        _check(self, "text", (None, d), np.float32)
+        if self.has_text:
+            _check(self, "text", (None, d), np.float32)
         _check_offsets(self, n, r)
-        for name in ("offsets", "regions", "globals", "text"):
+        for name in ("offsets", "regions", "globals", *(("text",) if self.has_text else ())):
             object.__setattr__(self, name, read_only(getattr(self, name)))
+
+    @property
+    def has_text(self) -> bool:
+        """Whether there are classes to compare with."""
+        return vars(self)["text"] is not None
 
     def apart(self) -> ScoreInputs:
         """The same inputs in memory of their own: for code that is not ours, which can then reach nothing that others
         are given, whatever it does to its arrays. What has been computed is copied, the rest computed when touched."""
         geometry = None if self.read_regions is None else lambda: _copied(self._geometry)
-        offsets, regions, globals_, text = (c.copy() for c in (self.offsets, self.regions, self.globals, self.text))
-        made = ScoreInputs(offsets, regions, globals_, text, self.logit_scale, geometry)
+        offsets, regions, globals_ = (c.copy() for c in (self.offsets, self.regions, self.globals))
+        text, scale = (self.text.copy(), self.logit_scale) if self.has_text else (None, None)
+        made = ScoreInputs(offsets, regions, globals_, text, scale, geometry)
         made.__dict__.update({k: read_only(self.__dict__[k].copy()) for k in SIMILARITIES if k in self.__dict__})
         return made
 

@@ -10,8 +10,8 @@ from . import _run
 
 
 def usable(bundles: list[Any], poolings: list[Any]) -> list[Any]:
-    """The bundles that at least one of ``poolings`` can work on: without regions only 'none' can."""
-    if any(pooling.name == "none" for pooling in poolings):
+    """The bundles that at least one of ``poolings`` can work on: without regions only those of whole images can."""
+    if not all(pooling.needs_regions for pooling in poolings):
         return bundles
     return _run.with_regions(bundles, f"--pool {poolings[0].name}")
 
@@ -24,15 +24,15 @@ def rows(features: str) -> str:
 
 
 def feature_runs(bundle: Any, scorers: list[Any], targets: list[str], poolings: list[Any], features: str) -> list[Any]:
-    """One run for every pooling, and for topk for every scorer and target; only 'none' where there are no regions.
-    ``features`` is 'unit' or 'raw'."""
+    """One run for every pooling, and for topk for every scorer and target; where there are no regions, only for those
+    that need none. ``features`` is 'unit' or 'raw'."""
     from fgscore.pipeline.aggregate import FeatureRun
     from fgscore.pipeline.score import runs_for
     from fgscore.store.match import RegionBundle
 
     summed = rows(features)
     if not isinstance(bundle, RegionBundle):
-        return [FeatureRun(bundle, pooling, None, summed) for pooling in poolings if pooling.name == "none"]
+        return [FeatureRun(bundle, pooling, None, summed) for pooling in poolings if not pooling.needs_regions]
     scored = runs_for(bundle, scorers, targets)
     made = []
     for pooling in poolings:

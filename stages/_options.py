@@ -43,7 +43,7 @@ Target = Annotated[
     list[str],
     typer.Option("--target", help="Class to score against: global, local, oracle (reads labels). Repeatable."),
 ]
-Pool = Annotated[list[str], typer.Option("--pool", help="none, mean or topk. Repeatable.")]
+Pool = Annotated[list[str], typer.Option("--pool", help="none, self, mean or topk. Repeatable.")]
 K_ = Annotated[
     list[str] | None,
     typer.Option("--k", help=f"Regions kept by topk, or all ({K} where left out). Repeatable.", show_default=False),

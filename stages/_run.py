@@ -171,6 +171,35 @@ def with_regions(bundles: list[Any], needed_by: str) -> list[Any]:
     return kept
 
 
+def by_bundle(runs: list[Any]) -> list[list[Any]]:
+    """``runs`` that share a bundle, together."""
+    groups: dict[int, list[Any]] = {}
+    for run in runs:
+        groups.setdefault(id(run.bundle), []).append(run)
+    return list(groups.values())
+
+
+def scored(bundles: list[Any], scorers: list[Any], targets: list[str], needed_by: str) -> list[list[Any]]:
+    """Runs of ``scorers`` against ``targets`` for each of ``bundles`` that has what they need, those of a bundle
+    together; see :func:`with_regions` and :func:`with_text`."""
+    from fgscore.pipeline.score import runs_for
+
+    found = with_regions(bundles, needed_by)
+    return by_bundle(with_text([run for bundle in found for run in runs_for(bundle, scorers, targets)]))
+
+
+def with_text(runs: list[Any]) -> list[Any]:
+    """Those of ``runs``, of any kind, that have the class text they need; a line about what is left out. Raises
+    :class:`NoText` where none is left."""
+    lacking = {id(run): lack for run in runs if (lack := run.lacks())}
+    kept = [run for run in runs if id(run) not in lacking]
+    if lacking and not kept:
+        raise next(iter(lacking.values()))
+    for line in dict.fromkeys(f"skipped: {lack}" for lack in lacking.values()):
+        _say(_next.inside(line))
+    return kept
+
+
 def scorers(names: list[str]) -> list[Any]:
     """The scorers named; 'all' stands for every built-in one."""
     from fgscore import scorers as registry

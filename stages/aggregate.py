@@ -30,8 +30,13 @@ def aggregate(
     rows, name = [], _run.subject(subject, dataset, False)
     with _run.Bars() as bars:
         found = _run.bundles(data, name, regions, encoder, prompt)
-        for bundle in _features.usable(found, pools):
-            runs = _features.feature_runs(bundle, chosen, modes, pools, features)
+        every = [
+            run
+            for bundle in _features.usable(found, pools)
+            for run in _features.feature_runs(bundle, chosen, modes, pools, features)
+        ]
+        for runs in _run.by_bundle(_run.with_text(every)):
+            bundle = runs[0].bundle
             made = [s for s in aggregate_features(runs, bars) if s.kind == "features"]
             for run, summary in zip(runs, made, strict=True):
                 rows.append(

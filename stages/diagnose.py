@@ -34,18 +34,19 @@ def diagnose(
     from fgscore.pipeline import diagnose as library
     from fgscore.pipeline import grid
     from fgscore.pipeline.probe import probe
-    from fgscore.pipeline.score import runs_for
 
     chosen, modes, pools = _run.scorers(scorer), _run.targets(target), _run.poolings(["topk"], k)
     plan = grid.Plan([[one] for one in _run.heads(head, [0])])
     found: dict[str, list[Any]] = {"pseudo_labels": [], "scorers": [], "agreement": [], "results": []}
     with _run.Bars() as bars:
         cached = _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt)
-        for bundle in _run.with_regions(cached, "diagnose"):
-            rows = library.of_regions(bundle, runs_for(bundle, chosen, modes), pools, bars)
+        for runs in _run.scored(cached, chosen, modes, "diagnose"):
+            bundle = runs[0].bundle
+            rows = library.of_regions(bundle, runs, pools, bars)
             for key, made in rows.items():
                 found[key] += made
-            lines = grid.own_lines(grid.Family((bundle,)), chosen, modes, pools, plan)
+            lines = grid.own_lines(grid.Family((bundle,)), [run.scorer for run in runs], modes, pools, plan)
+            lines = _run.with_text(lines)
             probe([run for line in lines for run in line.runs], bars)
             found["results"] += [_result(line, top) for line in lines]
 
@@ -69,6 +70,8 @@ def _show(found: dict[str, list[Any]]) -> None:
     from fgscore.report import paper_diagnosis, tables
 
     for title, key, rows in paper_diagnosis.tables(found):
+        if not rows:
+            continue
         tables.show(rows, paper_diagnosis.COLUMNS[key], title)
         print()
     for line in paper_diagnosis.CAPTION:

@@ -78,7 +78,8 @@ def extract(
             summaries = run_extraction(
                 store, indexed, chosen, how, bars, retry_failed, size, allow_equal_text=allow_equal_text
             )
-    _extract.finish(summaries, json, allow_failures, _next.meant("score", name, scorer=["entropy"]), profile)
+    scorer = "entropy" if any(s.kind == "text" for s in summaries) else "region_global"
+    _extract.finish(summaries, json, allow_failures, _next.meant("score", name, scorer=[scorer]), profile)
 
 
 if __name__ == "__main__":

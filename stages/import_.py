@@ -37,18 +37,19 @@ def import_embeddings(
     Example: fgscore import mine a.npz --array globals:train=x --array labels:train=y --array globals:test=xt
     """
     from fgscore.pipeline.import_ import Names, import_files
+    from fgscore.pipeline.status import after_embedding
 
+    store = _run.store(data)
     with _run.Bars() as bars:
         summaries = import_files(
-            _run.store(data),
+            store,
             dataset,
             files,
             sources=array or [],
             names=Names(encoder, regions, prompt),
             progress=bars,
         )
-    cut = any(s.kind == "region_embeddings" for s in summaries)
-    step = _next.meant("score", dataset) if cut else _next.meant("probe", dataset, pool=["none"])
+    step = after_embedding(store, dataset) or _next.meant("status", dataset)
     _extract.finish(summaries, json, True, step)
 
 

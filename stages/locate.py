@@ -36,10 +36,10 @@ def locate(
     without = []
     with _run.Bars() as bars:
         found = _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt)
-        for bundle in _run.with_regions(found, "locate"):
-            made = run_locate(bundle, chosen, modes, pools, root, bars)
+        for runs in _run.scored(found, chosen, modes, "locate"):
+            made = run_locate(runs, pools, root, bars)
             rows += made
-            without += [] if made else [bundle.dataset]
+            without += [] if made else [runs[0].bundle.dataset]
     if not rows:
         raise DataError(
             f"expected object boxes or part maps, found none of {', '.join(dict.fromkeys(without))}; cub, cars, pets, "

@@ -51,14 +51,15 @@ def probe(
     heads = _run.heads(head, [seed])
     with _run.Bars() as bars:
         found = _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt)
-        runs = {
-            run.digest(): run
+        every = [
+            run
             for bundle in _features.usable(found, pools)
             for features_run in _features.feature_runs(bundle, chosen, modes, pools, features)
             for one in heads
             for n in (shots if shots and one.trains else [None])
             for run in [ProbeRun(features_run, one, n)]
-        }
+        ]
+        runs = {run.digest(): run for run in _run.with_text(every)}
         if save_probe:
             _check_saved(list(runs.values()), save_probe)
         rows = run_probes(list(runs.values()), bars)

@@ -23,15 +23,14 @@ def score(
     Example: fgscore score --scorer all --target global --target local --dataset cars
     Example: fgscore score --scorer "./mine.py:myscore(alpha=2)"
     """
-    from fgscore.pipeline.score import runs_for
     from fgscore.pipeline.score import score as run_scores
 
     chosen, modes = _run.scorers(scorer), _run.targets(target)
     rows, name = [], _run.subject(subject, dataset, False)
     with _run.Bars() as bars:
         found = _run.bundles(data, name, regions, encoder, prompt)
-        for bundle in _run.with_regions(found, "score"):
-            runs = runs_for(bundle, chosen, modes)
+        for runs in _run.scored(found, chosen, modes, "score"):
+            bundle = runs[0].bundle
             for run, summary in zip(runs, run_scores(runs, bars), strict=True):
                 rows.append(
                     {

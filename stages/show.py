@@ -40,9 +40,11 @@ def show(
 
     (mode,) = _run.targets([target])
     kept = bind_pooling(f"topk(k={k})").k
-    found = _run.with_regions(_run.bundles(data, dataset, regions, encoder, prompt), "show")
+    chosen = bind(scorer)
+    scored = _run.scored(_run.bundles(data, dataset, regions, encoder, prompt), [chosen], [mode], "show")
+    found = [runs[0].bundle for runs in scored]
     path = out or Path(f"{slug(image_id)}.png")
-    shown = draw(found, image_id, bind(scorer), mode, kept, path)
+    shown = draw(found, image_id, chosen, mode, kept, path)
 
     def say() -> None:
         from fgscore.report import tables

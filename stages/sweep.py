@@ -85,6 +85,7 @@ def sweep(
             else:
                 made = _own(family, scorer, target, pool, k, plan)
             lines += made
+        lines = _run.with_text(lines)
         if array and (detached := _cluster.sweep(_run.store(data), lines, array, bars)):
             detached.show(json)
             return
@@ -154,7 +155,7 @@ def _show(rows: list[Any], candidates: list[Any], skipped: list[str]) -> None:
         shared = tables.shared(group, ("encoder", "prompt", "head"))
         columns = {key: name for key, name in paper_rows.COLUMNS.items() if key not in shared}
         tables.show(paper_rows.sweep_rows(group), columns, title)
-        said = [f"{k} {v}" for k, v in shared.items()] + list(
+        said = [f"{k} {v}" for k, v in shared.items() if v] + list(
             dict.fromkeys(r["regions"] for r in group if r["regions"])
         )
         print(tables.visible(f"{group[0]['n_test']} test images; {', '.join(said)}") + "\n")

@@ -149,3 +149,14 @@ def test_a_pooling_has_one_canonical_text(text, canonical):
 def test_what_cannot_be_a_pooling_is_refused_with_a_way_out(text, error, says):
     with pytest.raises(error, match=says):
         aggregate.bind(text)
+
+
+def test_self_is_the_global_embedding_twice(data):
+    features, n_pooled = pool("self", data)
+    assert features.dtype == np.float32 and not n_pooled.any()
+    np.testing.assert_array_equal(features, np.repeat(data[2][:, None], 2, axis=1).reshape(len(SIZES), -1))
+
+
+def test_what_each_pooling_needs():
+    needs = {text: (p.needs_regions, p.needs_scores) for text in aggregate.POOLINGS for p in [aggregate.bind(text)]}
+    assert needs == {"none": (False, False), "self": (False, False), "mean": (True, False), "topk": (True, True)}

@@ -157,7 +157,7 @@ def test_zeroshot_is_the_nearest_class_text_of_the_last_part(width):
 
 
 def test_zeroshot_without_text_is_refused_with_the_way_out():
-    with pytest.raises(DataError, match="class text embeddings, found none; extract or import them"):
+    with pytest.raises(DataError, match="class text embeddings, found none; use --head logreg"):
         probe.bind("zeroshot")(blobs())
 
 

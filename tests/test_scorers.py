@@ -261,3 +261,33 @@ def test_a_users_file_that_cannot_be_used_is_refused_with_the_reason(mine, tmp_p
     (tmp_path / "needy.py").write_text("import no_such_package_anywhere\n")
     with pytest.raises(UsageError, match="no_such_package_anywhere"):
         scorers.bind(f"{tmp_path}/needy.py:score")
+
+
+OWN = """
+import sys
+
+def by_area(inputs, target, /):
+    return inputs.area + inputs.boxes_xyxy[:, 0]
+
+def by_text(inputs, target, /):
+    return inputs.region_global * inputs.text.sum()
+
+def by_scale(inputs, target, /):
+    return inputs.region_global * inputs.logit_scale
+
+def by_target(inputs, target, /):
+    return target.astype("f4")
+
+def leaves(inputs, target, /):
+    sys.exit(3)
+"""
+
+
+def test_whether_a_scorer_needs_text_is_found_by_trying_it(tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    built_in = {name for name in scorers.SCORERS if scorers.bind(name).needs_text}
+    assert built_in == {"region_text", "hard_margin", "soft_margin", "entropy"}
+    assert scorers.bind("soft_margin(tau=5)").needs_text
+    needs = {name: scorers.bind(f"{tmp_path}/own.py:{name}").needs_text for name in
+             ("by_area", "by_text", "by_scale", "by_target", "leaves")}  # fmt: skip
+    assert needs == {"by_area": False, "by_text": True, "by_scale": True, "by_target": False, "leaves": False}

@@ -2,6 +2,7 @@
 
 import hashlib
 import keyword
+from pathlib import Path
 from typing import Literal, Optional
 
 import pytest
@@ -320,3 +321,19 @@ def test_lists_stand_for_one_component_each():
     ]  # fmt: skip
     assert specs.expand("mean") == ["mean"]
     assert specs.expand("entropy(tau=[])") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "stored"),
+    [
+        ("./lab/mine.py:f", "lab/mine.py", "mine.py:f"),
+        ("mine.py:f", "mine.py", "mine.py:f"),
+        ("/a/b.c/mine.py:f", "/a/b.c/mine.py", "mine.py:f"),
+        (r"..\lab\mine.py:f", r"..\lab\mine.py", "mine.py:f"),
+        ("entropy", None, "entropy"),
+        ("org/model", None, "org/model"),
+    ],
+)
+def test_a_component_of_a_file_is_stored_by_the_files_name(name, file, stored):
+    assert specs.file_of(name) == (None if file is None else Path(file))
+    assert specs.stored_name(name) == stored

@@ -6,6 +6,7 @@ from dataclasses import FrozenInstanceError, replace
 import numpy as np
 import pytest
 
+from fgscore.errors import NoText
 from fgscore.types import (
     EmbeddingShard,
     FeatureShard,
@@ -236,3 +237,24 @@ def test_a_replaced_field_leaves_no_old_similarity_behind():
 def test_file_sha256_is_of_the_bytes(tmp_path):
     (tmp_path / "file").write_bytes(b"a\r\nb")
     assert file_sha256(tmp_path / "file") == hashlib.sha256(b"a\r\nb").hexdigest()
+
+
+OF_TEXT = ("text", "logit_scale", "region_text", "top_class", "top_text", "global_text")
+
+
+@pytest.mark.parametrize("name", OF_TEXT)
+@pytest.mark.parametrize("apart", [False, True])
+def test_without_text_only_what_belongs_to_it_is_the_fault(name, apart):
+    inputs = score_inputs(text=None, logit_scale=None)
+    inputs = inputs.apart() if apart else inputs
+    assert not inputs.has_text and score_inputs().has_text
+    assert inputs.region_global.tolist() == [1, 1, 1] and inputs.image_of_region.tolist() == [0, 0, 2]
+    with pytest.raises(NoText, match="no class text"):
+        getattr(inputs, name)
+    with pytest.raises(NoText):
+        inputs.softmax(1.0)
+
+
+def test_without_text_the_widths_still_have_to_agree():
+    with pytest.raises(ValueError, match="regions"):
+        score_inputs(text=None, logit_scale=None, regions=np.ones((3, 2)))

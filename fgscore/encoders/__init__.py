@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -18,16 +18,16 @@ from fgscore.encoders._prompts import PROMPTS, PromptSet, prompt_set
 from fgscore.errors import StoreError
 from fgscore.types import TextBank
 
-__all__ = ["PROMPTS", "Encoder", "PromptSet", "batched", "embed_text", "prompt_set", "templates", "unit"]
+__all__ = ["PROMPTS", "DualEncoder", "Encoder", "PromptSet", "ReadsText", "batched", "embed_text", "prompt_set",
+           "templates", "unit"]  # fmt: skip
 
 T = TypeVar("T")
 
 
 class Encoder(Protocol):
-    """A dual encoder. Embeddings are float32 and not normalised; images are (H, W, 3) uint8 RGB of any size."""
+    """An encoder of images. Embeddings are float32 and not normalised; images are (H, W, 3) uint8 RGB of any size."""
 
     dim: int
-    logit_scale: float
     device: str
 
     def embed_images(self, images: Sequence[np.ndarray]) -> np.ndarray:
@@ -36,8 +36,19 @@ class Encoder(Protocol):
     def embed_regions(self, cuts: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray | None]]) -> np.ndarray:
         """(B, d) for (image, box_xyxy, mask or None): regions as the encoder's parameters say."""
 
+
+@runtime_checkable
+class ReadsText(Protocol):
+    """What an encoder that embeds class names too has besides; of one without it no text is stored."""
+
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """(T, d)."""
+
+
+class DualEncoder(Encoder, ReadsText, Protocol):
+    """Of images and of text, into one space; ``logit_scale`` is its own multiplier of cosines."""
+
+    logit_scale: float
 
     def beyond_context(self, texts: Sequence[str]) -> list[str]:
         """Those of ``texts`` that are longer than the encoder reads, and are cut by :meth:`embed_texts`."""
@@ -65,7 +76,7 @@ def unit(raw: np.ndarray, what: Sequence[str] | str) -> tuple[np.ndarray, np.nda
     return raw / norms[:, None], norms
 
 
-def embed_text(encoder: Encoder, class_names: Sequence[str], prompts: PromptSet | Sequence[str]) -> TextBank:
+def embed_text(encoder: DualEncoder, class_names: Sequence[str], prompts: PromptSet | Sequence[str]) -> TextBank:
     """Class embeddings: every text of a class normalised, averaged, normalised again. ``prompts`` may be templates
     alone. Texts that the encoder cuts are counted and named in a warning. Raises :class:`DataError` where it has
     nothing to say of a class."""

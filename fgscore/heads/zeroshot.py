@@ -17,10 +17,10 @@ def zeroshot(data: ProbeData, test: np.ndarray, /, *, vote: Literal["cosine", "p
     kept scores). ``cosine``: the class of the largest sum of w_i cos(f_i, t_c), which is the product of the pooled
     local part with the text. ``probability``: of the largest sum of w_i p_i(c), p_i being the softmax of the region's
     cosines times the encoder's logit scale, so that a region that is sure counts for more than one that is not. The
-    global half of the features takes no part. With pooling 'none' both are the zero-shot class of eq. 4.
+    global half of the features takes no part. With pooling 'none' or 'self' both are the zero-shot class of eq. 4.
     """
     if data.text is None:
-        raise DataError("head 'zeroshot' needs class text embeddings, found none; extract or import them")
+        raise DataError("head 'zeroshot' needs class text embeddings, found none; use --head logreg")
     if vote == "probability" and data.votes is not None:
         return Outcome(data.votes()[test].argmax(axis=1).astype(np.int64), 0)
     local = data.features[test][:, -data.text.shape[1] :]

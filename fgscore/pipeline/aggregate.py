@@ -11,6 +11,7 @@ import numpy as np
 
 from fgscore import aggregate, ragged
 from fgscore.aggregate import Pooling
+from fgscore.errors import NoText
 from fgscore.pipeline.parallel import ahead, processors
 from fgscore.pipeline.progress import Clock, Progress, Summary, provenance, silent
 from fgscore.pipeline.score import Block, ScoreRun, check_complete, read_block, score
@@ -25,7 +26,7 @@ Rows = Literal["unit", "raw"]
 class FeatureRun:
     """One pooling of one bundle; ``scores`` says by what, None for poolings without scores; ``rows`` whether unit or
     raw region embeddings are summed (the paper leaves it open). ``crops`` (start, stop) leaves in only those of each
-    image's cached regions: another draw where crops are random. Only pooling 'none' does without regions."""
+    image's cached regions: another draw where crops are random. Poolings of whole images do without regions."""
 
     bundle: Bundle
     pooling: Pooling
@@ -34,13 +35,17 @@ class FeatureRun:
     crops: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        if self.pooling.name != "none" and not isinstance(self.bundle, RegionBundle):
+        if self.pooling.needs_regions and not isinstance(self.bundle, RegionBundle):
             raise ValueError(f"pooling {self.pooling.name!r} needs regions, found {self.bundle.globals.label} alone")
+
+    def lacks(self) -> NoText | None:
+        """What to raise where the scores need text and the bundle has none."""
+        return self.scores.lacks() if self.scores else None
 
     @cached_property
     def recipe(self) -> manifest.Recipe:
         """The recipe of these features."""
-        roles = ("globals",) if self.pooling.name == "none" else ("region_embeddings", "globals")
+        roles = ("region_embeddings", "globals") if self.pooling.needs_regions else ("globals",)
         parents = {role: getattr(self.bundle, role).recipe.digest for role in roles}
         if self.scores:
             parents["scores"] = self.scores.recipe.digest
@@ -58,7 +63,7 @@ class FeatureRun:
 
     def compute(self, number: int, block: Block | None = None, scored: ScoreShard | None = None) -> FeatureShard:
         """Features of one shard, from cached scores. ``block`` and ``scored`` where the caller has read them."""
-        if not isinstance(self.bundle, RegionBundle) or self.pooling.name == "none":
+        if not isinstance(self.bundle, RegionBundle) or not self.pooling.needs_regions:
             whole = self.bundle.store.read(self.bundle.globals, number)
             features, n_pooled = aggregate.pool(self.pooling, whole.globals[:0], np.zeros(1, np.int64), whole.globals)
             return FeatureShard(whole.image_ids, features, n_pooled)
@@ -72,7 +77,7 @@ class FeatureRun:
     def votes(self) -> np.ndarray:
         """(N, C) float32: for each image the weighted mean of the class probabilities of its pooled regions, those of
         the whole image where it has none. Probabilities are softmax(logit scale x cosines), as CLIP's own."""
-        if not isinstance(self.bundle, RegionBundle) or self.pooling.name == "none":
+        if not isinstance(self.bundle, RegionBundle) or not self.pooling.needs_regions:
             raise ValueError("votes need pooled regions, found whole images")
         votes = []
         for number in self.bundle.globals.shard_sizes:
@@ -124,7 +129,7 @@ def aggregate_features(runs: list[FeatureRun], progress: Progress = silent) -> l
                 continue
             shards.check_writing()
             clock = Clock()
-            if isinstance(run.bundle, RegionBundle) and run.pooling.name != "none":
+            if isinstance(run.bundle, RegionBundle) and run.pooling.needs_regions:
                 block = block or read_block(run.bundle, number)
             record = run.compute(number, block)
             run.artefact.publish(number, record, parents, provenance=provenance(clock.seconds(), size))
@@ -177,7 +182,7 @@ def _shard_features(runs: Sequence[FeatureRun], number: int) -> list[FeatureShar
         if cached and cached.is_current(number, store.parents_now(cached, number)):
             made.append(cached.read(number))
             continue
-        if isinstance(run.bundle, RegionBundle) and run.pooling.name != "none":
+        if isinstance(run.bundle, RegionBundle) and run.pooling.needs_regions:
             block = block or read_block(run.bundle, number)
         if run.scores and run.scores.recipe.digest not in scored:
             scored[run.scores.recipe.digest] = store.read(run.scores.artefact, number)

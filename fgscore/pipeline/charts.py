@@ -50,7 +50,7 @@ def _gains(results: Sequence[Result], found: Sources) -> list[Plot]:
     for dataset, several in found.by_dataset.items():
         bundle = several[0].bundle
         own = [r for r in results if r.row["dataset"] == dataset and r.row["target"] != "oracle"]
-        best = max((r for r in own if r.row["pool"] != "none"), key=lambda r: float(r.row["accuracy"]), default=None)
+        best = max((r for r in own if r.row["regions"]), key=lambda r: float(r.row["accuracy"]), default=None)
         against = next((r for r in own if best and _is_baseline(r.row, best.row)), None)
         if best is None or against is None:
             continue

@@ -41,7 +41,7 @@ def choose(lines: Sequence[Line], progress: Progress = silent) -> tuple[list[Lin
 def _baseline_key(line: Line) -> tuple:
     """The global probe that was chosen for the same data, kind of head and shots is what to compare with."""
     run = line.runs[0]
-    return run.bundle.globals.path, run.bundle.text.path, run.head.name, run.shots
+    return *run.bundle.family, run.head.name, run.shots
 
 
 def _key(line: Line) -> tuple:

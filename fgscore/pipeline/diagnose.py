@@ -38,7 +38,9 @@ def of_regions(
 def pseudo_labels(bundle: RegionBundle, joined: Joined) -> list[Row]:
     """How often the pseudo-labels are right, on train and on test images: ``images``, ``n_regions``, ``per_image`` (eq.
     4), ``per_region`` (eq. 5), ``some_region`` (images of which at least one region is right) and ``agree``, the share
-    of regions whose own class is that of their image."""
+    of regions whose own class is that of their image. None where there is no text to tell a class by."""
+    if joined.local is None or joined.pseudo is None:
+        return []
     labels, split = bundle.index.labels[joined.rows], bundle.index.split[joined.rows]
     owner = ragged.segment_ids(joined.offsets)
     right = ragged.mean((joined.local == labels[owner]).astype(float), joined.offsets)
@@ -65,8 +67,9 @@ def pseudo_labels(bundle: RegionBundle, joined: Joined) -> list[Row]:
 
 def scorers(joined: Joined, runs: Sequence[ScoreRun], poolings: Sequence[Pooling]) -> list[Row]:
     """For every run and k: ``area_correlation``, Spearman's between score and area over the regions of an image, mean
-    over images with at least three; ``area_kept`` and ``area_all``, the mean area of kept and of all regions;
-    ``effective``, the effective number of regions in the weights, 1 over the sum of their squares (k when equal)."""
+    over images with at least three of known area; ``area_kept`` and ``area_all``, the mean area of kept and of all
+    regions; ``effective``, the effective number of regions in the weights, 1 over the sum of their squares (k when
+    equal)."""
     rows = []
     for run in runs:
         correlation = _spearman(joined.scores[run.label], joined.area, joined.offsets)
@@ -120,7 +123,7 @@ def _spearman(scores: np.ndarray, area: np.ndarray, offsets: np.ndarray) -> floa
 
     found = []
     for start, stop in zip(offsets[:-1], offsets[1:], strict=True):
-        if stop - start < 3:
+        if stop - start < 3 or np.isnan(area[start:stop]).any():  # of regions that came without boxes
             continue
         a, b = rankdata(scores[start:stop]), rankdata(area[start:stop])
         if np.ptp(a) and np.ptp(b):

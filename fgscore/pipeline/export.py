@@ -17,7 +17,7 @@ from fgscore.pipeline.progress import Progress, silent
 from fgscore.store import arrays as array_files
 from fgscore.store import manifest, schema
 from fgscore.store.arrays import FORMATS, Arrays
-from fgscore.store.match import Store, check_names, check_there, dataset_key, matches
+from fgscore.store.match import Store, check_names, check_there, dataset_key, matches, of_dataset
 from fgscore.types import ImageIndex
 
 ARTEFACTS = tuple(kind for kind in schema.KINDS if kind != "thumbnails")  # pictures, not arrays
@@ -123,8 +123,7 @@ def _is_chosen(store: Store, artefact: manifest.Artefact, chosen: Chosen) -> boo
     """Whether the artefact, or what it was made from, agrees with every component that was written."""
     recipes = {a.recipe.kind: a.recipe for a in _with_ancestors(store, artefact)}
     index = recipes.get("index", artefact.recipe)
-    asked = specs.parse(chosen.dataset).params if chosen.dataset else {}
-    if any(index.params.get(k) != v for k, v in asked.items() if k not in ("name", "file")):
+    if not of_dataset(index, chosen.dataset):
         return False
     for written, kinds in (
         (chosen.regions, ("regions",)),

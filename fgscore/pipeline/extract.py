@@ -6,6 +6,7 @@ stopped and new photos cost only themselves. Batches never cross a shard: its co
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ from fgscore.store import manifest, match
 from fgscore.store.match import Store
 from fgscore.types import EmbeddingShard, GlobalShard, RegionBatch, Runs, Runtime
 
+log = logging.getLogger("fgscore")
 Cut = tuple[np.ndarray, np.ndarray, np.ndarray | Runs | None]  # image, box_xyxy, mask
 SHARDS_ON_GPU = 3
 
@@ -86,14 +88,17 @@ class Extraction:
 
         return self._fill(encoder.recipe("globals", {"images": self._index_digest}), make, by=encoder)
 
-    def text(self, encoder: Component, prompt: str, allow_equal: bool = False) -> manifest.Artefact:
-        """Embeddings of the class names in the templates of ``prompt``.
+    def text(self, encoder: Component, prompt: str, allow_equal: bool = False) -> manifest.Artefact | None:
+        """Embeddings of the class names in the templates of ``prompt``; None for an encoder that reads no text.
 
         Raises :class:`DataError` where two classes come out equal, unless ``allow_equal``: that, or a store of before
         that holds such, is a warning.
         """
         prompts = encoders.prompt_set(prompt, self.indexed.noun)
         recipe = encoder.recipe("text", {"names": self._index_digest}, **prompts.recipe())
+        begun = self.store.find("text", self.indexed.artefact.dataset, recipe.digest)
+        if begun is None and not isinstance(encoder.loaded, encoders.ReadsText):
+            return None
 
         def make(task: Task) -> Made:
             bank = encoders.embed_text(encoder.loaded, self.index.class_names, prompts)
@@ -220,8 +225,8 @@ def extract(
     (none with None), then crops, masks last."""
     run = Extraction(store, indexed, runtime, progress, retry_failed, share)
     for encoder in components.encoders:
-        for prompt in components.prompts:
-            run.text(encoder, prompt, allow_equal_text)
+        if None in [run.text(encoder, prompt, allow_equal_text) for prompt in components.prompts]:
+            log.info("%s reads no text: none is stored, and no prompt applies to it", encoder.text)
     for encoder in components.encoders:
         run.globals(encoder)
     if thumbnail_size:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from fgscore import aggregate, scorers
 from fgscore.aggregate import Pooling
-from fgscore.errors import UsageError
+from fgscore.errors import NoText, UsageError
 from fgscore.pipeline.aggregate import FeatureRun, Rows
 from fgscore.pipeline.probe import ProbeRun
-from fgscore.pipeline.score import ScoreRun
+from fgscore.pipeline.score import ScoreRun, target_of
 from fgscore.probe import Head
 from fgscore.report import paper
 from fgscore.report.paper import Cell
@@ -29,6 +30,10 @@ class Line:
     runs: tuple[ProbeRun, ...]
     baseline: tuple[ProbeRun, ...]
     cell: Cell | None = None
+
+    def lacks(self) -> NoText | None:
+        """What to raise where it needs text and its bundle has none; the baseline has the same head and bundle."""
+        return self.runs[0].lacks()
 
     @property
     def is_baseline(self) -> bool:
@@ -54,9 +59,9 @@ class Family:
 
 def families(bundles: Sequence[Bundle]) -> list[Family]:
     """``bundles`` by data set, encoder and prompt."""
-    groups: dict[tuple, list[Bundle]] = {}
+    groups: dict[tuple[Path, ...], list[Bundle]] = {}
     for bundle in bundles:
-        groups.setdefault((bundle.index_artefact.path, bundle.globals.path, bundle.text.path), []).append(bundle)
+        groups.setdefault(bundle.family, []).append(bundle)
     return [Family(tuple(group)) for group in groups.values()]
 
 
@@ -91,7 +96,7 @@ class Plan:
     ) -> Iterator[Line]:
         """One line for each head and number of shots."""
         whole = FeatureRun(bundle, aggregate.bind("none"))
-        features = [whole] if pooling.name == "none" else self._draws(bundle, pooling, scored)
+        features = self._draws(bundle, pooling, scored) if pooling.needs_regions else [FeatureRun(bundle, pooling)]
         for seeds in self.heads:
             for n in self.shots if seeds[0].trains else (None,):
                 runs = tuple(ProbeRun(one, head, n) for one in features for head in seeds)
@@ -104,8 +109,8 @@ class Plan:
 
     def scored(self, bundle: RegionBundle, scorer: Scorer, target: str) -> ScoreRun:
         """The scores of a line, the same object for the same scores."""
-        key = (bundle.region_embeddings.path, bundle.text.path, scorer.canonical, scorer.sha256, target)
-        return self._scores.setdefault(key, ScoreRun(bundle, scorer, target if scorer.needs_target else None))
+        key = (bundle.region_embeddings.path, bundle.family, scorer.canonical, scorer.sha256, target)
+        return self._scores.setdefault(key, ScoreRun(bundle, scorer, target_of(bundle, scorer, target)))
 
     def usable(self, bundles: Sequence[RegionBundle]) -> list[RegionBundle]:
         """Those of ``bundles`` with enough cached crops for the draws; raises :class:`UsageError` with the number
@@ -151,11 +156,12 @@ def own_lines(
     family: Family, chosen: Sequence[Scorer], modes: Sequence[str], poolings: Sequence[Pooling], plan: Plan
 ) -> list[Line]:
     """The global embedding first, then every pooling, for topk by every scorer against every target."""
-    lines = list(plan.lines(family.whole, aggregate.bind("none")))
+    of_whole = [aggregate.bind("none"), *(p for p in poolings if not p.needs_regions and p.name != "none")]
+    lines = [line for pooling in of_whole for line in plan.lines(family.whole, pooling)]
     with_regions = [b for b in family.bundles if isinstance(b, RegionBundle)]
     kinds = dict.fromkeys(b.regions.recipe.name for b in with_regions)
     for bundle in (b for kind in kinds for b in plan.usable(family.of(kind))):
-        for pooling in (p for p in poolings if p.name != "none"):
+        for pooling in (p for p in poolings if p.needs_regions):
             if not pooling.needs_scores:
                 lines += plan.lines(bundle, pooling)
                 continue

@@ -16,14 +16,14 @@ from fgscore.store.match import RegionBundle
 @dataclass(frozen=True, eq=False)
 class Joined:
     """All images of a bundle that have regions embedded. ``rows`` (N,) of the index, ``offsets`` (N+1,), ``area`` (R,),
-    ``local`` (R,) and ``pseudo`` (N,) the zero-shot classes of regions and images, ``scores`` the name of a run to its
-    (R,)."""
+    ``local`` (R,) and ``pseudo`` (N,) the zero-shot classes of regions and images, None without text; ``scores`` the
+    name of a run to its (R,)."""
 
     rows: np.ndarray
     offsets: np.ndarray
     area: np.ndarray
-    local: np.ndarray
-    pseudo: np.ndarray
+    local: np.ndarray | None
+    pseudo: np.ndarray | None
     scores: Mapping[str, np.ndarray]
 
     def kept(self, name: str, k: int | None) -> tuple[np.ndarray, np.ndarray]:
@@ -35,7 +35,8 @@ def join(bundle: RegionBundle, runs: Sequence[ScoreRun], progress: Progress = si
     """Scores of ``runs``, which share ``bundle``, computed where the cache lacks them."""
     if runs:
         score(runs, progress)
-    columns: dict[str, list[np.ndarray]] = {name: [] for name in ("rows", "sizes", "area", "local", "pseudo")}
+    names = ("rows", "sizes", "area", *(("local", "pseudo") if bundle.text else ()))
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in names}
     scores: dict[str, list[np.ndarray]] = {run.label: [] for run in runs}
     for number in bundle.region_embeddings.shard_sizes:
         block = read_block(bundle, number)
@@ -43,8 +44,9 @@ def join(bundle: RegionBundle, runs: Sequence[ScoreRun], progress: Progress = si
         columns["rows"].append(block.rows)
         columns["sizes"].append(ragged.lengths(inputs.offsets))
         columns["area"].append(inputs.area)
-        columns["local"].append(inputs.region_text.argmax(axis=1))
-        columns["pseudo"].append(inputs.global_text.argmax(axis=1))
+        if inputs.has_text:
+            columns["local"].append(inputs.region_text.argmax(axis=1))
+            columns["pseudo"].append(inputs.global_text.argmax(axis=1))
         for run in runs:
             scores[run.label].append(bundle.store.read(run.artefact, number).scores)
     joined = {name: np.concatenate(parts) for name, parts in columns.items()}
@@ -52,7 +54,7 @@ def join(bundle: RegionBundle, runs: Sequence[ScoreRun], progress: Progress = si
         joined["rows"],
         ragged.from_lengths(joined["sizes"]),
         joined["area"],
-        joined["local"],
-        joined["pseudo"],
+        joined.get("local"),
+        joined.get("pseudo"),
         {name: np.concatenate(parts) for name, parts in scores.items()},
     )

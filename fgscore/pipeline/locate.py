@@ -13,22 +13,19 @@ from fgscore.pipeline.annotations import Shares, shares
 from fgscore.pipeline.joined import Joined, join
 from fgscore.pipeline.progress import Progress, silent
 from fgscore.pipeline.results import Row
-from fgscore.pipeline.score import runs_for
-from fgscore.scorers import Scorer
-from fgscore.store.match import RegionBundle
+from fgscore.pipeline.score import ScoreRun
 
 HALF = 0.5
 
 
 def locate(
-    bundle: RegionBundle,
-    scorers: Sequence[Scorer],
-    targets: Sequence[str],
+    runs: Sequence[ScoreRun],
     poolings: Sequence[Pooling],
     root: Path | None = None,
     progress: Progress = silent,
 ) -> list[Row]:
-    """One row for every scorer, target, k of ``poolings`` and annotation; none for a data set without annotations.
+    """One row for each of ``runs``, which share a bundle, for every k of ``poolings`` and every annotation; none for a
+    data set without annotations.
 
     Each mean is over the images that have the annotation and regions, of the mean over the regions of an image:
     ``on``, the share of a kept region's area on the object; ``covers``, the share of the object in a kept region;
@@ -36,7 +33,7 @@ def locate(
     all regions, which is what keeping k at random would give. ``difference`` is ``on`` less its chance, with its 95 %
     interval ``low`` to ``high`` over images. Train and test images count alike: nothing is learnt.
     """
-    runs = runs_for(bundle, scorers, targets)
+    bundle = runs[0].bundle
     joined = join(bundle, runs, progress)
     found = shares(bundle, root, bundle.index.image_ids[joined.rows], progress)
     if found is None:

@@ -77,8 +77,7 @@ class Predictor:
         spec = specs.parse(text)
         if self.scorer is not None:
             scorer = scorers.bind(self.scorer)
-            # a file is known by its name, wherever it lies
-            if scorer.canonical != specs.text(re.split(r"[/\\]", spec.name)[-1], spec.params):
+            if scorer.canonical != specs.text(specs.stored_name(spec.name), spec.params):
                 self._differs("scorer", text, scorer.canonical)
         elif spec.name in scorers.SCORERS:
             scorer = scorers.built_in(text)
@@ -103,9 +102,9 @@ class Predictor:
         if self._pooling.needs_scores:
             _ = self._scorer
         _ = self._encoder
-        if self._pooling.name != "none":
+        if self._pooling.needs_regions:
             _ = self._generator
-        wanted, found = self.probe.text.shape[1], int(self._encoder.loaded.dim)
+        wanted, found = self.probe.width, int(self._encoder.loaded.dim)
         if found != wanted:
             raise DataError(f"expected an encoder of width {wanted}, as the probe's, found {found}")
 
@@ -138,7 +137,7 @@ class Predictor:
 
     def _regions(self, image_id: str, image: np.ndarray, d: int) -> tuple[RegionBatch, np.ndarray, np.ndarray]:
         """The regions of one image, their unit rows (M, d) and norms (M,)."""
-        if self._pooling.name == "none":
+        if not self._pooling.needs_regions:
             nothing = np.zeros(0, np.float32)
             empty = RegionBatch(
                 np.array([image_id]), np.zeros(2, np.int64), np.zeros((0, 4)), nothing, nothing, nothing

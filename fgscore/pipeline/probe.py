@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from fgscore import specs, stats
-from fgscore.errors import DataError
+from fgscore.errors import DataError, NoText
 from fgscore.pipeline import results
 from fgscore.pipeline.aggregate import FeatureRun, Matrix, matrices, prepare
 from fgscore.pipeline.parallel import ahead, processors
 from fgscore.pipeline.progress import Clock, Progress, silent
 from fgscore.pipeline.results import Predictions, Row
+from fgscore.pipeline.score import check_text
 from fgscore.probe import Head, ProbeData, ProbeResult, few_shot, validation_split
 from fgscore.store.match import Bundle
 
@@ -43,7 +44,7 @@ class ProbeRun:
         """What was compared, as the columns of a results table. ``shots`` is 0 for all train images and ``seed`` -1
         for a head without chance."""
         scores, crops = self.features.scores, self.features.crops
-        pooled = self.features.pooling.name != "none"
+        pooled = self.features.pooling.needs_regions
         names = self.bundle.labels
         return {
             **names,
@@ -62,7 +63,8 @@ class ProbeRun:
     @cached_property
     def _digest(self) -> str:
         bundle = self.bundle
-        roles = ("globals", "text", *(() if self.features.pooling.name == "none" else ("region_embeddings",)))
+        pooled = self.features.pooling.needs_regions
+        roles = ("globals", *(["text"] if bundle.text else []), *(["region_embeddings"] if pooled else []))
         parents = {role: bundle.contents(role) for role in roles}
         asked = {"shots": self.shots, "validation": self.validation}
         return specs.digest(
@@ -79,6 +81,12 @@ class ProbeRun:
     def digest(self) -> str:
         """Of everything that decides the result: recipes, contents, labels, head."""
         return self._digest
+
+    def lacks(self) -> NoText | None:
+        """What to raise where head or scores need text and the bundle has none."""
+        if self.head.needs_text and self.bundle.text is None:
+            return self.bundle.no_text(f"head {self.head.canonical}", "--head logreg")
+        return self.features.lacks()
 
     @property
     def is_own(self) -> bool:
@@ -123,8 +131,9 @@ class ProbeRun:
                     "choosing on validation images needs official ones, or at least 2 train images a class; "
                     "leave out --select val or give more --shots"
                 )
-        votes = None if self.features.pooling.name == "none" else self.features.votes
-        return ProbeData(matrix.features, labels, split, len(index.class_names), bank.text, bank.logit_scale, votes)
+        votes = self.features.votes if self.features.pooling.needs_regions else None
+        made = ProbeData(matrix.features, labels, split, len(index.class_names), votes=votes)
+        return made if bank is None else replace(made, text=bank.text, logit_scale=bank.logit_scale)
 
 
 def probe(runs: Sequence[ProbeRun], progress: Progress = silent) -> list[Row]:
@@ -135,6 +144,7 @@ def probe(runs: Sequence[ProbeRun], progress: Progress = silent) -> list[Row]:
         if known := run.known():
             rows[i] = {**known, "cached": True}
     todo = [(i, run) for i, run in enumerate(runs) if i not in rows]
+    check_text(run for _, run in todo)
     for _, run in todo:  # said before the scores are made, not after
         run.head.check_installed()
     progress("probe", len(rows), len(runs))
@@ -161,7 +171,8 @@ def _in_memory(group: Sequence[tuple[int, ProbeRun]]) -> Iterator[list[tuple[int
     for i, run in group:
         by_features.setdefault(run.features.recipe.digest, []).append((i, run))
     bundle = group[0][1].bundle
-    one = 8 * sum(bundle.globals.shard_sizes.values()) * bundle.text_bank.text.shape[1]
+    bundle.text_bank  # noqa: B018 (read once, before the threads)
+    one = 8 * sum(bundle.globals.shard_sizes.values()) * bundle.width
     size = max(1, IN_MEMORY // max(1, one))
     sets = list(by_features.values())
     for start in range(0, len(sets), size):
@@ -244,7 +255,7 @@ def _keep(run: ProbeRun, matrix: Matrix, result: ProbeResult, seconds: float, fe
         "per_class": result.per_class,
         "n_train": result.n_train,
         "n_test": len(result.test_rows),
-        "without_regions": int((matrix.n_pooled == 0).sum()) if run.features.pooling.name != "none" else 0,
+        "without_regions": int((matrix.n_pooled == 0).sum()) if run.features.pooling.needs_regions else 0,
         "converged": result.converged,
         "seconds": round(seconds + features_seconds, 3),
         "features_seconds": round(features_seconds, 3),

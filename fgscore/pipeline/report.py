@@ -57,7 +57,8 @@ def report(
     results = probed.read(store, options.dataset)
     found = views.sources(store, options.dataset, options.scorers)
     if not results and not found.by_dataset:
-        raise _nothing(store, options.dataset)
+        asked = options.scorers and found.notes
+        raise NothingCached(" ".join(found.notes)) if asked else _nothing(store, options.dataset)
     rows = [result.row for result in results]
     tables = study.tables(rows)
     decided = page.claims_table(_decided(store, options.dataset) if claims is None else claims)

@@ -1,8 +1,9 @@
 """A fitted probe as one safetensors file: weights, class names, and all that it takes to make features for new photos.
 
-Tensors: ``weight`` (K, D), ``intercept`` (K,), ``classes`` (K,) int64 into the class names, ``text`` (C, d),
-``logit_scale`` (1,). Strings: ``class_names`` (C,) and ``made_of``, JSON of the specs of regions, encoder, prompt,
-scorer, target, pooling and head, and of what identifies the weights of both models. No path and no host.
+Tensors: ``weight`` (K, D), ``intercept`` (K,), ``classes`` (K,) int64 into the class names; ``text`` (C, d) and
+``logit_scale`` (1,), both absent where the encoder reads no text. Strings: ``class_names`` (C,) and ``made_of``, JSON
+of the specs of regions, encoder, prompt, scorer, target, pooling and head, and of what identifies the weights of both
+models. No path and no host.
 
 A probe may come from anyone: :func:`load` believes nothing that it has not checked, and imports and fetches nothing.
 """
@@ -41,10 +42,20 @@ class SavedProbe:
     """A probe read back. ``made_of`` holds the specs, as the module says."""
 
     linear: Linear
-    text: np.ndarray
-    logit_scale: float
+    text: np.ndarray | None
+    logit_scale: float | None
     class_names: tuple[str, ...]
     made_of: Mapping[str, Any]
+
+    @property
+    def width(self) -> int:
+        """d: of the encoder's embeddings."""
+        return self.linear.weight.shape[1] // _parts(self.made_of)
+
+
+def _parts(made_of: Mapping[str, Any]) -> int:
+    """How many embeddings stand side by side in one row of features."""
+    return 1 if aggregate.bind(str(made_of["pool"])).name == "none" else 2
 
 
 def check(run: ProbeRun, path: Path) -> None:
@@ -72,8 +83,7 @@ def save(run: ProbeRun, path: Path) -> None:
         "weight": linear.weight,
         "intercept": linear.intercept,
         "classes": linear.classes,
-        "text": bank.text,
-        "logit_scale": np.array([bank.logit_scale]),
+        **({} if bank is None else {"text": bank.text, "logit_scale": np.array([bank.logit_scale])}),
         "class_names": np.array(run.bundle.index.class_names, np.str_),
         "made_of": np.array(json.dumps(made_of(run), sort_keys=True)),
     }
@@ -83,7 +93,7 @@ def save(run: ProbeRun, path: Path) -> None:
 def made_of(run: ProbeRun) -> dict[str, Any]:
     """The specs that make features of a photo, and what was measured."""
     bundle, labels = run.bundle, run.labels()
-    pooled = isinstance(bundle, RegionBundle) and run.features.pooling.name != "none"
+    pooled = isinstance(bundle, RegionBundle) and run.features.pooling.needs_regions
     embedded = bundle.region_embeddings if pooled else bundle.globals  # type: ignore[attr-defined]
     return {
         **{k: v for k, v in labels.items() if k not in ("seed", "shots")},
@@ -106,13 +116,15 @@ def load(path: Path) -> SavedProbe:
         content = arrays.read(path)
         made = _made_of(json.loads(str(content["made_of"])))
         linear = Linear(_floats(content, "weight", 2), _floats(content, "intercept", 1), content["classes"])
-        text, scale = _floats(content, "text", 2), _floats(content, "logit_scale", 1, np.float64)
         names = content["class_names"]
-        _agree(linear, text, scale, names, aggregate.bind(made["pool"]).name == "none")
+        text, scale = _of_text(content)
+        if text is None and made["target"]:
+            raise ValueError(f"text: expected for target {made['target']}, found none")
+        _agree(linear, text, names, _parts(made))
     except (KeyError, ValueError, TypeError, IndexError, RecursionError, UsageError) as error:
         again = f"`fgscore probe --save-probe {quoted(str(path))}`"
         raise DataError(f"{path}: not a saved probe ({error}); make it again with {again}") from error
-    return SavedProbe(linear, text, float(scale[0]), tuple(names.tolist()), made)
+    return SavedProbe(linear, text, scale, tuple(names.tolist()), made)
 
 
 def _floats(content: Mapping[str, np.ndarray], name: str, ndim: int, dtype: Any = np.float32) -> np.ndarray:
@@ -127,11 +139,23 @@ def _floats(content: Mapping[str, np.ndarray], name: str, ndim: int, dtype: Any 
     return array
 
 
-def _agree(linear: Linear, text: np.ndarray, scale: np.ndarray, names: np.ndarray, whole: bool) -> None:
-    """Raises ValueError where the arrays of a probe, of ``whole`` images alone or of regions too, disagree."""
-    (k, width), (n, d) = linear.weight.shape, text.shape
-    if width != (d if whole else 2 * d):
-        raise ValueError(f"weight: expected {d if whole else 2 * d} columns for embeddings of width {d}, found {width}")
+def _of_text(content: Mapping[str, np.ndarray]) -> tuple[np.ndarray, float] | tuple[None, None]:
+    """Text (C, d) and logit scale of a probe, or neither. Raises KeyError where one is there alone, ValueError where
+    they are not such."""
+    if not {"text", "logit_scale"} & set(content):
+        return None, None
+    text, scale = _floats(content, "text", 2), _floats(content, "logit_scale", 1, np.float64)
+    if scale.shape != (1,) or not 0 < scale[0] <= LARGEST_OTHER:
+        raise ValueError(f"logit_scale: expected one number above 0, found {scale[:3].tolist()}")
+    return text, float(scale[0])
+
+
+def _agree(linear: Linear, text: np.ndarray | None, names: np.ndarray, parts: int) -> None:
+    """Raises ValueError where the arrays of a probe, whose features are ``parts`` embeddings side by side, disagree."""
+    k, width = linear.weight.shape
+    n, d = (names.size, width // parts) if text is None else text.shape
+    if width != parts * d:
+        raise ValueError(f"weight: expected {parts * d} columns for embeddings of width {d}, found {width}")
     if names.dtype.kind != "U" or names.shape != (n,):
         raise ValueError(f"class_names: expected {n} strings, found {names.dtype} of shape {names.shape}")
     classes = linear.classes
@@ -139,8 +163,6 @@ def _agree(linear: Linear, text: np.ndarray, scale: np.ndarray, names: np.ndarra
         raise ValueError(f"classes and intercept: expected {k}, found {classes.shape} and {linear.intercept.shape}")
     if len(set(classes.tolist())) != k or classes.min() < 0 or classes.max() >= n:
         raise ValueError(f"classes: expected {k} different ones from 0 to {n - 1}")
-    if scale.shape != (1,) or not 0 < scale[0] <= LARGEST_OTHER:
-        raise ValueError(f"logit_scale: expected one number above 0, found {scale[:3].tolist()}")
 
 
 def _made_of(made: Any) -> dict[str, Any]:
@@ -162,7 +184,7 @@ def _made_of(made: Any) -> dict[str, Any]:
     if made["crops"] and not (crops and int(crops[1]) < int(crops[2])):
         raise ValueError(f"crops: expected START:STOP, found {made['crops'][:50]!r}")
     pooling = aggregate.bind(made["pool"])
-    needed = {"encoder": True, "pool": True, "regions": pooling.name != "none", "scorer": pooling.needs_scores}
+    needed = {"encoder": True, "pool": True, "regions": pooling.needs_regions, "scorer": pooling.needs_scores}
     for key in (key for key, is_needed in needed.items() if is_needed):
         _check_numbers(specs.parse(made[key]))
     return made

@@ -6,14 +6,15 @@ no (R, C) matrix of a whole shard is ever made. Several shards are scored at a t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
+from typing import Protocol
 
 import numpy as np
 
 from fgscore import ragged, targets
-from fgscore.errors import StoreError
+from fgscore.errors import NoText, StoreError
 from fgscore.lazy import lazy
 from fgscore.pipeline.parallel import ahead, processors
 from fgscore.pipeline.progress import Clock, Progress, Summary, provenance, silent
@@ -39,7 +40,7 @@ class Block:
     regions: np.ndarray
     norms: np.ndarray
     globals: np.ndarray
-    bank: TextBank
+    bank: TextBank | None
     read_regions: Callable[[], RegionBatch]
 
     @lazy
@@ -50,7 +51,7 @@ class Block:
     def parts(self) -> Iterator[tuple[slice, ScoreInputs]]:
         """The block in parts of whole images: (images, inputs). Where they are cut depends on the block alone, so that
         scores are the same to the last bit on any number of threads."""
-        most = max(1, PART // len(self.bank.text))
+        most = max(1, PART // (self.regions.shape[1] if self.bank is None else len(self.bank.text)))
         start = 0
         while start < len(self.image_ids):
             stop = int(np.searchsorted(self.offsets, self.offsets[start] + most, "right")) - 1
@@ -64,8 +65,8 @@ class Block:
             offsets=self.offsets[start : stop + 1] - first,
             regions=self.regions[first:last],
             globals=self.globals[start:stop],
-            text=self.bank.text,
-            logit_scale=self.bank.logit_scale,
+            text=None if self.bank is None else self.bank.text,
+            logit_scale=None if self.bank is None else self.bank.logit_scale,
             read_regions=lambda: _window(self.read_regions(), start, stop),
         )
 
@@ -115,7 +116,8 @@ def _rows(bundle: RegionBundle, number: int, ids: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ScoreRun:
-    """One scorer against one target on one bundle; ``target`` is None for a scorer that has none."""
+    """One scorer against one target on one bundle; ``target`` is None for a scorer that has none, and for any on a
+    bundle without text."""
 
     bundle: RegionBundle
     scorer: Scorer
@@ -129,7 +131,7 @@ class ScoreRun:
     @cached_property
     def recipe(self) -> manifest.Recipe:
         """The recipe of these scores."""
-        roles = ("region_embeddings", "globals", "text") if self.target else ("region_embeddings", "globals")
+        roles = ("region_embeddings", "globals", *(("text",) if self.target and self.bundle.text else ()))
         parents = {role: getattr(self.bundle, role).recipe.digest for role in roles}
         if self.target == "oracle":
             parents["labels"] = self.bundle.index_artefact.recipe.digest
@@ -156,6 +158,24 @@ class ScoreRun:
         labels = self.bundle.index.labels[rows] if self.target == "oracle" else None
         return targets.resolve(inputs, self.target, labels=labels)
 
+    def lacks(self) -> NoText | None:
+        """What to raise where scorer or target need text and the bundle has none, before anything is read."""
+        if self.bundle.text is not None:
+            return None
+        if self.scorer.needs_text:
+            return self._no_text()
+        return self.bundle.no_text(f"target {self.target}", "the command without --target") if self.target else None
+
+    def scores(self, inputs: ScoreInputs, target: np.ndarray) -> np.ndarray:
+        """(R,) float32; raises :class:`NoText` by the scorer's name where it comes to need text and there is none."""
+        try:
+            return self.scorer(inputs, target)
+        except NoText as error:
+            raise self._no_text() from error
+
+    def _no_text(self) -> NoText:
+        return self.bundle.no_text(f"scorer {self.scorer.canonical}", "--scorer region_global")
+
 
 def compute(runs: Sequence[ScoreRun], block: Block) -> list[ScoreShard]:
     """Scores of one block for each of ``runs``, which share what the scorers have in common; a user's own scorer is
@@ -164,7 +184,7 @@ def compute(runs: Sequence[ScoreRun], block: Block) -> list[ScoreShard]:
     scores, classes = np.zeros((len(runs), r), np.float32), np.full((len(runs), r), -1, np.int32)
     own = sum(run.scorer.sha256 is not None for run in runs)
     for images, inputs in block.parts():
-        if own > 1:
+        if own > 1 and inputs.has_text:
             inputs.region_text  # noqa: B018 (computed once, copied for each)
         part = slice(int(block.offsets[images.start]), int(block.offsets[images.stop]))
         resolved: dict[str | None, np.ndarray] = {}
@@ -172,15 +192,24 @@ def compute(runs: Sequence[ScoreRun], block: Block) -> list[ScoreShard]:
             if run.target not in resolved:
                 resolved[run.target] = run.resolve(inputs, block.rows[images])
             classes[i, part] = resolved[run.target]
-            scores[i, part] = run.scorer(inputs, resolved[run.target])
+            scores[i, part] = run.scores(inputs, resolved[run.target])
     return [ScoreShard(block.image_ids, block.offsets, *of) for of in zip(scores, classes, strict=True)]
 
 
 def runs_for(bundle: RegionBundle, scorers: Sequence[Scorer], modes: Sequence[str]) -> list[ScoreRun]:
-    """One run for every scorer and target; a scorer without a target gives one."""
+    """One run for every scorer and target; a scorer without a target gives one. See :func:`target_of`."""
     return [
-        ScoreRun(bundle, scorer, mode) for scorer in scorers for mode in (modes if scorer.needs_target else (None,))
+        ScoreRun(bundle, scorer, target)
+        for scorer in scorers
+        for target in dict.fromkeys(target_of(bundle, scorer, mode) for mode in modes)
     ]
+
+
+def target_of(bundle: Bundle, scorer: Scorer, mode: str) -> str | None:
+    """``mode`` where the scorer has a target. Without text there is none: the default, global, counts as left out, and
+    any other is refused by :meth:`ScoreRun.lacks`."""
+    left_out = bundle.text is None and mode == "global"
+    return mode if scorer.needs_target and not left_out else None
 
 
 def score(runs: Sequence[ScoreRun], progress: Progress = silent, threads: int | None = None) -> list[Summary]:
@@ -189,6 +218,7 @@ def score(runs: Sequence[ScoreRun], progress: Progress = silent, threads: int | 
     they have ``threads``, the number of processors where left out."""
     bundle = runs[0].bundle
     check_complete(bundle)
+    check_text(runs)
     summaries = [Summary(run.artefact.label, "scores") for run in runs]
     sizes = bundle.region_embeddings.shard_sizes
     own = [i for i, run in enumerate(runs) if run.scorer.sha256]
@@ -243,6 +273,20 @@ def _count(summary: Summary, counts: Counts | None) -> None:
     summary.images += images
     summary.regions += scores
     summary.seconds += seconds
+
+
+class NeedsText(Protocol):
+    """A run that may need what its bundle lacks."""
+
+    def lacks(self) -> NoText | None:
+        """What to raise where it does."""
+
+
+def check_text(runs: Iterable[NeedsText]) -> None:
+    """Raises :class:`NoText`, by name, for the first of ``runs`` that needs text and has none."""
+    for run in runs:
+        if lack := run.lacks():
+            raise lack
 
 
 def check_complete(bundle: Bundle) -> None:

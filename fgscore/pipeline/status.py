@@ -8,12 +8,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from fgscore import plugins
-from fgscore.errors import StoreError, quoted
+from fgscore import plugins, specs
+from fgscore.errors import NothingCached, StoreError, quoted
 from fgscore.store import index as index_store
 from fgscore.store import manifest, schema
 from fgscore.store.manifest import Artefact
-from fgscore.store.match import Store, agree, check_there, dataset_key
+from fgscore.store.match import RegionBundle, Store, agree, bundles, check_there, dataset_key
 
 Row = dict[str, Any]
 NEEDS_PHOTOS = (["index"], ["regions"], ["extract"])
@@ -162,11 +162,22 @@ def _after(store: Store, name: str, kinds: set[str]) -> str:
         index = next(store.artefacts("index", name), None)
         cached = [a.recipe.component for a in store.artefacts("regions", name)]
         return index_store.extract(index_store.typed(index), {"regions": cached}) if index else ""
-    if "text" not in kinds:
-        return ""
     if any(store.layout.results.glob(f"{name}/probes/*.parquet")):
         return f"fgscore report {name}"
-    if "region_embeddings" not in kinds:
+    return after_embedding(store, name)
+
+
+def after_embedding(store: Store, name: str) -> str:
+    """What to run on the embeddings of a data set; empty where nothing can be."""
+    try:
+        found = bundles(store, name)
+    except NothingCached:
+        return ""
+    with_regions = [bundle for bundle in found if isinstance(bundle, RegionBundle)]
+    if not with_regions:
         return f"fgscore probe {name} --pool none"
-    scored = next(store.artefacts("scores", name), None)
-    return f"fgscore probe {name} --scorer {quoted(scored.recipe.component)}" if scored else f"fgscore score {name}"
+    # where a file of the user's lies is not known
+    scored = next((a for a in store.artefacts("scores", name) if specs.file_of(a.recipe.name) is None), None)
+    if scored:
+        return f"fgscore probe {name} --scorer {quoted(scored.recipe.component)}"
+    return f"fgscore score {name}" + ("" if any(b.text for b in with_regions) else " --scorer region_global")

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fgscore import ragged, scorers, specs, targets
-from fgscore.errors import NothingCached, StoreError
+from fgscore.errors import NothingCached, StoreError, quoted
 from fgscore.store import manifest
-from fgscore.store.match import RegionBundle, Store, bundles
+from fgscore.store.match import RegionBundle, Store, bundles, matches
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,11 @@ def sources(store: Store, dataset: str | None = None, only: Sequence[str] = ()) 
     for bundle in cached:
         if isinstance(bundle, RegionBundle) and (views := _views(bundle, only, found.notes)):
             found.by_dataset.setdefault(bundle.dataset, []).append(Source(bundle, views))
+    shown = [view.artefact.recipe for several in found.by_dataset.values() for s in several for view in s.views]
+    for text in only:
+        if not any(matches(recipe, specs.parse(text)) for recipe in shown):
+            command = f"fgscore score {f'{quoted(dataset)} ' if dataset else ''}--scorer {quoted(text)}"
+            found.notes.append(f"No current scores of {text} are cached; run `{command}`.")
     for several in found.by_dataset.values():
         several.sort(key=lambda source: source.bundle.regions.recipe.component)
         for source, label in zip(several, _labels(several), strict=True):
@@ -66,10 +71,10 @@ def _views(bundle: RegionBundle, only: Sequence[str], notes: list[str]) -> list[
     found = []
     for artefact in bundle.store.artefacts("scores", bundle.index_artefact.dataset):
         recipe = artefact.recipe
-        own = {role: getattr(bundle, role).recipe.digest for role in ("region_embeddings", "globals", "text")}
+        own = {made.recipe.kind: made.recipe.digest for made in bundle.artefacts}
         if any(own[role] != digest for role, digest in recipe.parents.items() if role in own):
             continue
-        if wanted and not any(_agrees(recipe, spec) for spec in wanted):
+        if wanted and not any(matches(recipe, spec) for spec in wanted):
             continue
         view = View(recipe.component, str(recipe.extra.get("target", "")), artefact)
         if why := _unusable(bundle.store, artefact):
@@ -77,10 +82,6 @@ def _views(bundle: RegionBundle, only: Sequence[str], notes: list[str]) -> list[
         else:
             found.append(view)
     return sorted(found, key=_order)
-
-
-def _agrees(recipe: manifest.Recipe, spec: specs.Spec) -> bool:
-    return spec.name == recipe.name and all(recipe.params.get(k) == v for k, v in spec.params.items())
 
 
 def _unusable(store: Store, artefact: manifest.Artefact) -> str:

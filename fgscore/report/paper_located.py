@@ -53,9 +53,8 @@ def groups(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     """Rows of one data set, generator, encoder and prompt, with a title; by annotation within."""
     found: dict[str, list[Row]] = {}
     for row in rows:
-        found.setdefault(f"{row['dataset']}: {row['regions']} by {row['encoder']}, prompt {row['prompt']}", []).append(
-            row
-        )
+        by = f"{row['encoder']}, prompt {row['prompt']}" if row["prompt"] else row["encoder"]
+        found.setdefault(f"{row['dataset']}: {row['regions']} by {by}", []).append(row)
     for group in found.values():
         order = list(dict.fromkeys(row["annotation"] for row in group))
         group.sort(key=lambda row, order=order: order.index(row["annotation"]))  # type: ignore[misc]

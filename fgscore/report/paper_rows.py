@@ -54,7 +54,7 @@ def strategy(row: Row) -> str:
     if row["scorer"]:
         name, parenthesis, rest = row["scorer"].partition("(")
         return STRATEGIES.get(name, name) + (f" ({rest}" if parenthesis else "")
-    return STRATEGIES["mean"] if row["pool"] == "mean" else "Global embedding alone"
+    return STRATEGIES.get(row["pool"], "Global embedding alone")
 
 
 def sweep_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -121,6 +121,7 @@ def shared(rows: Sequence[Row], keys: Sequence[str]) -> dict[str, Any]:
 STRATEGIES = {
     ("none", "zeroshot"): "Zero-shot",
     ("none", "logreg"): "Global linear",
+    "self": "Global embedding twice",
     "mean": "Average local",
     "region_global": "Region-global similarity",
     "region_text": "Region-text similarity",

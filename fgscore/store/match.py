@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from fgscore import plugins, specs
-from fgscore.errors import NothingCached, StoreError, quoted, unknown
+from fgscore.errors import NoText, NothingCached, StoreError, quoted, unknown
 from fgscore.store import index as index_store
 from fgscore.store import manifest, paths, schema
 from fgscore.types import NOT_TOLD_APART, ImageIndex, TextBank, file_sha256, pairs
@@ -115,17 +116,23 @@ class Store:
 
 @dataclass(frozen=True)
 class Bundle:
-    """Cached artefacts that belong together: one data set, encoder and prompt; whole images, no regions."""
+    """Cached artefacts that belong together: one data set, encoder and prompt; whole images, no regions. ``text`` is
+    None for an encoder of images alone, which has no prompt."""
 
     store: Store
     index_artefact: manifest.Artefact
     globals: manifest.Artefact
-    text: manifest.Artefact
+    text: manifest.Artefact | None
 
     @property
     def artefacts(self) -> tuple[manifest.Artefact, ...]:
         """Those that come in shards."""
-        return (self.globals, self.text)
+        return (self.globals, *([self.text] if self.text else []))
+
+    @property
+    def family(self) -> tuple[Path, ...]:
+        """The same for bundles of one data set, encoder and prompt, whatever their regions."""
+        return (self.index_artefact.path, self.globals.path, *([self.text.path] if self.text else []))
 
     @cached_property
     def index(self) -> ImageIndex:
@@ -158,7 +165,7 @@ class Bundle:
     def extract(self, *regions: str) -> str:
         """The command that embeds regions by the generators ``regions`` with the same encoder and prompt; empty for an
         import."""
-        same = {"encoder": [self.labels["encoder"]], "prompt": [self.labels["prompt"]]}
+        same = {key: [self.labels[key]] for key in ("encoder", "prompt") if self.labels[key]}
         return index_store.extract(index_store.typed(self.index_artefact), {"regions": regions, **same})
 
     def way_out(self, *regions: str) -> str:
@@ -172,12 +179,30 @@ class Bundle:
             "dataset": self.dataset,
             "regions": "",
             "encoder": self.globals.recipe.component,
-            "prompt": str(self.text.recipe.extra["prompt"]),
+            "prompt": str(self.text.recipe.extra["prompt"]) if self.text else "",
         }
 
+    @property
+    def width(self) -> int:
+        """d: of its embeddings."""
+        (_, (_, d)) = self.globals.shapes(next(iter(self.globals.shard_sizes)))["globals"]
+        return d
+
+    def no_text(self, needed_by: str, instead: str) -> NoText:
+        """The error for what needs text where this bundle has none; ``instead`` is what does without."""
+        ways = [f"use {instead}"]
+        if self.globals.recipe.extra.get("imported"):
+            ways.append("import its text too")
+        elif self.globals.recipe.name in plugins.available("encoder"):
+            ways.append(self.way_out())
+        has = f"{self.dataset} by {self.labels['encoder']} has none"
+        return NoText(f"{needed_by} needs class text, and {has}; {', or '.join(ways)}")
+
     @cached_property
-    def text_bank(self) -> TextBank:
-        """Class embeddings, with a warning where two classes have the same."""
+    def text_bank(self) -> TextBank | None:
+        """Class embeddings, with a warning where two classes have the same; None where there are none."""
+        if self.text is None:
+            return None
         bank = self.store.read(self.text, 0)
         warn_of_equal(bank, self.text)
         return bank
@@ -193,7 +218,7 @@ class RegionBundle(Bundle):
     @property
     def artefacts(self) -> tuple[manifest.Artefact, ...]:
         """Those that come in shards."""
-        return (self.regions, self.region_embeddings, self.globals, self.text)
+        return (self.regions, self.region_embeddings, *super().artefacts)
 
     @property
     def labels(self) -> dict[str, str]:
@@ -210,12 +235,25 @@ def warn_of_equal(bank: TextBank, text: manifest.Artefact) -> None:
 
 
 def matches(recipe: manifest.Recipe, written: specs.Spec | None) -> bool:
-    """Whether ``recipe`` agrees with every parameter that was written."""
+    """Whether ``recipe`` agrees with every parameter that was written. What stands in a user's file,
+    ``./lab/mine.py:f``, is known by the file's name wherever it lies, and by its content where it can be read here."""
     if written is None:
         return True
-    if written.name != recipe.name:
+    if specs.stored_name(written.name) != recipe.name or not _same_file(written.name, recipe.weights):
         return False
     return all(k in recipe.params and _same(v, recipe.params[k]) for k, v in written.params.items())
+
+
+def _same_file(name: str, sha256: str | None) -> bool:
+    """Whether ``name`` is of no file, of none that can be read here, or of one with that digest."""
+    path = specs.file_of(name)
+    return path is None or not path.is_file() or file_sha256(path) == sha256
+
+
+def of_dataset(index: manifest.Recipe, written: str | None) -> bool:
+    """Whether an index, whose folder has the name that was written, agrees with its parameters too."""
+    params = specs.parse(written).params if written else {}
+    return all(_same(v, index.params.get(k)) for k, v in params.items() if k not in ("name", "file"))
 
 
 def _same(written: Any, stored: Any) -> bool:
@@ -236,7 +274,7 @@ def bundles(
     """Every combination in the cache that agrees with what is written; raises :class:`NothingCached` for none.
 
     Where ``regions`` is left out, embeddings of whole images that have no regions count too, as a plain
-    :class:`Bundle`.
+    :class:`Bundle`; where ``prompt`` is, those that have no text.
     """
     region_spec = specs.parse(regions) if regions else None
     encoder_spec = specs.parse(encoder) if encoder else None
@@ -257,12 +295,13 @@ def bundles(
 
 
 def _bundles_of(store: Store, whole: manifest.Artefact, dataset: str | None, prompt: str | None) -> list[Bundle]:
-    """One bundle for every text that goes with ``whole``, embeddings of whole images."""
+    """One bundle for every text that goes with ``whole``, embeddings of whole images; one without where none does."""
     indexed = store.parent(whole, "images")
-    written = specs.parse(dataset).params if dataset else {}
-    if not all(_same(v, indexed.recipe.params.get(k)) for k, v in written.items() if k not in ("name", "file")):
+    if not of_dataset(indexed.recipe, dataset):
         return []
     texts = _newest(_companions(store, whole, "text", "names"))
+    if not texts and prompt is None:
+        return [Bundle(store, indexed, whole, None)]
     return [Bundle(store, indexed, whole, t) for t in texts if _same_prompt(prompt, str(t.recipe.extra["prompt"]))]
 
 
@@ -359,6 +398,11 @@ def nothing_cached(
     """The error that says what was asked for, what the cache holds and which command makes what is missing. Raises
     what :func:`check_names` does."""
     check_names(store, dataset, regions, encoder)
+    if prompt is not None:
+        with suppress(NothingCached):
+            found = bundles(store, dataset, regions, encoder)
+            if all(bundle.text is None for bundle in found):
+                return NothingCached(str(found[0].no_text(f"--prompt {prompt!r}", "the command without --prompt")))
     options = {"regions": regions, "encoder": encoder, "prompt": prompt}
     asked = " ".join([*([repr(dataset)] if dataset else []), *(f"--{k} {v!r}" for k, v in options.items() if v)])
     held = sorted(

@@ -68,6 +68,21 @@ def test_the_sound_probe_is_sound(forge: Callable[..., Path], run: Run, photo: P
     assert done.code == 0, done.err
 
 
+@pytest.mark.parametrize("pool", ["topk(k=2)", "self"])
+def test_a_probe_without_text_works_on_photos(pool: str, forge: Callable[..., Path], run: Run, photo: Path) -> None:
+    made = {"scorer": "region_global", "target": "", "pool": pool}
+    done = run("predict", "--probe", forge(made, text=None, logit_scale=None), photo, "--json")
+    assert done.code == 0, done.err
+    with_text = run("predict", "--probe", forge(made), photo, "--json")
+    assert done.json == with_text.json
+
+
+def test_a_probe_without_text_refuses_a_scorer_that_needs_it(forge: Callable[..., Path], run: Run, photo: Path) -> None:
+    made = {"scorer": "entropy", "target": ""}
+    done = run("predict", "--probe", forge(made, text=None, logit_scale=None), photo)
+    assert done.code == 1 and "entropy" in done.err and done.err.count("\n") == 1
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What was asked of the network, which answers nothing; the hub's client thinks that it may ask."""
@@ -174,6 +189,9 @@ NUMBERS: dict[str, tuple[dict[str, Any], str]] = {
     "no scale": ({"logit_scale": np.zeros(0)}, "logit_scale"),
     "weights of another width": ({"weight": np.zeros((2, 32))}, "expected 64 columns for embeddings of width 32"),
     "text of another width": ({"text": np.ones((2, 8), np.float32)}, "expected 16 columns"),
+    "text without a scale": ({"logit_scale": None}, "logit_scale"),
+    "a scale without text": ({"text": None}, "text"),
+    "a target without text": ({"text": None, "logit_scale": None}, "text: expected for target global, found none"),
     "whole numbers for weights": ({"weight": np.zeros((2, 64), np.int64)}, "expected 2 dimensions of floats"),
     "one row of weights too many": ({"weight": np.zeros((3, 64))}, "classes and intercept: expected 3"),
     "no weights": ({"weight": None}, "weight"),

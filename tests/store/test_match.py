@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from fgscore import specs
 from fgscore.errors import NothingCached, StoreError
 from fgscore.store import manifest, match
 from fgscore.store.match import RegionBundle, Store
+from fgscore.types import file_sha256
 
 CLIP = manifest.Recipe(
     "region_embeddings",
@@ -125,3 +128,34 @@ def test_of_a_text_made_by_two_versions_the_last_is_meant(store, run, photos, mo
     assert done.code == 0, done.err
     (bundle,) = match.bundles(store)
     assert (before.recipe.version, bundle.text.recipe.version) == (1, 2)
+
+
+def test_a_component_of_a_file_matches_by_name_and_by_what_can_be_read(tmp_path: Path) -> None:
+    here, other = tmp_path / "mine.py", tmp_path / "other" / "mine.py"
+    other.parent.mkdir()
+    here.write_text("first")
+    other.write_text("second")
+    recipe = manifest.Recipe("scores", "mine.py:f(a=2)", {"a": 2, "b": 1}, weights=file_sha256(here))
+    for name, matched in (
+        (f"{here}:f", True),
+        (f"{here}:f(b=1)", True),
+        ("nowhere/mine.py:f(a=2)", True),  # not here to be read
+        (f"{here}:f(a=3)", False),
+        (f"{here}:g", False),
+        (f"{other}:f", False),
+        ("nowhere/yours.py:f", False),
+        ("f", False),
+    ):
+        assert match.matches(recipe, specs.parse(name)) is matched, name
+
+
+def test_without_text_bundles_are_there_unless_a_prompt_is_asked_for(store: Store) -> None:
+    shutil.rmtree(store.layout.cache / "folder" / "text")
+    (bundle,) = match.bundles(store)
+    assert isinstance(bundle, RegionBundle) and bundle.text is None and bundle.text_bank is None
+    assert bundle.labels["prompt"] == "" and "--prompt" not in bundle.way_out("sam")
+    assert [made.recipe.kind for made in bundle.artefacts] == ["regions", "region_embeddings", "globals"]
+    with pytest.raises(NothingCached, match="--prompt 'plain' needs class text, and folder by fake has none"):
+        match.bundles(store, prompt="plain")
+    said = str(bundle.no_text("scorer x", "--scorer y"))
+    assert said.endswith("use --scorer y, or run `fgscore extract folder --encoder fake`")
