@@ -112,6 +112,7 @@ def test_a_slice_of_images_is_what_taking_them_gives(kind, case, ends):
     part = slice(*sorted(ends))
     cut = records.at(record, part)
     assert images_of(cut) == images_of(record)[part]
+    assert [image for one in records.each(record) for image in images_of(one)] == images_of(record)
     assert layout(cut) == layout(record)
     for name, column in schema.COLUMNS[schema.kind_of(record)].items():
         if name in arrays(cut) and not column.cuts and arrays(cut)[name].size:
