@@ -109,8 +109,7 @@ def scores(bundle: Bundle, scorer: str = "soft_margin", target: str = "global") 
     (R,) int32, ``offsets`` (N+1,) and ``image_ids`` (N,), all shards joined."""
     run = _score_run(bundle, scorer, target)
     _run_scores([run])
-    joined = arrays(bundle.store, run.artefact)
-    return ScoreShard(joined["image_ids"], joined["offsets"], joined["scores"], joined["target"])
+    return records.concat([bundle.store.read(run.artefact, number) for number in run.artefact.shard_sizes])
 
 
 def probe(
