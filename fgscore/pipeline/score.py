@@ -147,7 +147,7 @@ def compute(runs: Sequence[ScoreRun], block: Block) -> list[ScoreShard]:
     for images, inputs in block.parts():
         if own > 1:
             inputs.region_text  # noqa: B018 (computed once, copied for each)
-        part = slice(int(block.offsets[images.start]), int(block.offsets[images.stop]))
+        part, _ = ragged.span(block.offsets, images)
         resolved: dict[str | None, np.ndarray] = {}
         for i, run in enumerate(runs):
             if run.target not in resolved:
