@@ -136,8 +136,8 @@ def _every_place(known: np.ndarray, ids: Ids, what: str) -> np.ndarray:
     if (found < 0).any():
         lacking = np.asarray(ids, np.str_)[found < 0]
         raise StoreError(
-            f"{what}: expected image {str(lacking[0])!r}, found no such among {len(known)} images"
-            f" ({len(lacking)} such); see what is amiss with `fgscore verify`"
+            f"{what}: expected image {str(lacking[0])!r}, found {len(known)} images without it ({len(lacking)} missing "
+            "in all); see what is amiss with `fgscore verify`"
         )
     return found
 

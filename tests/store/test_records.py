@@ -168,7 +168,7 @@ def test_places_are_where_a_list_finds_them(known, wanted):
 
 def test_bad_calls_say_what_was_wanted_and_found():
     batch, text = make("masks", ["a", "b"], 0), TextBank(("x",), ("{}",), np.ones((1, 3)), 100.0)
-    with pytest.raises(StoreError, match=r"regions: expected image 'c', found no such among 2 images \(2 such\)"):
+    with pytest.raises(StoreError, match=r"regions: expected image 'c', found 2 images without it \(2 missing"):
         records.take(batch, ["a", "c", "d"])
     with pytest.raises(ValueError, match="every image once, found 'a' twice"):
         records.take(batch, ["a", "b", "a"])
