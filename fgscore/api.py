@@ -22,7 +22,7 @@ Nothing here loads torch. What is computed is cached, as by the commands of the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ import numpy as np
 
 from fgscore import aggregate as _aggregate
 from fgscore import probe as _probe
+from fgscore import ragged
 from fgscore import scorers as _scorers
 from fgscore.errors import UsageError
 from fgscore.pipeline.aggregate import FeatureRun
@@ -39,6 +40,7 @@ from fgscore.pipeline.probe import ProbeRun
 from fgscore.pipeline.probe import probe as _run_probes
 from fgscore.pipeline.score import ScoreRun, runs_for
 from fgscore.pipeline.score import score as _run_scores
+from fgscore.store import records
 from fgscore.store.match import Bundle, RegionBundle, Store, bundles
 from fgscore.store.paths import Layout
 from fgscore.types import ScoreShard
@@ -73,40 +75,33 @@ def images(bundle: Bundle) -> Iterator[Image]:
 
     A bundle without regions gives M = 0. Raises :class:`StoreError` for a shard that is damaged or stale.
     """
-    store, index = bundle.store, bundle.index
-    for number, rows in index.shards.items():
-        whole = store.read(bundle.globals, number)
-        cut = store.read(bundle.region_embeddings, number) if isinstance(bundle, RegionBundle) else None
-        batch = store.read(bundle.regions, number) if isinstance(bundle, RegionBundle) else None
-        at = [_places(record) for record in (whole, cut, batch) if record is not None]
-        for row in range(rows.start, rows.stop):
-            image_id = str(index.image_ids[row])
-            if all(image_id in places for places in at):
-                regions = _regions(cut, batch, [places[image_id] for places in at], len(whole.globals[0]))
-                label = int(index.labels[row])
-                yield Image(
-                    image_id,
-                    str(index.paths[row]),
-                    label,
-                    index.class_names[label],
-                    str(index.split[row]),
-                    whole.globals[at[0][image_id]],
-                    *regions,
-                )
+    index = bundle.index
+    artefacts = [bundle.globals]
+    if isinstance(bundle, RegionBundle):
+        artefacts += [bundle.region_embeddings, bundle.regions]
+    for number in index.shards:
+        whole, *of_regions, _ = records.align(*(bundle.store.read(artefact, number) for artefact in artefacts))
+        for i, row in enumerate(records.rows(index, number, whole.image_ids).tolist()):
+            label = int(index.labels[row])
+            yield Image(
+                str(index.image_ids[row]),
+                str(index.paths[row]),
+                label,
+                index.class_names[label],
+                str(index.split[row]),
+                whole.globals[i],
+                *_regions(of_regions, i, whole.globals.shape[1]),
+            )
 
 
-def _places(record: Any) -> dict[str, int]:
-    return {image_id: i for i, image_id in enumerate(record.image_ids.tolist())}
-
-
-def _regions(cut: Any, batch: Any, at: list[int], d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple]:
-    """Embeddings, boxes, areas and masks of one image; ``at`` is its place in the records."""
-    if cut is None:
+def _regions(of_regions: Sequence[Any], i: int, d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple]:
+    """Embeddings, boxes, areas and masks of image ``i`` of the two records, aligned; of no regions without them."""
+    if not of_regions:
         return np.zeros((0, d), np.float16), np.zeros((0, 4), np.int32), np.zeros(0, np.float32), ()
-    embedded = slice(*cut.offsets[at[1] : at[1] + 2])
-    own = slice(*batch.offsets[at[2] : at[2] + 2])
-    masks = () if batch.masks is None else tuple(batch.masks.decode(r, at[2]) for r in range(own.start, own.stop))
-    return cut.regions[embedded], batch.boxes_xyxy[own], batch.area[own], masks
+    embedded, batch = of_regions
+    (cut, _), (own, _) = (ragged.span(record.offsets, slice(i, i + 1)) for record in of_regions)
+    masks = () if batch.masks is None else tuple(batch.masks.decode(r, i) for r in range(own.start, own.stop))
+    return embedded.regions[cut], batch.boxes_xyxy[own], batch.area[own], masks
 
 
 def scores(bundle: Bundle, scorer: str = "soft_margin", target: str = "global") -> ScoreShard:
@@ -114,8 +109,7 @@ def scores(bundle: Bundle, scorer: str = "soft_margin", target: str = "global") 
     (R,) int32, ``offsets`` (N+1,) and ``image_ids`` (N,), all shards joined."""
     run = _score_run(bundle, scorer, target)
     _run_scores([run])
-    joined = arrays(bundle.store, run.artefact)
-    return ScoreShard(joined["image_ids"], joined["offsets"], joined["scores"], joined["target"])
+    return records.concat([bundle.store.read(run.artefact, number) for number in run.artefact.shard_sizes])
 
 
 def probe(

@@ -5,6 +5,8 @@ Segments may be empty. Public functions check; arrays are never changed in place
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -30,6 +32,21 @@ def take(offsets: np.ndarray, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     new = from_lengths(sizes)
     within = np.arange(new[-1]) - np.repeat(new[:-1], sizes)
     return np.repeat(offsets[:-1][keep], sizes) + within, new
+
+
+def span(offsets: np.ndarray, segments: slice) -> tuple[slice, np.ndarray]:
+    """The segments ``start:stop``, none skipped. Returns (the slice of their elements, new offsets): a view of flat
+    values where :func:`take` would copy them."""
+    start, stop, step = segments.indices(len(offsets) - 1)
+    if step != 1 or stop < start:
+        raise ValueError(f"segments: expected start <= stop in steps of 1, found {segments}")
+    first, last = int(offsets[start]), int(offsets[stop])
+    return slice(first, last), offsets[start : stop + 1] - first
+
+
+def join(several: Sequence[np.ndarray]) -> np.ndarray:
+    """(N+1,) int64 offsets of the segments of ``several``, at least one, as if their flat values were joined."""
+    return from_lengths(np.concatenate([np.diff(offsets) for offsets in several]))
 
 
 def window(offsets: np.ndarray, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:

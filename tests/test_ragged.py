@@ -50,6 +50,28 @@ def test_take_keeps_segments_in_the_order_asked(sizes, data):
     assert new.tolist() == offsets_of([sizes[i] for i in keep]).tolist()
 
 
+@given(sizes_lists, st.integers(0, 7), st.integers(0, 7))
+def test_span_is_take_of_neighbours(sizes, a, b):
+    offsets = offsets_of(sizes)
+    part = slice(*sorted((a, b)))
+    elements, new = ragged.span(offsets, part)
+    assert list(range(elements.start, elements.stop)) == [e for s in segments(offsets)[part] for e in s]
+    assert new.tolist() == offsets_of(sizes[part]).tolist()
+
+
+@pytest.mark.parametrize("segments", [slice(None, None, 2), slice(None, None, -1), slice(2, 1)])
+def test_span_refuses_what_is_no_stretch(segments):
+    with pytest.raises(ValueError, match="expected start <= stop in steps of 1"):
+        ragged.span(offsets_of([1, 2, 3]), segments)
+
+
+@given(st.lists(sizes_lists, min_size=1, max_size=4))
+def test_join_goes_on_where_the_last_ended(several):
+    joined = ragged.join([offsets_of(sizes) for sizes in several])
+    assert joined.dtype == np.int64
+    assert joined.tolist() == offsets_of([size for sizes in several for size in sizes]).tolist()
+
+
 @given(ragged_scores())
 def test_rank_counts_from_the_best_and_breaks_ties_by_position(case):
     offsets, scores = case

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -15,9 +15,9 @@ from fgscore.errors import NoText
 from fgscore.pipeline.parallel import ahead, processors
 from fgscore.pipeline.progress import Clock, Progress, Summary, provenance, silent
 from fgscore.pipeline.score import Block, ScoreRun, check_complete, read_block, score
-from fgscore.store import manifest, shards
+from fgscore.store import manifest, records, shards
 from fgscore.store.match import Bundle, RegionBundle
-from fgscore.types import FeatureShard, ScoreShard
+from fgscore.types import FeatureShard, ImageIndex, ScoreShard
 
 Rows = Literal["unit", "raw"]
 
@@ -161,15 +161,17 @@ def matrices(runs: Sequence[FeatureRun]) -> list[Matrix]:
     """Features of all images for each of ``runs``, which share a bundle: every shard of embeddings, and of each
     scorer's scores, is read once for all of them."""
     bundle = runs[0].bundle
-    row_of = {image_id: row for row, image_id in enumerate(bundle.index.image_ids.tolist())}  # read before the threads
-    made = ahead(lambda number: _shard_features(runs, number), bundle.globals.shard_sizes, processors())
-    records = list(zip(*(features for _, features in made), strict=True))
-    return [_joined(shards, row_of) for shards in records]
+    index, sizes = bundle.index, bundle.globals.shard_sizes  # read before the threads
+    made = ahead(lambda number: _shard_features(runs, number), sizes, processors())
+    columns = zip(*(features for _, features in made), strict=True)
+    return [_joined(dict(zip(sizes, shards, strict=True)), index) for shards in columns]
 
 
-def _joined(shards: Sequence[FeatureShard], row_of: dict[str, int]) -> Matrix:
-    rows = np.array([row_of[i] for shard in shards for i in shard.image_ids.tolist()], np.int64)
-    return Matrix(np.concatenate([s.features for s in shards]), rows, np.concatenate([s.n_pooled for s in shards]))
+def _joined(shards: Mapping[int, FeatureShard], index: ImageIndex) -> Matrix:
+    """The features of ``shards``, by number, one after another."""
+    rows = [records.rows(index, number, shard.image_ids) for number, shard in shards.items()]
+    columns = ([s.features for s in shards.values()], rows, [s.n_pooled for s in shards.values()])
+    return Matrix(*map(np.concatenate, columns))
 
 
 def _shard_features(runs: Sequence[FeatureRun], number: int) -> list[FeatureShard]:

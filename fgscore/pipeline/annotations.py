@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 from fgscore import plugins, regular
 from fgscore.errors import DataError
 from fgscore.pipeline.progress import Progress, silent
+from fgscore.store import records
 from fgscore.store.match import RegionBundle
 from fgscore.types import RegionBatch
 
@@ -29,7 +30,8 @@ class Shares:
 
 
 Counter = Callable[[RegionBatch, int], tuple[np.ndarray, np.ndarray, np.ndarray]]
-"""(batch, image) to pixels of each region (M,), of each annotation (A,), and of both at once (M, A)."""
+"""(regions of one image, its row in the index) to pixels of each region (M,), of each annotation (A,), and of both at
+once (M, A)."""
 
 
 def shares(
@@ -46,8 +48,9 @@ def shares(
     found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for number in bundle.regions.shard_sizes:
         batch = bundle.store.read(bundle.regions, number)
-        for i, image_id in enumerate(batch.image_ids.tolist()):
-            region, annotation, both = counter(batch, i)
+        rows = records.rows(bundle.index, number, batch.image_ids)
+        for image_id, row, one in zip(batch.image_ids.tolist(), rows.tolist(), records.each(batch), strict=True):
+            region, annotation, both = counter(one, row)
             with np.errstate(invalid="ignore", divide="ignore"):
                 on, covers = both / region[:, None], both / annotation
             on[:, annotation == 0] = np.nan
@@ -79,24 +82,19 @@ def _boxed(dataset: str) -> str:
     return str(getattr(plugins.module("data set", dataset), "BOXES", OBJECT)) if known else OBJECT
 
 
-def _rows(bundle: RegionBundle) -> Mapping[str, int]:
-    return {image_id: row for row, image_id in enumerate(bundle.index.image_ids.tolist())}
-
-
 def _boxes(bundle: RegionBundle) -> Counter:
-    row_of, boxes = _rows(bundle), bundle.index.boxes_xyxy
+    boxes = bundle.index.boxes_xyxy
 
-    def count(batch: RegionBatch, image: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        box = boxes[row_of[str(batch.image_ids[image])]].astype(np.float64)
-        own = slice(*batch.offsets[image : image + 2])
+    def count(one: RegionBatch, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        box = boxes[row].astype(np.float64)
         size = np.nan_to_num(np.clip(box[2:] - box[:2], 0, None).prod())
-        if batch.masks is None:
-            regions = batch.boxes_xyxy[own].astype(np.float64)
+        if one.masks is None:
+            regions = one.boxes_xyxy.astype(np.float64)
             sides = np.minimum(regions[:, 2:], box[2:]) - np.maximum(regions[:, :2], box[:2])
             both = np.nan_to_num(np.clip(sides, 0, None).prod(axis=1))
             return (regions[:, 2:] - regions[:, :2]).prod(axis=1), np.array([size]), both[:, None]
         x0, y0, x1, y1 = np.rint(np.nan_to_num(box)).astype(int).clip(0)
-        masks = [batch.masks.decode(r, image) for r in range(own.start, own.stop)]
+        masks = [one.masks.decode(r, 0) for r in range(len(one.area))]
         region = np.array([mask.sum() for mask in masks], np.float64)
         both = np.array([mask[y0:y1, x0:x1].sum() for mask in masks], np.float64)
         return region, np.array([size]), both[:, None]
@@ -112,12 +110,11 @@ def _parts(bundle: RegionBundle, root: Path) -> tuple[tuple[str, ...], Counter]:
     names = (OBJECT, *(name for name in WHOLE_PARTS if name != "bird"))
     sets = [WHOLE_PARTS["bird" if name == OBJECT else name] for name in names]
     member = np.array([[label in labels for labels in sets] for label in PART_NAMES], np.float64)  # (labels, A)
-    row_of, paths = _rows(bundle), bundle.index.paths
+    paths = bundle.index.paths
 
-    def count(batch: RegionBatch, image: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        labels = _read_map(root / "parts" / Path(paths[row_of[str(batch.image_ids[image])]]).with_suffix(".png"))
-        own = range(*batch.offsets[image : image + 2])
-        cut = [_cut(batch, labels, r, image) for r in own]
+    def count(one: RegionBatch, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        labels = _read_map(root / "parts" / Path(paths[row]).with_suffix(".png"))
+        cut = [_cut(one, labels, r) for r in range(len(one.area))]
         counts = np.array([np.bincount(c, minlength=len(PART_NAMES)) for c in cut]).reshape(-1, len(PART_NAMES))
         whole = np.bincount(labels.ravel(), minlength=len(PART_NAMES))
         return counts.sum(axis=1).astype(np.float64), whole @ member, counts @ member
@@ -125,11 +122,11 @@ def _parts(bundle: RegionBundle, root: Path) -> tuple[tuple[str, ...], Counter]:
     return names, count
 
 
-def _cut(batch: RegionBatch, labels: np.ndarray, region: int, image: int) -> np.ndarray:
-    """The labels of the pixels of a region, flat."""
-    if batch.masks is not None:
-        return labels[batch.masks.decode(region, image)]
-    x0, y0, x1, y1 = batch.boxes_xyxy[region]
+def _cut(one: RegionBatch, labels: np.ndarray, region: int) -> np.ndarray:
+    """The labels of the pixels of a region of one image, flat."""
+    if one.masks is not None:
+        return labels[one.masks.decode(region, 0)]
+    x0, y0, x1, y1 = one.boxes_xyxy[region]
     return labels[y0:y1, x0:x1].ravel()
 
 

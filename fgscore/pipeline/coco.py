@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from fgscore.store import files
-from fgscore.types import ImageIndex, MaskRLE, RegionBatch
+from fgscore.store import files, records
+from fgscore.types import ImageIndex, RegionBatch, Runs
 
 CATEGORY = {"id": 1, "name": "region"}
 JSON = dict[str, Any]
 
 
-def write(path: Path, batches: Iterable[RegionBatch], index: ImageIndex) -> int:
-    """A COCO data set: ``images``, ``annotations`` with compressed RLE, one category. Returns how many annotations.
+def write(path: Path, batches: Iterable[tuple[int, RegionBatch]], index: ImageIndex) -> int:
+    """A COCO data set: ``images``, ``annotations`` with compressed RLE, one category, of ``batches``, each with the
+    number of its shard. Returns how many annotations.
 
     Masks, boxes and areas are in pixels of the masks' own size, which is that of the image entry; ``original_width``
     and ``original_height`` are the photo's, ``original_box_xyxy`` the region's box there.
@@ -34,44 +35,43 @@ def write(path: Path, batches: Iterable[RegionBatch], index: ImageIndex) -> int:
     return count
 
 
-def _annotations(batches: Iterable[RegionBatch], index: ImageIndex, images: list[JSON]) -> Iterator[JSON]:
+def _annotations(batches: Iterable[tuple[int, RegionBatch]], index: ImageIndex, images: list[JSON]) -> Iterator[JSON]:
     """Every annotation; what there is to say of each image is added to ``images``."""
-    rows = {image_id: row for row, image_id in enumerate(index.image_ids.tolist())}
-    first = 0
-    for batch in batches:
-        if batch.masks is None:
-            raise ValueError("regions without masks have no COCO form; export them as boxes")
-        for i, image_id in enumerate(batch.image_ids.tolist()):
-            height, width = (int(v) for v in batch.masks.size_hw[i])
-            original = index.sizes_wh[rows[image_id]].tolist()
+    count = 0
+    for number, batch in batches:
+        rows = records.rows(index, number, batch.image_ids)
+        for row, one in zip(rows.tolist(), records.each(batch), strict=True):
+            if one.masks is None:
+                raise ValueError("regions without masks have no COCO form; export them as boxes")
+            height, width = (int(v) for v in one.masks.size_hw[0])
+            original = index.sizes_wh[row].tolist()
             images.append(
                 {
                     "id": len(images) + 1,
-                    "file_name": str(index.paths[rows[image_id]]),
-                    "image_id": image_id,
+                    "file_name": str(index.paths[row]),
+                    "image_id": str(one.image_ids[0]),
                     "width": width,
                     "height": height,
                     "original_width": original[0],
                     "original_height": original[1],
                 }
             )
-            for region in range(batch.offsets[i], batch.offsets[i + 1]):
-                ids = {"id": first + region + 1, "image_id": len(images)}
-                yield {**_annotation(batch, batch.masks, region, i), **ids}
-        first += int(batch.offsets[-1])
+            for region in range(len(one.area)):
+                count += 1
+                yield {**_annotation(one, one.masks.runs(region, 0), region), "id": count, "image_id": len(images)}
 
 
-def _annotation(batch: RegionBatch, masks: MaskRLE, region: int, image: int) -> dict[str, Any]:
-    height, width = (int(v) for v in masks.size_hw[image])
-    runs = masks.counts[masks.offsets[region] : masks.offsets[region + 1]].astype(np.int64)
-    score = float(batch.predicted_iou[region])
+def _annotation(one: RegionBatch, mask: Runs, region: int) -> dict[str, Any]:
+    height, width = mask.size_hw
+    runs = mask.counts.astype(np.int64)
+    score = float(one.predicted_iou[region])
     return {
         "category_id": 1,
         "iscrowd": 0,
         "segmentation": {"size": [height, width], "counts": rle_string(runs)},
         "area": int(runs[1::2].sum()),
         "bbox": _bounds(runs, height),
-        "original_box_xyxy": batch.boxes_xyxy[region].tolist(),
+        "original_box_xyxy": one.boxes_xyxy[region].tolist(),
         "score": None if np.isnan(score) else score,
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, reduce
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from fgscore.pipeline.probe import probe
 from fgscore.pipeline.progress import Progress, silent
 from fgscore.pipeline.results import Predictions, Row
 from fgscore.report import paper
+from fgscore.store import records
 
 
 def compare(lines: Sequence[Line], progress: Progress = silent) -> list[Row]:
@@ -108,12 +109,11 @@ def _adjust(rows: Sequence[Row]) -> None:
 
 def outcomes(predictions: Sequence[Predictions]) -> tuple[np.ndarray, np.ndarray]:
     """Image ids (n,), sorted, that all of ``predictions`` have, and the share of them (n,) that is right on each."""
-    common = sorted(set.intersection(*(set(p.image_ids.tolist()) for p in predictions)))
+    common = reduce(np.intersect1d, [p.image_ids for p in predictions[1:]], np.unique(predictions[0].image_ids))
     right = np.zeros(len(common))
     for p in predictions:
-        of = dict(zip(p.image_ids.tolist(), p.right.tolist(), strict=True))
-        right += [of[i] for i in common]
-    return np.array(common, np.str_), right / len(predictions)
+        right += p.right[records.places(p.image_ids, common)]
+    return common, right / len(predictions)
 
 
 def paired(ids_a: np.ndarray, a: np.ndarray, ids_b: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

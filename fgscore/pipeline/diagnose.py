@@ -20,6 +20,7 @@ from fgscore.pipeline.probe import ProbeRun
 from fgscore.pipeline.progress import Progress, silent
 from fgscore.pipeline.results import Row
 from fgscore.pipeline.score import ScoreRun
+from fgscore.store import records
 from fgscore.store.match import RegionBundle
 
 
@@ -180,9 +181,8 @@ def flips(run: ProbeRun, baseline: ProbeRun) -> Row:
     ours, whole = _known(run).predictions(), _known(baseline).predictions()
     right, was_right = paired(*outcomes([ours]), *outcomes([whole]))
     common = np.intersect1d(ours.image_ids, whole.image_ids)
-    now = dict(zip(ours.image_ids.tolist(), ours.predictions.tolist(), strict=True))
-    before = dict(zip(whole.image_ids.tolist(), whole.predictions.tolist(), strict=True))
-    other = np.array([now[i] != before[i] for i in common.tolist()], bool)
+    now, before = (p.predictions[records.places(p.image_ids, common)] for p in (ours, whole))
+    other = now != before
     return {
         **run.labels(),
         "mended": common[(right == 1) & (was_right == 0)].tolist(),

@@ -102,7 +102,7 @@ def _writer(store: Store, artefact: manifest.Artefact) -> Callable[[Path], int]:
 def _coco_writer(store: Store, artefact: manifest.Artefact) -> Callable[[Path], int]:
     def write(path: Path) -> int:
         index = store.index(store.parent(artefact, "images"))
-        return coco.write(path, (store.read(artefact, number) for number in artefact.shard_sizes), index)
+        return coco.write(path, ((number, store.read(artefact, number)) for number in artefact.shard_sizes), index)
 
     return write
 

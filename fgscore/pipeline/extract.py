@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fgscore import encoders, ragged, regions, timing
+from fgscore import encoders, regions, timing
 from fgscore.errors import BadImage
 from fgscore.pipeline import thumbnails
 from fgscore.pipeline.batches import Batches
@@ -21,13 +21,50 @@ from fgscore.pipeline.fill import Failure, Filler, Made, Share, Task
 from fgscore.pipeline.index import Indexed
 from fgscore.pipeline.photos import Photos
 from fgscore.pipeline.progress import Progress, Summary, silent
-from fgscore.store import manifest, match
+from fgscore.store import manifest, match, records
 from fgscore.store.match import Store
 from fgscore.types import EmbeddingShard, GlobalShard, RegionBatch, Runs, Runtime
 
 log = logging.getLogger("fgscore")
 Cut = tuple[np.ndarray, np.ndarray, np.ndarray | Runs | None]  # image, box_xyxy, mask
 SHARDS_ON_GPU = 3
+
+
+class _Images:
+    """Ids and pixels of a task's images, (H, W, 3) uint8, to go through once: then ``ids`` are those of the images that
+    were given, and ``failures`` say why the others were not. Only those that are ``known`` are given, all with None."""
+
+    def __init__(self, photos: Photos, task: Task, known: np.ndarray | None = None) -> None:
+        self._photos, self._task = photos, task
+        self._known = None if known is None else set(known.tolist())
+        self.ids: list[str] = []
+        self.failures: list[Failure] = []
+
+    def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
+        read = self._photos.read_all(self._task.rows)
+        while True:
+            with timing.spent("decode"):
+                row, image = next(read, (-1, None))
+            if image is None:
+                return
+            image_id = str(self._photos.index.image_ids[row])
+            if self._known is not None and image_id not in self._known and not isinstance(image, BadImage):
+                image = BadImage("has no regions record")
+            if isinstance(image, BadImage):
+                self.failures.append({"image_id": image_id, "reason": str(image)})
+            else:
+                self.ids.append(image_id)
+                yield image_id, image
+            self._task.tick()
+
+
+def _cuts(images: _Images, batch: RegionBatch, as_runs: bool) -> Iterator[Cut]:
+    """Every region that ``batch`` has of ``images``, all of which it knows."""
+    for image_id, image in images:
+        own = records.take(batch, [image_id])
+        for region, box_xyxy in enumerate(own.boxes_xyxy):
+            runs = None if own.masks is None else own.masks.runs(region, 0)
+            yield image, box_xyxy, runs if runs is None or as_runs else runs.decode()
 
 
 class Extraction:
@@ -52,10 +89,9 @@ class Extraction:
         """Small copies to look at, the longest side ``size`` pixels."""
 
         def make(task: Task) -> Made:
-            ids: list[str] = []
-            failures: list[Failure] = []
-            made = [thumbnails.shrink(image, size) for _, image in self._images(task, ids, failures)]
-            return Made(thumbnails.batch(ids, made), failures, {})
+            images = _Images(self.photos, task)
+            made = [thumbnails.shrink(image, size) for _, image in images]
+            return Made(thumbnails.batch(images.ids, made), images.failures, {})
 
         return self._fill(thumbnails.recipe(size, self._index_digest), make)
 
@@ -63,15 +99,15 @@ class Extraction:
         """Boxes, and masks where the generator makes them."""
 
         def make(task: Task) -> Made:
-            ids: list[str] = []
-            failures: list[Failure] = []
+            images = _Images(self.photos, task)
             n, area_min, area_max = (generator.params[k] for k in ("n", "area_min", "area_max"))
             found = []
-            for row, image in self._images(task, ids, failures):
-                proposals = generator.loaded(image, str(self.index.image_ids[row]))
+            for image_id, image in images:
+                proposals = generator.loaded(image, image_id)
                 with timing.spent("select"):
                     found.append(regions.select(proposals, n, area_min, area_max))  # type: ignore[arg-type]
-            return Made(regions.batch(ids, found, generator.bound.module.MASKS), failures, generator.facts)
+            batch = regions.batch(images.ids, found, generator.bound.module.MASKS)
+            return Made(batch, images.failures, generator.facts)
 
         return self._fill(generator.recipe("regions", {"images": self._index_digest}), make, by=generator)
 
@@ -79,12 +115,10 @@ class Extraction:
         """Embeddings of whole images."""
 
         def make(task: Task) -> Made:
-            ids: list[str] = []
-            failures: list[Failure] = []
-            images = (image for _, image in self._images(task, ids, failures))
-            raw, facts = self._embed(encoder, encoder.loaded.embed_images, images)
-            rows, norms = encoders.unit(raw, ids)
-            return Made(GlobalShard(np.array(ids, np.str_), rows, norms), failures, facts)
+            images = _Images(self.photos, task)
+            raw, facts = self._embed(encoder, encoder.loaded.embed_images, (image for _, image in images))
+            rows, norms = encoders.unit(raw, images.ids)
+            return Made(GlobalShard(np.array(images.ids, np.str_), rows, norms), images.failures, facts)
 
         return self._fill(encoder.recipe("globals", {"images": self._index_digest}), make, by=encoder)
 
@@ -117,41 +151,14 @@ class Extraction:
 
         def make(task: Task) -> Made:
             batch = self.store.read(made_from, task.number)
-            ids: list[str] = []
-            counts: list[int] = []
-            failures: list[Failure] = []
-            as_runs = bool(getattr(encoder.loaded, "takes_runs", False))
-            cuts = self._cuts(task, batch, ids, counts, failures, as_runs)
+            images = _Images(self.photos, task, batch.image_ids)
+            cuts = _cuts(images, batch, as_runs=bool(getattr(encoder.loaded, "takes_runs", False)))
             raw, facts = self._embed(encoder, encoder.loaded.embed_regions, cuts)
             rows, norms = encoders.unit(raw, f"a region of shard {task.number}")
-            offsets = ragged.from_lengths(np.array(counts, np.int64))
-            return Made(EmbeddingShard(np.array(ids, np.str_), offsets, rows, norms), failures, facts)
+            embedded = records.take(batch, images.ids)
+            return Made(EmbeddingShard(embedded.image_ids, embedded.offsets, rows, norms), images.failures, facts)
 
         return self._fill(encoder.recipe("region_embeddings", parents), make, by=encoder)
-
-    def _cuts(
-        self,
-        task: Task,
-        batch: RegionBatch,
-        ids: list[str],
-        counts: list[int],
-        failures: list[Failure],
-        as_runs: bool,
-    ) -> Iterator[Cut]:
-        """Every region of the task's images; ``ids``, ``counts`` and ``failures`` grow as it goes."""
-        position = {image_id: i for i, image_id in enumerate(batch.image_ids.tolist())}
-        for row, image in self._images(task, ids, failures):
-            image_id = str(self.index.image_ids[row])
-            if image_id not in position:
-                ids.pop()
-                failures.append(self._failure(row, BadImage("has no regions record")))
-                continue
-            i = position[image_id]
-            start, stop = (int(v) for v in batch.offsets[i : i + 2])
-            counts.append(stop - start)
-            for r in range(start, stop):
-                runs = None if batch.masks is None else batch.masks.runs(r, i)
-                yield image, batch.boxes_xyxy[r], runs if runs is None or as_runs else runs.decode()
 
     def _embed(
         self, encoder: Component, embed: Callable[[list], np.ndarray], items: Iterator
@@ -162,24 +169,6 @@ class Extraction:
         )
         raw = batches.embed(embed, items, encoder.loaded.dim)
         return raw, {**encoder.facts, "batch_size": batches.size}
-
-    def _images(self, task: Task, ids: list[str], failures: list[Failure]) -> Iterator[tuple[int, np.ndarray]]:
-        """Rows and pixels of the task's images; ids of those that can be decoded, failures of the others."""
-        read = self.photos.read_all(task.rows)
-        while True:
-            with timing.spent("decode"):
-                row, image = next(read, (-1, None))
-            if image is None:
-                return
-            if isinstance(image, BadImage):
-                failures.append(self._failure(row, image))
-            else:
-                ids.append(str(self.index.image_ids[row]))
-                yield row, image
-            task.tick()
-
-    def _failure(self, row: int, error: BadImage) -> Failure:
-        return {"image_id": str(self.index.image_ids[row]), "reason": str(error)}
 
     def _fill(
         self,

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fgscore import timing
-from fgscore.pipeline.merge import merge
 from fgscore.pipeline.parallel import threads_ahead
 from fgscore.pipeline.progress import Clock, Progress, Summary, provenance
-from fgscore.store import manifest, shards
+from fgscore.store import manifest, records, shards
 from fgscore.store.match import Store
 from fgscore.types import ImageIndex, Runtime
 
@@ -164,7 +163,7 @@ class Filler:
             made = make(Task(number, rows, lambda: count.add(1, number)))
             record = made.record
             if due.adding:
-                record = merge(artefact.read(number), record, self.index.image_ids[self.index.shards[number]].tolist())
+                record = self._in_order(records.concat([artefact.read(number), record]), number)
             rounded = {name: round(seconds, 4) for name, seconds in spent.items()}
             facts = provenance(clock.seconds(), len(rows), spent=rounded, **made.facts)
             with timing.spent("write"):
@@ -172,6 +171,11 @@ class Filler:
         spent["other"] = max(0.0, clock.seconds() - sum(spent.values()))
         count.add(size - count.done_of(number), number)
         return spent
+
+    def _in_order(self, record: Any, number: int) -> Any:
+        """The images of shard ``number``, as far as ``record`` has them, in the order of the index."""
+        where = records.places(record.image_ids, self.index.image_ids[self.index.shards[number]])
+        return records.at(record, where[where >= 0])
 
     def _failed(self, artefact: manifest.Artefact, number: int) -> set[str]:
         sidecar = artefact.sidecar(number) or {"failures": []}

@@ -7,7 +7,7 @@ arrays.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,11 @@ from fgscore.pipeline.probed import Result
 from fgscore.pipeline.views import Source
 from fgscore.report import study
 from fgscore.report.tables import accuracy
-from fgscore.store import manifest
+from fgscore.store import manifest, records
 from fgscore.store.match import Store
-from fgscore.types import ImageIndex, MaskRLE, RegionBatch, ThumbnailShard
+from fgscore.types import ImageIndex, MaskRLE, RegionBatch, ScoreShard, ThumbnailShard
 
 LEFT, RIGHT = "soft_margin", "entropy"  # what the two sides show at first, where it is there
-Images = dict[int, list[int]]  # shard number to rows of the index
 
 
 def thumbnails(store: Store, index_artefact: manifest.Artefact) -> manifest.Artefact | None:
@@ -55,8 +54,9 @@ def pack(sources: Sequence[Source], small: manifest.Artefact, results: Sequence[
     present = _ids(store, small)
     for source in sources:
         present &= _ids(store, source.views[0].artefact)
-    images = _by_shard(index, sample(index, present, n, seed))
-    shown = [_image(index, row, record, i) for row, record, i in _records(store, small, index, images)]
+    rows = np.array(sample(index, present, n, seed), np.int64)
+    copies = _read(store, small, index, rows)
+    shown = [_image(index, row, copies, i) for i, row in enumerate(rows.tolist())]
     sizes = [tuple(one["size"]) for one in shown]
     ids = [str(one["id"]) for one in shown]
     predicted = [_result(result, ids) for result in sorted(results, key=_best_first)]
@@ -65,7 +65,7 @@ def pack(sources: Sequence[Source], small: manifest.Artefact, results: Sequence[
         "name": bundle.dataset,
         "classes": list(index.class_names),
         "images": shown,
-        "sources": [_source(source, index, images, sizes) for source in sources],
+        "sources": [_source(source, index, rows, sizes) for source in sources],
         "results": kept,
         "chosen": next((i for i, one in enumerate(kept) if one["label"].startswith("Soft negative margin")), 0),
     }
@@ -75,25 +75,16 @@ def _best_first(result: Result) -> tuple:
     return result.row["target"] == "oracle", -float(result.row["accuracy"])
 
 
-def _by_shard(index: ImageIndex, rows: Sequence[int]) -> Images:
-    images: Images = {}
-    for row in rows:
-        images.setdefault(int(index.shard[row]), []).append(row)
-    return images
-
-
 def _ids(store: Store, artefact: manifest.Artefact) -> set[str]:
     return {i for number in artefact.shard_sizes for i in store.read(artefact, number).image_ids.tolist()}
 
 
-def _records(
-    store: Store, artefact: manifest.Artefact, index: ImageIndex, images: Images
-) -> Iterator[tuple[int, Any, int]]:
-    """(row of the index, its shard's record, its place in it) for every image; one shard in memory at a time."""
-    for number, rows in images.items():
-        record = store.read(artefact, number)
-        place = {image_id: i for i, image_id in enumerate(record.image_ids.tolist())}
-        yield from ((row, record, place[str(index.image_ids[row])]) for row in rows)
+def _read(store: Store, artefact: manifest.Artefact, index: ImageIndex, rows: np.ndarray) -> Any:
+    """The record of the images in ``rows`` (N,) of the index, in their order; one shard in memory at a time."""
+    shard = index.shard[rows]
+    numbers = np.unique(shard).tolist() or list(artefact.shard_sizes)[:1]  # any, to have a record without images
+    ids = index.image_ids[rows]
+    return records.concat([records.take(store.read(artefact, n), ids[shard == n]) for n in numbers])
 
 
 def _image(index: ImageIndex, row: int, record: ThumbnailShard, i: int) -> dict[str, Any]:
@@ -115,39 +106,35 @@ def _result(result: Result, ids: Sequence[str]) -> dict[str, Any] | None:
     return {"label": label, "predictions": _base64([predictions.get(i, -1) for i in ids], "<i2")}
 
 
-def _source(source: Source, index: ImageIndex, images: Images, sizes: Sequence[tuple[int, int]]) -> dict[str, Any]:
+def _source(source: Source, index: ImageIndex, rows: np.ndarray, sizes: Sequence[tuple[int, int]]) -> dict[str, Any]:
     """Regions of one generator and all its views, image by image."""
     store = source.bundle.store
-    boxes, runs, lengths = [], [], []
-    for (_, batch, i), size_wh in zip(_records(store, source.bundle.regions, index, images), sizes, strict=True):
-        regions = range(int(batch.offsets[i]), int(batch.offsets[i + 1]))
-        lengths.append(len(regions))
-        boxes.append(batch.boxes_xyxy[regions.start : regions.stop])
-        runs += [_small_mask(batch, region, i, size_wh) for region in regions]
+    batch: RegionBatch = _read(store, source.bundle.regions, index, rows)
+    runs = [
+        _small_mask(one, region, size_wh)
+        for one, size_wh in zip(records.each(batch), sizes, strict=True)
+        for region in range(len(one.area))
+    ]
     packed: dict[str, Any] = {
         "label": source.label,
-        "offsets": _offsets(lengths),
-        "boxes": _base64(np.concatenate([np.zeros((0, 4), np.int32), *boxes]), "<i4"),
+        "offsets": batch.offsets.tolist(),
+        "boxes": _base64(batch.boxes_xyxy, "<i4"),
         "masks": None,
         "targets": {},
         "views": [],
         "chosen": [_first(source, LEFT), _first(source, RIGHT)],
     }
     if any(runs):
-        packed["masks"] = {"runs": base64.b64encode(b"".join(runs)).decode(), "offsets": _offsets(map(len, runs))}
+        lengths = np.array([len(one) for one in runs], np.int64)
+        joined = base64.b64encode(b"".join(runs)).decode()
+        packed["masks"] = {"runs": joined, "offsets": ragged.from_lengths(lengths).tolist()}
     for view in source.views:
-        scores, targets = [], []
-        for expected, (_, record, i) in zip(lengths, _records(store, view.artefact, index, images), strict=True):
-            own = slice(*record.offsets[i : i + 2])
-            if own.stop - own.start != expected:
-                raise StoreError(f"{view.artefact.label}: scores of other regions than the cache holds; score again")
-            scores.append(record.scores[own])
-            targets.append(record.target[own])
-        packed["views"].append(
-            {"scorer": view.scorer, "target": view.target, "scores": _base64(np.concatenate([[], *scores]), "<f4")}
-        )
+        scored: ScoreShard = _read(store, view.artefact, index, rows)
+        if not np.array_equal(scored.offsets, batch.offsets):
+            raise StoreError(f"{view.artefact.label}: scores of other regions than the cache holds; score again")
+        packed["views"].append({"scorer": view.scorer, "target": view.target, "scores": _base64(scored.scores, "<f4")})
         if view.target and view.target not in packed["targets"]:  # the same for every scorer
-            packed["targets"][view.target] = _base64(np.concatenate([[], *targets]), "<i2")
+            packed["targets"][view.target] = _base64(scored.target, "<i2")
     return packed
 
 
@@ -155,25 +142,22 @@ def _first(source: Source, name: str) -> str:
     return next((v.scorer for v in source.views if v.scorer.partition("(")[0] == name), source.views[-1].scorer)
 
 
-def _offsets(lengths: Any) -> list[int]:
-    return ragged.from_lengths(np.array(list(lengths), np.int64)).tolist()
-
-
 def _base64(values: Any, dtype: str) -> str:
     return base64.b64encode(np.ascontiguousarray(values, dtype).tobytes()).decode()
 
 
-def _small_mask(batch: RegionBatch, region: int, image: int, size_wh: tuple[int, int]) -> bytes:
-    """The mask at thumbnail size as column-major runs, background first, each a little-endian base-128 number; empty
-    for regions without masks."""
-    if batch.masks is None:
+def _small_mask(one: RegionBatch, region: int, size_wh: tuple[int, int]) -> bytes:
+    """The mask of a region of one image at thumbnail size as column-major runs, background first, each a little-endian
+    base-128 number; empty for regions without masks."""
+    if one.masks is None:
         return b""
-    return runs_of(shrunk(batch.masks, region, image, size_wh))
+    return runs_of(shrunk(one.masks, region, size_wh))
 
 
-def shrunk(masks: MaskRLE, region: int, image: int, size_wh: tuple[int, int]) -> np.ndarray:
-    """(h, w) bool: the mask of ``region`` at another size, each pixel that of the mask under its centre."""
-    mask = masks.decode(region, image)
+def shrunk(masks: MaskRLE, region: int, size_wh: tuple[int, int]) -> np.ndarray:
+    """(h, w) bool: the mask of ``region`` of one image at another size, each pixel that of the mask under its
+    centre."""
+    mask = masks.decode(region, 0)
     rows, columns = (
         np.minimum(((np.arange(n) + 0.5) * old / n).astype(np.int64), old - 1)
         for n, old in zip(size_wh[::-1], mask.shape, strict=True)

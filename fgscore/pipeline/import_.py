@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from fgscore import ragged, specs
+from fgscore import specs
 from fgscore.errors import DataError, StoreError, UsageError
 from fgscore.pipeline import gather, records
 from fgscore.pipeline.progress import Clock, Progress, Summary, provenance, silent
@@ -19,7 +17,8 @@ from fgscore.store.arrays import Arrays
 from fgscore.store.index import IMPORTED
 from fgscore.store.match import Store
 from fgscore.store.paths import check_name
-from fgscore.types import EmbeddingShard, GlobalShard, ImageIndex, MaskRLE, RegionBatch, file_sha256
+from fgscore.store.records import at, places
+from fgscore.types import ImageIndex, file_sha256
 
 
 @dataclass(frozen=True)
@@ -89,18 +88,18 @@ class _Import:
 
         images = {"images": self.artefact.recipe.digest}
         if globals_ is not None:
-            self._publish(self._recipe("globals", self.names.encoder, images), globals_, _cut_globals)
+            self._publish(self._recipe("globals", self.names.encoder, images), globals_)
         if regions is not None:
-            parent = self._publish(self._recipe("regions", self.names.regions, images), regions, _cut_regions)
+            parent = self._publish(self._recipe("regions", self.names.regions, images), regions)
             if embeddings is not None:
                 recipe = self._recipe(
                     "region_embeddings", self.names.encoder, {"regions": parent.recipe.digest, **images}
                 )
-                self._publish(recipe, embeddings, _cut_embeddings)
+                self._publish(recipe, embeddings)
         if text is not None:
             extra = {"prompt": self.names.prompt, "templates": list(text.templates)}
             recipe = self._recipe("text", self.names.encoder, {"names": images["images"]}, **extra)
-            self._publish(recipe, text, None)
+            self._publish(recipe, text)
         return self.summaries
 
     def _own_index(self) -> ImageIndex:
@@ -148,20 +147,23 @@ class _Import:
             found = ", ".join(f"{name} {width}" for name, width in widths.items())
             raise DataError(f"expected embeddings of one width, found {found}; import those of one encoder together")
 
-    def _publish(
-        self, recipe: manifest.Recipe, record: Any, cut: Callable[[Any, np.ndarray], Any] | None
-    ) -> manifest.Artefact:
-        """Every shard that is not there as it should be; ``cut`` takes rows (n,) of a record."""
-        sizes = {n: rows.stop - rows.start for n, rows in self.index.shards.items()} if cut else {0: 1}
+    def _publish(self, recipe: manifest.Recipe, record: Any) -> manifest.Artefact:
+        """Every shard that is not there as it should be; text is one."""
+        is_text = recipe.kind == "text"
+        sizes = {0: 1} if is_text else {n: rows.stop - rows.start for n, rows in self.index.shards.items()}
         artefact = manifest.plan(self.store.layout, self.dataset, recipe, sizes)
         summary = Summary(artefact.label, recipe.kind)
         self.summaries.append(summary)
         clock = Clock()
-        place = {image_id: i for i, image_id in enumerate(getattr(record, "image_ids", np.zeros(0)).tolist())}
+        where = None if is_text else places(record.image_ids, self.index.image_ids)
         for number, size in sizes.items():
-            ids = self.index.image_ids[self.index.shards[number]].tolist() if cut else []
-            part = cut(record, np.array([place[i] for i in ids if i in place], np.int64)) if cut else record
-            failures = [{"image_id": i, "reason": "is not in the import"} for i in ids if i not in place]
+            part, failures = record, []
+            if where is not None:
+                shard = self.index.shards[number]
+                there = where[shard] >= 0
+                part = at(record, where[shard][there])
+                lacking = self.index.image_ids[shard][~there].tolist()
+                failures = [{"image_id": i, "reason": "is not in the import"} for i in lacking]
             parents = self.store.parents_now(artefact, number)
             digest = shards.content_digest(schema.pack(part))
             if artefact.is_current(number, parents) and artefact.content(number) == digest:
@@ -169,36 +171,10 @@ class _Import:
             else:
                 artefact.publish(number, part, parents, failures, provenance(clock.seconds(), size, **self.facts))
                 summary.computed += 1
-            summary.images += len(ids) - len(failures)
+            summary.images += 0 if is_text else size - len(failures)
             summary.regions += int(part.offsets[-1]) if hasattr(part, "offsets") else 0
             summary.failures += failures
             self.progress(artefact.label, number + 1, max(sizes) + 1)
         artefact.finish()
         summary.seconds = clock.seconds()
         return artefact
-
-
-def _cut_globals(record: GlobalShard, rows: np.ndarray) -> GlobalShard:
-    return GlobalShard(record.image_ids[rows], record.globals[rows], record.norms[rows])
-
-
-def _cut_embeddings(record: EmbeddingShard, rows: np.ndarray) -> EmbeddingShard:
-    elements, offsets = ragged.take(record.offsets, rows)
-    return EmbeddingShard(record.image_ids[rows], offsets, record.regions[elements], record.norms[elements])
-
-
-def _cut_regions(record: RegionBatch, rows: np.ndarray) -> RegionBatch:
-    elements, offsets = ragged.take(record.offsets, rows)
-    masks = None
-    if record.masks is not None:
-        runs, mask_offsets = ragged.take(record.masks.offsets, elements)
-        masks = MaskRLE(record.masks.counts[runs], mask_offsets, record.masks.size_hw[rows])
-    return RegionBatch(
-        image_ids=record.image_ids[rows],
-        offsets=offsets,
-        boxes_xyxy=record.boxes_xyxy[elements],
-        area=record.area[elements],
-        predicted_iou=record.predicted_iou[elements],
-        stability=record.stability[elements],
-        masks=masks,
-    )

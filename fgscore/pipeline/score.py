@@ -7,7 +7,7 @@ no (R, C) matrix of a whole shard is ever made. Several shards are scored at a t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from fgscore.lazy import lazy
 from fgscore.pipeline.parallel import ahead, processors
 from fgscore.pipeline.progress import Clock, Progress, Summary, provenance, silent
 from fgscore.scorers import Scorer
-from fgscore.store import manifest, shards
+from fgscore.store import manifest, records, shards
 from fgscore.store.match import Bundle, RegionBundle
 from fgscore.types import RegionBatch, ScoreInputs, ScoreShard, TextBank
 
@@ -60,58 +60,39 @@ class Block:
             start = stop
 
     def _inputs(self, start: int, stop: int) -> ScoreInputs:
-        first, last = int(self.offsets[start]), int(self.offsets[stop])
+        images = slice(start, stop)
+        elements, offsets = ragged.span(self.offsets, images)
         return ScoreInputs(
-            offsets=self.offsets[start : stop + 1] - first,
-            regions=self.regions[first:last],
-            globals=self.globals[start:stop],
+            offsets=offsets,
+            regions=self.regions[elements],
+            globals=self.globals[images],
             text=None if self.bank is None else self.bank.text,
             logit_scale=None if self.bank is None else self.bank.logit_scale,
-            read_regions=lambda: _window(self.read_regions(), start, stop),
+            read_regions=lambda: records.at(self.read_regions(), images),
         )
-
-
-def _window(batch: RegionBatch, start: int, stop: int) -> RegionBatch:
-    """Images ``start:stop`` of ``batch``, without masks."""
-    first, last = int(batch.offsets[start]), int(batch.offsets[stop])
-    cut = (c[first:last] for c in (batch.boxes_xyxy, batch.area, batch.predicted_iou, batch.stability))
-    return RegionBatch(batch.image_ids[start:stop], batch.offsets[start : stop + 1] - first, *cut)  # type: ignore[arg-type]
 
 
 def read_block(bundle: RegionBundle, number: int) -> Block:
     """Shard ``number`` of a bundle as scorers see it."""
     store = bundle.store
-    embedded = store.read(bundle.region_embeddings, number)
-    whole = store.read(bundle.globals, number)
-    ids, offsets, regions, norms = embedded.image_ids, embedded.offsets, embedded.regions, embedded.norms
-    globals_ = whole.globals
-    if not np.array_equal(ids, whole.image_ids):  # some image failed in one of them
-        place = {image_id: i for i, image_id in enumerate(whole.image_ids.tolist())}
-        keep = np.array([i for i, image_id in enumerate(ids.tolist()) if image_id in place], np.int64)
-        ids = ids[keep]
-        elements, offsets = ragged.take(offsets, keep)
-        regions, norms = regions[elements], norms[elements]
-        globals_ = globals_[[place[i] for i in ids.tolist()]]
+    # some image may have failed in one of them
+    embedded, whole, _ = records.align(store.read(bundle.region_embeddings, number), store.read(bundle.globals, number))
+    ids = embedded.image_ids
 
     @cache
     def read_regions() -> RegionBatch:
-        batch = store.read(bundle.regions, number)
-        at = {image_id: i for i, image_id in enumerate(batch.image_ids.tolist())}
-        kept, new = ragged.take(batch.offsets, np.array([at[i] for i in ids.tolist()], np.int64))
-        columns = (batch.boxes_xyxy, batch.area, batch.predicted_iou, batch.stability)
-        return RegionBatch(ids, new, *(c[kept] for c in columns))
+        return records.take(replace(store.read(bundle.regions, number), masks=None), ids)
 
-    return Block(ids, _rows(bundle, number, ids), offsets, regions, norms, globals_, bundle.text_bank, read_regions)
-
-
-def _rows(bundle: RegionBundle, number: int, ids: np.ndarray) -> np.ndarray:
-    """(N,) int64: the rows of the index that ``ids``, images of shard ``number``, stand in."""
-    rows = bundle.index.shards[number]
-    known = bundle.index.image_ids[rows]
-    if np.array_equal(ids, known):
-        return np.arange(rows.start, rows.stop)
-    row_of = {image_id: rows.start + i for i, image_id in enumerate(known.tolist())}
-    return np.array([row_of[i] for i in ids.tolist()], np.int64)
+    return Block(
+        image_ids=ids,
+        rows=records.rows(bundle.index, number, ids),
+        offsets=embedded.offsets,
+        regions=embedded.regions,
+        norms=embedded.norms,
+        globals=whole.globals,
+        bank=bundle.text_bank,
+        read_regions=read_regions,
+    )
 
 
 @dataclass(frozen=True)
@@ -186,7 +167,7 @@ def compute(runs: Sequence[ScoreRun], block: Block) -> list[ScoreShard]:
     for images, inputs in block.parts():
         if own > 1 and inputs.has_text:
             inputs.region_text  # noqa: B018 (computed once, copied for each)
-        part = slice(int(block.offsets[images.start]), int(block.offsets[images.stop]))
+        part, _ = ragged.span(block.offsets, images)
         resolved: dict[str | None, np.ndarray] = {}
         for i, run in enumerate(runs):
             if run.target not in resolved:
@@ -255,9 +236,9 @@ def _score_shard(runs: Sequence[ScoreRun], number: int) -> list[Counts | None]:
         return counts
     shards.check_writing()
     block = read_block(runs[0].bundle, number)
-    records = compute([runs[i] for i in due], block)
+    scored = compute([runs[i] for i in due], block)
     seconds = clock.seconds() / len(due)
-    for i, record in zip(due, records, strict=True):
+    for i, record in zip(due, scored, strict=True):
         clock = Clock()
         runs[i].artefact.publish(number, record, parents[i], provenance=provenance(seconds, len(block.rows)))
         counts[i] = (len(block.rows), len(record.scores), seconds + clock.seconds())

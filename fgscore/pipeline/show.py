@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,11 +17,12 @@ from fgscore.pipeline.score import ScoreRun, check_complete, compute, read_block
 from fgscore.report import figure, plots
 from fgscore.report.figure import Kept, Row, Shown
 from fgscore.scorers import Scorer
-from fgscore.store import files
+from fgscore.store import files, records
 from fgscore.store.match import RegionBundle
 from fgscore.types import RegionBatch, ThumbnailShard
 
 SUFFIXES = (".png", ".svg")
+T = TypeVar("T")
 
 
 def show(
@@ -77,36 +79,32 @@ def _picture(bundle: RegionBundle, number: int, image_id: str) -> Picture:
     if artefact is None:
         raise NothingCached(f"no thumbnails of {bundle.dataset} are cached; {bundle.way_out(bundle.labels['regions'])}")
     record: ThumbnailShard = bundle.store.read(artefact, number)
-    i = _place(record.image_ids, image_id, "thumbnail")
-    width, height = record.sizes_wh[i].tolist()
-    return Picture(record.file(i), (width, height), record.sizes_wh[i] / record.original_wh[i])
+    own = _own(record, image_id, "thumbnail")
+    width, height = own.sizes_wh[0].tolist()
+    return Picture(own.file(0), (width, height), own.sizes_wh[0] / own.original_wh[0])
 
 
-def _place(image_ids: np.ndarray, image_id: str, what: str) -> int:
-    found = np.flatnonzero(image_ids == image_id)
-    if not len(found):
+def _own(record: T, image_id: str, what: str) -> T:
+    """What ``record`` has of one image."""
+    if image_id not in record.image_ids:  # type: ignore[attr-defined]
         raise DataError(f"image {image_id!r} has no {what}: it was quarantined; the same extract again says why")
-    return int(found[0])
+    return records.take(record, [image_id])
 
 
 def _row(run: ScoreRun, number: int, image_id: str, picture: Picture, k: int | None) -> Row:
     """All regions of the image by one generator, and the best of them."""
     bundle = run.bundle
     block = read_block(bundle, number)
-    (scored,) = compute([run], block)
-    i = _place(block.image_ids, image_id, "embedding")
-    own = slice(int(scored.offsets[i]), int(scored.offsets[i + 1]))
-    scores, targets = scored.scores[own], scored.target[own]
-    offsets = np.array([0, len(scores)])
-    kept, kept_offsets = ragged.topk(scores, offsets, k)
+    (whole,) = compute([run], block)
+    scored = _own(whole, image_id, "embedding")
+    scores, targets = scored.scores, scored.target
+    kept, kept_offsets = ragged.topk(scores, scored.offsets, k)
     weights = ragged.softmax(scores[kept], kept_offsets) if len(kept) else scores
-    batch: RegionBatch = bundle.store.read(bundle.regions, number)
-    at = _place(batch.image_ids, image_id, "regions")
-    first = int(batch.offsets[at])
-    boxes = batch.boxes_xyxy[first : first + len(scores)] * np.tile(picture.scale_xy, 2)
+    batch: RegionBatch = _own(bundle.store.read(bundle.regions, number), image_id, "regions")
+    boxes = batch.boxes_xyxy * np.tile(picture.scale_xy, 2)
     masks = None
     if batch.masks is not None:
-        masks = [gallery.shrunk(batch.masks, first + r, at, picture.size_wh) for r in range(len(scores))]
+        masks = [gallery.shrunk(batch.masks, r, picture.size_wh) for r in range(len(scores))]
     names = bundle.index.class_names
     best = [
         Kept(int(r), float(scores[r]), float(w), names[targets[r]] if run.target else "")

@@ -9,7 +9,7 @@ import numpy as np
 
 from fgscore import ragged, scorers, specs, targets
 from fgscore.errors import NothingCached, StoreError, quoted
-from fgscore.store import manifest
+from fgscore.store import manifest, records
 from fgscore.store.match import RegionBundle, Store, bundles, matches
 
 
@@ -122,12 +122,9 @@ def agreement(source: Source, k: int, most: int = 12) -> tuple[list[str], np.nda
     views = [view for view in source.views if view.target != "oracle"][:most]
     kept, sizes = [], None
     for view in views:
-        records = [source.bundle.store.read(view.artefact, n) for n in view.artefact.shard_sizes]
-        offsets = ragged.from_lengths(np.concatenate([ragged.lengths(r.offsets) for r in records]))
-        scores = np.concatenate([r.scores for r in records])
-        chosen = ragged.rank(scores, offsets) < k
-        kept.append(chosen)
-        sizes = offsets
+        scored = records.concat([source.bundle.store.read(view.artefact, n) for n in view.artefact.shard_sizes])
+        kept.append(ragged.rank(scored.scores, scored.offsets) < k)
+        sizes = scored.offsets
     assert sizes is not None
     regions = ragged.lengths(sizes)
     filled = regions > 0

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fgscore import ragged
 from fgscore.errors import BadParameter
 from fgscore.types import MaskRLE, RegionBatch
 
@@ -67,10 +68,9 @@ def batch(image_ids: Sequence[str], proposals: Sequence[Proposals], masks: bool)
     def column(name: str, *width: int) -> np.ndarray:
         return np.concatenate([np.zeros((0, *width)), *(getattr(p, name) for p in proposals)])
 
-    counts = [len(p.area) for p in proposals]
     return RegionBatch(
         image_ids=np.array(image_ids, np.str_),
-        offsets=np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64),
+        offsets=ragged.from_lengths(np.array([len(p.area) for p in proposals], np.int64)),
         boxes_xyxy=column("boxes_xyxy", 4),
         area=column("area"),
         predicted_iou=column("predicted_iou"),
@@ -83,6 +83,6 @@ def _rle(proposals: Sequence[Proposals]) -> MaskRLE:
     runs = [run for p in proposals for run in p.runs or ()]
     return MaskRLE(
         counts=np.concatenate([np.zeros(0, np.uint32), *runs]),
-        offsets=np.concatenate([[0], np.cumsum([len(r) for r in runs], dtype=np.int64)]).astype(np.int64),
+        offsets=ragged.from_lengths(np.array([len(r) for r in runs], np.int64)),
         size_hw=np.array([p.mask_hw for p in proposals], np.int32).reshape(-1, 2),
     )

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fgscore import regular
+from fgscore import ragged, regular
 from fgscore.errors import DataError, UsageError
 from fgscore.store import files
 
@@ -170,7 +170,7 @@ def _from_column(name: str, column: Any) -> Arrays:
         lengths = np.diff(column.offsets.to_numpy())
         flat = column.flatten().to_numpy(zero_copy_only=False)
         if _offsets(name):
-            return {name: flat, _offsets(name): np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])}
+            return {name: flat, _offsets(name): ragged.from_lengths(lengths)}
         if len(lengths) and (lengths != lengths[0]).any():
             raise ValueError(f"lists of different lengths in column {name!r}")
         return {name: flat.reshape(len(lengths), -1) if len(lengths) else flat.reshape(0, 0)}

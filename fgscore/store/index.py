@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from fgscore import regular
 from fgscore.errors import StoreError, quoted
 from fgscore.store import files, manifest, paths
+from fgscore.store.records import places
 from fgscore.types import ImageIndex, file_sha256
 
 ROWS = 1 << 12  # of the index, at a time
@@ -183,11 +184,9 @@ def assign_shards(image_ids: np.ndarray, earlier: ImageIndex | None) -> tuple[np
     """
     if earlier is None:
         return np.arange(len(image_ids)), np.arange(len(image_ids)) // IMAGES_PER_SHARD
-    position = {image_id: i for i, image_id in enumerate(image_ids.tolist())}
-    kept = [i for i, image_id in enumerate(earlier.image_ids.tolist()) if image_id in position]
-    known = set(earlier.image_ids[kept].tolist())
-    new = [i for i, image_id in enumerate(image_ids.tolist()) if image_id not in known]
+    where = places(image_ids, earlier.image_ids)
+    kept = where >= 0
+    new = np.flatnonzero(places(earlier.image_ids, image_ids) < 0)
     first = int(earlier.shard.max()) + 1 if len(earlier) else 0
-    order = [position[earlier.image_ids[i]] for i in kept] + new
-    numbers = [*earlier.shard[kept].tolist(), *(first + np.arange(len(new)) // IMAGES_PER_SHARD).tolist()]
-    return np.array(order, np.int64), np.array(numbers, np.int64)
+    numbers = np.concatenate([earlier.shard[kept], first + np.arange(len(new)) // IMAGES_PER_SHARD])
+    return np.concatenate([where[kept], new]), numbers.astype(np.int64)

@@ -25,20 +25,22 @@ LAPTOP_KINDS = frozenset({"scores", "features"})  # seconds to make anew: no sha
 
 @dataclass(frozen=True)
 class Column:
-    """One HDF5 dataset: numpy dtype ('S' for strings of any length), dimensions by letter, whether it may be absent."""
+    """One HDF5 dataset: numpy dtype ('S' for strings of any length), dimensions by letter, whether it may be absent;
+    for offsets, the letter of what they cut. What cuts a letter stands before what is cut in its turn."""
 
     dtype: str
     dims: tuple[str, ...]
     optional: bool = False
+    cuts: str = ""
 
 
 IDS = Column("S", ("N",))
-OFFSETS = Column("<i8", ("N+1",))
+OFFSETS = Column("<i8", ("N+1",), cuts="R")
 COLUMNS: Mapping[str, Mapping[str, Column]] = {
     "thumbnails": {
         "image_ids": IDS,
         "jpeg": Column("|u1", ("B",)),
-        "jpeg_offsets": Column("<i8", ("N+1",)),
+        "jpeg_offsets": Column("<i8", ("N+1",), cuts="B"),
         "sizes_wh": Column("<i4", ("N", "2")),
         "original_wh": Column("<i4", ("N", "2")),
     },
@@ -50,7 +52,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "predicted_iou": Column("<f4", ("R",)),
         "stability": Column("<f4", ("R",)),
         "mask_counts": Column("<u4", ("K",), optional=True),
-        "mask_offsets": Column("<i8", ("R+1",), optional=True),
+        "mask_offsets": Column("<i8", ("R+1",), optional=True, cuts="K"),
         "mask_size_hw": Column("<i4", ("N", "2"), optional=True),
     },
     "region_embeddings": {
@@ -79,23 +81,27 @@ Arrays = dict[str, np.ndarray]
 
 
 def pack(record: Any) -> Arrays:
-    """The arrays of a record, by dataset name."""
+    """The arrays of a record as they are on disk, by dataset name."""
+    columns = COLUMNS[kind_of(record)]
+    return {name: _to_disk(array, columns[name]) for name, array in arrays_of(record).items()}
+
+
+def arrays_of(record: Any) -> Arrays:
+    """The arrays of a record as they are in memory, by dataset name; none is copied. :func:`unpack` takes them back."""
     if isinstance(record, types.RegionBatch):
         arrays = _fields(record, "image_ids offsets boxes_xyxy area predicted_iou stability")
         if record.masks is not None:
             m = record.masks
             arrays |= {"mask_counts": m.counts, "mask_offsets": m.offsets, "mask_size_hw": m.size_hw}
-    elif isinstance(record, types.TextBank):
-        arrays = {
+        return arrays
+    if isinstance(record, types.TextBank):
+        return {
             "class_names": np.array(record.class_names, np.str_),
             "templates": np.array(record.templates, np.str_),
             "text": record.text,
             "logit_scale": np.array([record.logit_scale]),
         }
-    else:
-        arrays = _fields(record, " ".join(COLUMNS[kind_of(record)]))
-    columns = COLUMNS[kind_of(record)]
-    return {name: _to_disk(array, columns[name]) for name, array in arrays.items()}
+    return _fields(record, " ".join(COLUMNS[kind_of(record)]))
 
 
 def in_memory(arrays: Arrays) -> Arrays:
@@ -104,7 +110,8 @@ def in_memory(arrays: Arrays) -> Arrays:
 
 
 def unpack(kind: str, arrays: Arrays) -> Any:
-    """The record that arrays read from disk make; the inverse of :func:`pack`."""
+    """The record that arrays make, as they are on disk or in memory; the inverse of :func:`pack` and
+    :func:`arrays_of`."""
     values = in_memory(arrays)
     if kind == "text":
         return types.TextBank(

@@ -12,8 +12,10 @@ import pytest
 
 from fgscore import encoders
 from fgscore.encoders import fake
+from fgscore.errors import BadImage
 from fgscore.pipeline.extract import Component, Extraction
 from fgscore.pipeline.index import make_index
+from fgscore.pipeline.photos import Photos
 from fgscore.regions import random_crop
 from fgscore.store import match
 from fgscore.store.match import Store
@@ -277,6 +279,37 @@ def test_no_readable_photo_in_a_shard_is_no_fault_of_the_others(photos: Path, ex
     made = extract(code=3)
     assert made["region_embeddings"]["images"] == 6
     assert len(made["region_embeddings"]["failures"]) == 4
+
+
+def test_a_photo_that_failed_for_its_regions_alone_says_so_and_is_retried_in_its_place(
+    photos: Path, data: Path, small_shards: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(self: Photos, row: int) -> np.ndarray:
+        if row == 1:
+            raise BadImage("cannot be decoded today")
+        return plain(self, row)
+
+    plain, store, runtime = Photos.read, Store(Layout(data)), Runtime()
+    indexed = make_index(store, "folder", root=photos)
+    ids = indexed.index.image_ids[:small_shards].tolist()
+    generator = Component("region generator", "random_crop(n=4)", runtime)
+    encoder = Component("encoder", "fake", runtime)
+    extraction = Extraction(store, indexed, runtime)
+    with monkeypatch.context() as patched:
+        patched.setattr(Photos, "read", read)
+        regions = extraction.regions(generator)
+    first = extraction.region_embeddings(encoder, regions)
+    assert extraction.summaries[-1].failures == [{"image_id": ids[1], "reason": "has no regions record"}]
+    before = store.read(first, 0)
+    assert before.image_ids.tolist() == [ids[0], *ids[2:]]
+
+    again = Extraction(store, indexed, runtime, retry_failed=True)
+    again.region_embeddings(encoder, again.regions(generator))
+    assert again.summaries[-1].failures == []
+    batch, after = store.read(regions, 0), store.read(first, 0)
+    assert batch.image_ids.tolist() == after.image_ids.tolist() == ids
+    assert np.diff(batch.offsets).tolist() == np.diff(after.offsets).tolist() == [4] * small_shards
+    assert np.array_equal(after.regions[[0, 1, 2, 3, *range(8, 16)]], before.regions)
 
 
 # ---- images without a region
