@@ -83,6 +83,7 @@ def test_what_is_there_already_needs_no_room(store, photos, monkeypatch):
 def test_the_command_prints_a_line_a_fault_and_hashes_nothing(run, data, tmp_path, monkeypatch):
     from fgscore import datasets
 
+    pytest.importorskip("torch")  # else it is the packages that are told
     monkeypatch.setattr(datasets, "file_sha256", lambda path: pytest.fail("hashed"))
     result = run("extract", "cars", "--encoder", "clip(model='./none')", "--regions", CROPS)
     assert result.code == 1
@@ -93,6 +94,7 @@ def test_the_command_prints_a_line_a_fault_and_hashes_nothing(run, data, tmp_pat
 
 
 def test_doctor_lists_the_same(run):
+    pytest.importorskip("torch")
     result = run("doctor", "cars", "--encoder", "clip(model='./none')", "--regions", CROPS, "--device", "cpu", "--json")
     assert result.code == 1
     faults = [check["what"] for check in result.json["checks"] if check["state"] == "fault"]
