@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import islice
+from itertools import chain, islice, product
 
 from fgscore import encoders
 from fgscore.errors import DataError, MissingExtra
@@ -66,24 +66,27 @@ def _equal_text(
     store: Store, usable: Sequence[Component], prompts: Sequence[str], dataset: str, listed: Listed
 ) -> list[Fault]:
     """Classes that an encoder cannot tell apart, by what it reads of them: before any worker or job is started."""
-    faults: list[Fault] = []
     names = listed.listing.class_names
     stored = {(a.recipe.component, a.recipe.extra["prompt"]) for a in store.artefacts("text", listed.key)}
-    for encoder in (e for e in usable if hasattr(e.bound.module, "tokens")):
-        component = encoder.recipe("text", {}).component
-        for prompt in prompts:
-            said = encoders.prompt_set(prompt, noun(dataset))
-            if (component, said.label) in stored:  # of before: opened with a warning
-                continue
-            texts = [said.texts(name) for name in names]
-            read = iter(encoder.bound.module.tokens(encoder.runtime, encoder.params, [t for of in texts for t in of]))
-            first: dict[tuple, str] = {}
-            of_class = [tuple(sorted(islice(read, len(of)))) for of in texts]
-            equal = [(a, name) for name, ids in zip(names, of_class, strict=True)
-                     if (a := first.setdefault(ids, name)) != name]  # fmt: skip
-            if equal:
-                faults.append((f"text of {encoder.text}", equal_text(encoder, said.label, equal)))
+    faults: list[Fault] = []
+    for encoder, prompt in product(usable, prompts):
+        said = encoders.prompt_set(prompt, noun(dataset))
+        of_before = (encoder.recipe("text", {}).component, said.label) in stored  # opened with a warning
+        if of_before or not hasattr(encoder.bound.module, "tokens"):
+            continue
+        if equal := _read_alike(encoder, names, [said.texts(name) for name in names]):
+            faults.append((f"text of {encoder.text}", equal_text(encoder, said.label, equal)))
     return faults
+
+
+def _read_alike(encoder: Component, names: Sequence[str], texts: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
+    """Classes, two by two, of whose ``texts`` (C lists) the encoder reads the same tokens."""
+    read = iter(encoder.bound.module.tokens(encoder.runtime, encoder.params, list(chain.from_iterable(texts))))
+    first: dict[tuple, str] = {}
+    firsts = [
+        first.setdefault(tuple(sorted(islice(read, len(of)))), name) for name, of in zip(names, texts, strict=True)
+    ]
+    return [(a, b) for a, b in zip(firsts, names, strict=True) if a != b]
 
 
 def _prompts(parts: Components, dataset: str, listed: Listed) -> list[Fault]:

@@ -120,15 +120,9 @@ def test_so_they_are_in_other_layouts(name, beginning, copied):
     [(SAFE, "module."), (SAFE, "_orig_mod."), (SAFE, "module.student.backbone."), (PICKLE, "module."),
      (PICKLE, "model."), ("metaclip 2", "module.")],
 )  # fmt: skip
-def test_a_prefix_before_all_names_is_right_or_refused_and_named(name, prefix, copied):
-    folder = copied(name)
-    before = load(folder).embed_texts(TEXTS)
-    spoilt.prefixed(folder, prefix)
-    try:
-        np.testing.assert_array_equal(load(folder).embed_texts(TEXTS), before)
-    except MissingWeights:
-        message = refused(folder, f"'{prefix}'")
-        assert "78" in message, "how many are missing"
+def test_a_prefix_before_all_names_is_refused_and_named(name, prefix, copied):
+    message = refused(spoilt.prefixed(copied(name), prefix), f"'{prefix}'")
+    assert "78 of 78" in message, "how many are missing"
 
 
 def test_transformers_own_prefix_is_no_matter(tiny):
@@ -156,13 +150,9 @@ def test_weights_of_another_family_are_refused(tiny):
     assert "layer1.0.conv1.weight" in message or "another" in message
 
 
-def test_a_training_checkpoint_in_a_pickle_is_right_or_refused(tiny):
-    before = load(tiny).embed_texts(TEXTS)
+def test_a_training_checkpoint_in_a_pickle_is_refused_and_named(tiny):
     spoilt.nested(tiny)
-    try:
-        np.testing.assert_array_equal(load(tiny).embed_texts(TEXTS), before)
-    except MissingWeights:
-        refused(tiny, "state_dict|epoch")
+    refused(tiny, "state_dict|epoch")
 
 
 @pytest.mark.parametrize("content", [[1, 2], torch.zeros(3), {}, {"a": 1}])
@@ -272,7 +262,8 @@ def test_picture_settings_are_looked_at_before_any_photo(how, tiny, photos, run,
     (tiny / "preprocessor_config.json").write_text(how)
     result = run("extract", "folder", "--root", photos, "--regions", "random_crop(n=2)",
                  "--encoder", f"clip(model='{tiny}')", "--device", "cpu")  # fmt: skip
-    assert result.code == 1 and "preprocessor_config.json" in result.err or "image processor" in result.err
+    assert result.code == 1
+    assert "preprocessor_config.json" in result.err or "image processor" in result.err
     assert not [path for path in data.rglob("*") if path.is_file()]
 
 

@@ -165,6 +165,17 @@ def test_texts_that_are_cut_are_counted_and_named(photos, run):
     assert "1 of 2 texts are longer" in result.err and "'a photo of a c r o w" in result.err
 
 
+def test_classes_that_are_read_alike_are_told_before_anything_is_stored(photos, run, data):
+    pytest.importorskip("torch")
+    for split in ("train", "test"):
+        for name, end in (("crow", "x"), ("blue_jay", "y")):
+            (photos / split / name).rename(photos / split / " ".join("crow" * 25 + end))
+    made = ("--root", photos, "--encoder", "clip(model=demo)", "--regions", CROPS, "--device", "cpu")
+    result = run("extract", "folder", *made)
+    assert result.code == 1 and "--allow-equal-text" in result.message
+    assert not [path for path in data.rglob("*") if path.is_file()]
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_equal_rows_are_found_and_no_others(seed):
     rng = np.random.default_rng(seed)
