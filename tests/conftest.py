@@ -82,6 +82,12 @@ def invoke(*args: Any, data: Path, env: dict[str, str] | None = None) -> Result:
     return Result(done.exit_code, done.stdout, done.stderr)
 
 
+@pytest.fixture(autouse=True)
+def _no_store_of_the_working_tree(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What `make demo` left in the working tree is not what a test means."""
+    monkeypatch.setattr("fgscore.store.match.HERE", tmp_path_factory.getbasetemp() / "no data")
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository."""

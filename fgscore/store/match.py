@@ -22,6 +22,7 @@ from fgscore.store import manifest, paths, schema
 from fgscore.types import NOT_TOLD_APART, ImageIndex, TextBank, file_sha256, pairs
 
 INDEX_ROLES = ("images", "names", "labels")
+HERE = Path("data")  # where a data folder is by default
 
 
 class Store:
@@ -384,7 +385,7 @@ def check_there(store: Store, command: str, dataset: str | None = None) -> None:
 def _meant(layout: paths.Layout) -> paths.Layout | None:
     """A data folder with a cache, near the one that was named or where it is by default."""
     near = (Path(os.path.normpath(layout.root / step)) for step in ("..", "../..", "data"))
-    return next((found for folder in (*near, Path("data")) if _held(found := paths.Layout(folder))), None)
+    return next((found for folder in (*near, HERE) if _held(found := paths.Layout(folder))), None)
 
 
 def _held(layout: paths.Layout) -> list[str]:
