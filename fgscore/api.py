@@ -29,17 +29,17 @@ from typing import Any
 
 import numpy as np
 
-from fgscore import aggregate as _aggregate
+from fgscore import pooling as _aggregate
 from fgscore import probe as _probe
 from fgscore import ragged
 from fgscore import scorers as _scorers
 from fgscore.errors import UsageError
-from fgscore.pipeline.aggregate import FeatureRun
-from fgscore.pipeline.export import collect as arrays
-from fgscore.pipeline.probe import ProbeRun
-from fgscore.pipeline.probe import probe as _run_probes
-from fgscore.pipeline.score import ScoreRun, runs_for
-from fgscore.pipeline.score import score as _run_scores
+from fgscore.evaluate.features import FeatureRun
+from fgscore.evaluate.probe import ProbeRun
+from fgscore.evaluate.probe import probe as _run_probes
+from fgscore.evaluate.score import ScoreRun, runs_for
+from fgscore.evaluate.score import score as _run_scores
+from fgscore.exchange.export import collect as arrays
 from fgscore.store import records
 from fgscore.store.match import Bundle, RegionBundle, Store, bundles
 from fgscore.store.paths import Layout

@@ -15,9 +15,10 @@ from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 import numpy as np
 
-from fgscore import halves, regular, specs
+from fgscore import regular, specs
 from fgscore.errors import NoText, UsageError
-from fgscore.lazy import lazy
+from fgscore.machine import halves
+from fgscore.machine.lazy import lazy
 
 SPLITS = ("train", "val", "test")
 IMPLEMENTATIONS = ("exact", "upstream")

@@ -26,7 +26,7 @@ def wanted(
     """The array that the options ask for, None without ``--executor``. Raises :class:`UsageError` for options that do
     not go together, and where this machine cannot submit."""
     from fgscore.errors import UsageError
-    from fgscore.pipeline import slurm
+    from fgscore.execute import slurm
 
     if executor is None:
         given = {"--jobs": jobs is not None, "--slurm": bool(options), "--wait": wait}
@@ -71,7 +71,7 @@ class Detached:
 def run(store: Any, job: Any, array: Array, bars: Any) -> list[Any] | Detached:
     """Submit what is missing. Returns what became of each artefact once the jobs have ended, or where there was nothing
     to do; :class:`Detached` without ``--wait``."""
-    from fgscore.pipeline import cluster
+    from fgscore.execute import cluster
 
     made = cluster.submit(store, job, array.jobs, array.options)
     if not made.submissions:
@@ -108,7 +108,7 @@ class DetachedSweep:
 
 def sweep(store: Any, lines: list[Any], array: Array, bars: Any) -> DetachedSweep | None:
     """Have jobs compute the results of ``lines`` that are missing. Returns None once all are there."""
-    from fgscore.pipeline import cluster_sweep
+    from fgscore.execute import cluster_sweep
 
     runs = [run for line in lines for run in (*line.runs, *line.baseline)]
     made = cluster_sweep.submit(store, runs, array.jobs, array.options, bars)

@@ -11,7 +11,7 @@ from . import _run
 
 def table(expected: list[Any], workers: int = 1) -> None:
     """Images, time and bytes that are left of each artefact, and in all."""
-    from fgscore.report import tables
+    from fgscore import tables
 
     rows = [
         {
@@ -32,7 +32,7 @@ def table(expected: list[Any], workers: int = 1) -> None:
 
 def show(store: Any, expected: list[Any], workers: int, as_json: bool) -> None:
     """Print the estimate and whether it fits; exit 1 where it does not."""
-    from fgscore.pipeline import doctor
+    from fgscore.execute import doctor
 
     space = doctor.space(store.layout, sum(one.bytes for one in expected))
 

@@ -27,7 +27,7 @@ def dataset(subject: str | None, option: str | None, protocol: str | None) -> st
 def devices(device: str, several: str | None) -> list[str]:
     """The devices that ``--device`` or ``--devices`` name, each checked. Raises :class:`UsageError` for both."""
     from fgscore.errors import UsageError
-    from fgscore.pipeline.devices import parse
+    from fgscore.execute.devices import parse
     from fgscore.types import Runtime
 
     if several is None:
@@ -56,8 +56,8 @@ def components(
     dataset: str, regions: list[str] | None, encoder: list[str] | None, prompt: list[str] | None, how: Any
 ) -> Any:
     """What was asked for, the data set's own defaults in place of what was not."""
-    from fgscore.pipeline.components import Components
-    from fgscore.pipeline.index import defaults, noun
+    from fgscore.extract.components import Components
+    from fgscore.extract.index import defaults, noun
 
     own = defaults(dataset)
     return Components.of(
@@ -72,7 +72,7 @@ def components(
 def finish(summaries: list[Any], as_json: bool, allow_failures: bool, next_step: str, profile: bool = False) -> None:
     """Print what was made and what was there already, with ``profile`` where the time went; exit 3 where images were
     quarantined."""
-    from fgscore.report import tables
+    from fgscore import tables
 
     failures = {f["image_id"]: f["reason"] for s in summaries for f in s.failures}
     computed = sum(s.computed for s in summaries)
@@ -119,7 +119,7 @@ def finish(summaries: list[Any], as_json: bool, allow_failures: bool, next_step:
 
 def _show_profile(summaries: list[Any]) -> None:
     """Seconds of each step of what was computed, summed over threads."""
-    from fgscore.report import tables
+    from fgscore import tables
 
     steps = list(dict.fromkeys(step for s in summaries for step in s.spent))
     rows = [

@@ -26,8 +26,8 @@ def rows(features: str) -> str:
 def feature_runs(bundle: Any, scorers: list[Any], targets: list[str], poolings: list[Any], features: str) -> list[Any]:
     """One run for every pooling, and for topk for every scorer and target; where there are no regions, only for those
     that need none. ``features`` is 'unit' or 'raw'."""
-    from fgscore.pipeline.aggregate import FeatureRun
-    from fgscore.pipeline.score import runs_for
+    from fgscore.evaluate.features import FeatureRun
+    from fgscore.evaluate.score import runs_for
     from fgscore.store.match import RegionBundle
 
     summed = rows(features)

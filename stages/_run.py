@@ -96,7 +96,7 @@ def _line(error: Exception) -> str:
 
 
 def _say(line: str) -> None:
-    from fgscore.report.tables import visible
+    from fgscore.tables import visible
 
     with _streams.unread(sys.stderr):
         print(visible(line), file=sys.stderr)
@@ -182,7 +182,7 @@ def by_bundle(runs: list[Any]) -> list[list[Any]]:
 def scored(bundles: list[Any], scorers: list[Any], targets: list[str], needed_by: str) -> list[list[Any]]:
     """Runs of ``scorers`` against ``targets`` for each of ``bundles`` that has what they need, those of a bundle
     together; see :func:`with_regions` and :func:`with_text`."""
-    from fgscore.pipeline.score import runs_for
+    from fgscore.evaluate.score import runs_for
 
     found = with_regions(bundles, needed_by)
     return by_bundle(with_text([run for bundle in found for run in runs_for(bundle, scorers, targets)]))
@@ -220,7 +220,7 @@ def targets(names: list[str]) -> list[str]:
 
 def poolings(pools: list[str], ks: list[str] | None) -> list[Any]:
     """Every pooling named; ``--k`` values go to topk, each giving one."""
-    from fgscore.aggregate import bind
+    from fgscore.pooling import bind
 
     for k in ks or ():
         if "," in k:
@@ -273,7 +273,7 @@ class Bars(AbstractContextManager["Bars"]):
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        from fgscore.pipeline.progress import Lines
+        from fgscore.machine.progress import Lines
 
         self._tasks: dict[str, Any] = {}
         self._lines = Lines(_say)
@@ -297,7 +297,7 @@ class Bars(AbstractContextManager["Bars"]):
         """A line above the bars."""
         line = _next.inside(line)
         if self._console.is_terminal:
-            from fgscore.report.tables import visible
+            from fgscore.tables import visible
 
             self._progress.console.print(visible(line), markup=False, highlight=False)
         else:
@@ -306,7 +306,7 @@ class Bars(AbstractContextManager["Bars"]):
     def __call__(self, label: str, done: int, total: int) -> None:
         """Show ``done`` of ``total`` for ``label``."""
         if label not in self._tasks:
-            from fgscore.report.tables import visible
+            from fgscore.tables import visible
 
             self._tasks[label] = self._progress.add_task(visible(label), total=total, rate="")
         task = self._progress.tasks[self._tasks[label]]

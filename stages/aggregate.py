@@ -24,7 +24,7 @@ def aggregate(
 
     Example: fgscore aggregate --scorer entropy --k 1 --k 5 --k all
     """
-    from fgscore.pipeline.aggregate import aggregate_features
+    from fgscore.evaluate.features import aggregate_features
 
     chosen, modes, pools = _run.scorers(scorer), _run.targets(target), _run.poolings(pool, k)
     rows, name = [], _run.subject(subject, dataset, False)
@@ -52,7 +52,7 @@ def aggregate(
                 )
 
     def show() -> None:
-        from fgscore.report import tables
+        from fgscore import tables
 
         names = {"dataset": "data set", "pool": "pooling", "computed": "shards made", "reused": "already there"}
         tables.show(rows, {key: names.get(key, key) for key in rows[0]})

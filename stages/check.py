@@ -23,7 +23,7 @@ def check(
 
     Example: fgscore check cars --root ~/photos
     """
-    from fgscore.pipeline.check import check as run_check
+    from fgscore.acquire.check import check as run_check
     from fgscore.store.paths import Layout
 
     name = str(_run.subject(subject, dataset))
@@ -53,7 +53,7 @@ def check(
 
 
 def _list(title: str, lines: list[str]) -> None:
-    from fgscore.report import tables
+    from fgscore import tables
 
     for line in lines[:SHOWN]:
         print(tables.visible(f"{title}: {_next.inside(line)}"))

@@ -31,13 +31,14 @@ def claims(
     Example: fgscore claims
     Example: fgscore claims cub --head logreg --margin 0.5
     """
-    from fgscore.pipeline.claims import verdicts
+    from fgscore.study.claims import verdicts
 
     name, share = _run.subject(subject, dataset, False), margin / 100
     rows = verdicts(_run.store(data), name, regions or (), encoder, prompt, head or (), share)
 
     def show() -> None:
-        from fgscore.report import paper_verdicts, tables
+        from fgscore import tables
+        from fgscore.study import paper_verdicts
 
         for title, group in _groups(rows):
             tables.show(paper_verdicts.verdict_rows(group), paper_verdicts.COLUMNS, title)

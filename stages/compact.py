@@ -13,14 +13,14 @@ def compact(subject: o.Subject = None, dataset: o.Dataset = None, data: o.Data =
 
     Example: fgscore compact cub
     """
-    from fgscore.pipeline.compact import compact as run_compact
+    from fgscore.upkeep.compact import compact as run_compact
 
     name = _run.subject(subject, dataset, False)
     with _run.Bars() as bars:
         done = run_compact(_run.store(data), name, bars)
 
     def show() -> None:
-        from fgscore.report import tables
+        from fgscore import tables
 
         rows = [{**one.to_json(), "packed": one.packed or ""} for one in done]
         headings = {"label": "artefact", "packed": "shards packed", "before": "files before", "after": "files now"}

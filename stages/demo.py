@@ -29,10 +29,10 @@ def demo(
 
     Example: fgscore demo
     """
-    from fgscore.pipeline.comparison import table_one
-    from fgscore.pipeline.extract import Extraction
-    from fgscore.pipeline.index import make_index
-    from fgscore.pipeline.probe import probe
+    from fgscore.evaluate.probe import probe
+    from fgscore.extract.extraction import Extraction
+    from fgscore.extract.index import make_index
+    from fgscore.study.comparison import table_one
 
     times: dict[str, float] = {}
     how = _extract.runtime(data, device, batch_size, workers)
@@ -67,7 +67,7 @@ def demo(
     computed = sum(s.computed for s in run.summaries) + sum(not row["cached"] for row in rows)
 
     def show() -> None:
-        from fgscore.report import tables
+        from fgscore import tables
 
         tables.show(tables.comparison(rows), tables.COMPARISON_COLUMNS)
         print()

@@ -31,9 +31,9 @@ def diagnose(
     Example: fgscore diagnose demo
     Example: fgscore diagnose cub --scorer soft_margin --scorer entropy --k 5 --head logreg --json
     """
-    from fgscore.pipeline import diagnose as library
-    from fgscore.pipeline import grid
-    from fgscore.pipeline.probe import probe
+    from fgscore.evaluate.probe import probe
+    from fgscore.study import diagnose as library
+    from fgscore.study import grid
 
     chosen, modes, pools = _run.scorers(scorer), _run.targets(target), _run.poolings(["topk"], k)
     plan = grid.Plan([[one] for one in _run.heads(head, [0])])
@@ -57,7 +57,7 @@ def diagnose(
 
 
 def _result(line: Any, top: int) -> dict[str, Any]:
-    from fgscore.pipeline import diagnose as library
+    from fgscore.study import diagnose as library
 
     run = line.runs[0]
     row = run.labels() if line.is_baseline else library.flips(run, line.baseline[0])
@@ -67,7 +67,8 @@ def _result(line: Any, top: int) -> dict[str, Any]:
 
 
 def _show(found: dict[str, list[Any]]) -> None:
-    from fgscore.report import paper_diagnosis, tables
+    from fgscore import tables
+    from fgscore.study import paper_diagnosis
 
     for title, key, rows in paper_diagnosis.tables(found):
         if not rows:

@@ -32,11 +32,11 @@ def doctor(
     Example: fgscore doctor
     Example: fgscore doctor cub --root /photos --batch-size 256
     """
-    from fgscore.pipeline import doctor as checks
-    from fgscore.pipeline import preflight
-    from fgscore.pipeline.estimate import estimate
-    from fgscore.pipeline.index import Photos, index_listed
-    from fgscore.pipeline.thumbnails import SIZE
+    from fgscore.execute import doctor as checks
+    from fgscore.execute import preflight
+    from fgscore.execute.estimate import estimate
+    from fgscore.extract.index import Photos, index_listed
+    from fgscore.extract.thumbnails import SIZE
 
     store = _run.store(data)
     found, expected = list(checks.machine(store.layout, device)), []
@@ -54,7 +54,7 @@ def doctor(
     faults = any(one.state == checks.FAULT for one in found)
 
     def show() -> None:
-        from fgscore.report import tables
+        from fgscore import tables
 
         told = [{**vars(one), "found": _next.inside(one.found)} for one in found]
         tables.show(told, {"what": "looked at", "state": "state", "found": "found"})

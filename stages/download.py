@@ -33,8 +33,8 @@ def download(
     Example: fgscore download "clip(model='openai/clip-vit-large-patch14')"
     """
     from fgscore import plugins, specs
-    from fgscore.pipeline.download import download as run_download
-    from fgscore.pipeline.download import instructions
+    from fgscore.acquire.download import download as run_download
+    from fgscore.acquire.download import instructions
     from fgscore.store.paths import Layout
 
     layout = Layout(data)
@@ -51,7 +51,7 @@ def download(
         rows = run_download(layout, what, root=root, offline=_run.offline(), progress=bars)
 
     def show() -> None:
-        from fgscore.report import tables
+        from fgscore import tables
 
         keys = [key for key in ("sha256",) if any(key in row for row in rows)]
         tables.show(rows, {"file": "file", "state": ""} | {key: key for key in keys})

@@ -40,15 +40,15 @@ def export(
     Example: fgscore export cars --kind globals --kind text --format parquet --to ./shared
     Example: fgscore export cars --kind masks --regions sam
     """
-    from fgscore.pipeline.export import ARTEFACTS, Chosen
-    from fgscore.pipeline.export import export as run_export
+    from fgscore.exchange.export import ARTEFACTS, Chosen
+    from fgscore.exchange.export import export as run_export
 
     chosen = Chosen(_run.subject(subject, dataset, False), tuple(kind or ARTEFACTS), regions, encoder, scorer)
     with _run.Bars() as bars:
         rows = run_export(_run.store(data), chosen, to, format, bars)
 
     def show() -> None:
-        from fgscore.report import tables
+        from fgscore import tables
 
         shown = [{**row, "bytes": tables.size(row["bytes"])} for row in rows]
         tables.show(shown, {"kind": "kind", "rows": "rows", "bytes": "size", "file": "file"})

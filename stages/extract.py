@@ -45,13 +45,13 @@ def extract(
     Example: fgscore extract cub --devices 0,1,2,3
     Example: fgscore extract cub --executor slurm --jobs 16 --slurm partition=gpu --slurm gres=gpu:1
     """
-    from fgscore.pipeline.devices import run as on_devices
-    from fgscore.pipeline.estimate import estimate
-    from fgscore.pipeline.extract import extract as run_extraction
-    from fgscore.pipeline.index import Photos
-    from fgscore.pipeline.jobs import Job
-    from fgscore.pipeline.preflight import make_index
-    from fgscore.pipeline.thumbnails import SIZE
+    from fgscore.execute.devices import run as on_devices
+    from fgscore.execute.estimate import estimate
+    from fgscore.execute.jobs import Job
+    from fgscore.execute.preflight import make_index
+    from fgscore.extract.extraction import extract as run_extraction
+    from fgscore.extract.index import Photos
+    from fgscore.extract.thumbnails import SIZE
 
     name = _extract.dataset(subject, dataset, protocol)
     array = _cluster.wanted(executor, jobs, slurm, wait, devices)

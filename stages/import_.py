@@ -36,8 +36,8 @@ def import_embeddings(
     Example: fgscore import mine embeddings.npz --encoder "open_clip(model='ViT-L-14')"
     Example: fgscore import mine a.npz --array globals:train=x --array labels:train=y --array globals:test=xt
     """
-    from fgscore.pipeline.import_ import Names, import_files
-    from fgscore.pipeline.status import after_embedding
+    from fgscore.exchange.import_ import Names, import_files
+    from fgscore.upkeep.status import after_embedding
 
     store = _run.store(data)
     with _run.Bars() as bars:

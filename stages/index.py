@@ -22,7 +22,7 @@ def index(
     Example: fgscore index cub --root ~/photos
     Example: fgscore index "folder(name='mine')" --root ~/mine
     """
-    from fgscore.pipeline.index import make_index
+    from fgscore.extract.index import make_index
 
     name = _extract.dataset(subject, dataset, protocol)
     with _run.Bars() as bars:

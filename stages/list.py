@@ -55,7 +55,7 @@ def list_components(
     rows = [{"name": name, "doc": doc} for name, doc in KINDS.items()] if kind is None else _describe(kind)
 
     def show() -> None:
-        from fgscore.report import tables
+        from fgscore import tables
 
         tables.show(rows, {"name": "name", "parameters": "parameters", "doc": ""})
         if kind is None:
@@ -66,7 +66,8 @@ def list_components(
 
 
 def _describe(kind: str) -> list[dict[str, Any]]:
-    from fgscore import aggregate, plugins, probe, scorers
+    from fgscore import plugins, probe, scorers
+    from fgscore import pooling as aggregate
 
     if kind not in KINDS:
         raise unknown("kind of component", kind, KINDS)

@@ -29,7 +29,7 @@ def locate(
     Example: fgscore locate cub --scorer soft_margin --target global --target oracle --k 1 --k 5
     """
     from fgscore.errors import DataError
-    from fgscore.pipeline.locate import locate as run_locate
+    from fgscore.study.locate import locate as run_locate
 
     chosen, modes, pools = _run.scorers(scorer), _run.targets(target), _run.poolings(["topk"], k)
     rows: list[Any] = []
@@ -47,7 +47,8 @@ def locate(
         )
 
     def show() -> None:
-        from fgscore.report import paper_located, tables
+        from fgscore import tables
+        from fgscore.study import paper_located
 
         for title, group in paper_located.groups(rows):
             tables.show(paper_located.located_rows(group), paper_located.COLUMNS, title)

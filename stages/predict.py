@@ -40,9 +40,9 @@ def predict(
 
     Example: fgscore predict --probe birds.safetensors a.jpg b.jpg
     """
-    from fgscore.pipeline.predict import Predictor
-    from fgscore.pipeline.predict import predict as run_predict
-    from fgscore.pipeline.saved import load
+    from fgscore.evaluate.predict import Predictor
+    from fgscore.evaluate.predict import predict as run_predict
+    from fgscore.evaluate.saved import load
 
     how = _extract.runtime(data, device, batch_size, 0)
     opened, rows = load(probe), []
@@ -53,7 +53,7 @@ def predict(
             bars("predict", len(rows), len(images))
 
     def show() -> None:
-        from fgscore.report import tables
+        from fgscore import tables
 
         columns = {"image": "photo", "class_name": "class", "probability": "probability", "error": ""}
         tables.show([line for row in rows for line in _lines(row)], columns)

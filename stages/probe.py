@@ -44,8 +44,8 @@ def probe(
     Example: fgscore probe --head adamw --shots 1 --shots 4 --shots 16
     Example: fgscore probe cub --scorer soft_margin --save-probe birds.safetensors
     """
-    from fgscore.pipeline.probe import ProbeRun
-    from fgscore.pipeline.probe import probe as run_probes
+    from fgscore.evaluate.probe import ProbeRun
+    from fgscore.evaluate.probe import probe as run_probes
 
     chosen, modes, pools = _run.scorers(scorer), _run.targets(target), _run.poolings(pool, k)
     heads = _run.heads(head, [seed])
@@ -64,12 +64,12 @@ def probe(
             _check_saved(list(runs.values()), save_probe)
         rows = run_probes(list(runs.values()), bars)
         if save_probe:
-            from fgscore.pipeline.saved import save
+            from fgscore.evaluate.saved import save
 
             save(next(iter(runs.values())), save_probe)
 
     def show() -> None:
-        from fgscore.report import tables
+        from fgscore import tables
 
         tables.show(tables.probe_rows(rows), tables.PROBE_COLUMNS)
         known = sum(row["cached"] for row in rows)
@@ -82,7 +82,7 @@ def probe(
 
 
 def _check_saved(runs: list[Any], path: Path) -> None:
-    from fgscore.pipeline.saved import check
+    from fgscore.evaluate.saved import check
 
     if len(runs) != 1:
         raise UsageError(

@@ -28,9 +28,9 @@ def regions(
     Example: fgscore regions cub --regions "random_crop(n=64)"
     Example: fgscore regions cars --regions "sam(checkpoint='vit_b', points_per_side=16)"
     """
-    from fgscore.pipeline.extract import Extraction
-    from fgscore.pipeline.index import Photos
-    from fgscore.pipeline.preflight import make_index
+    from fgscore.execute.preflight import make_index
+    from fgscore.extract.extraction import Extraction
+    from fgscore.extract.index import Photos
 
     name = _extract.dataset(subject, dataset, protocol)
     how = _extract.runtime(data, device, 0, workers, implementation)

@@ -36,8 +36,8 @@ def report(
     Example: fgscore report
     Example: fgscore report cub --images 500 --scorer soft_margin --scorer entropy --out ./report
     """
-    from fgscore.pipeline.report import FOLDER, Options
-    from fgscore.pipeline.report import report as write_report
+    from fgscore.report.build import FOLDER, Options
+    from fgscore.report.build import report as write_report
 
     store = _run.store(data)
     folder = out or store.layout.results / FOLDER
@@ -49,7 +49,7 @@ def report(
         made["notes"].append(f"report.html is {size / 1e6:.0f} MB; fewer --images make it smaller.")
 
     def show() -> None:
-        from fgscore.report import tables
+        from fgscore import tables
 
         tables.show([{**f, "bytes": tables.size(f["bytes"])} for f in made["files"]], {"file": "file", "bytes": "size"})
         for note in made["notes"]:

@@ -23,7 +23,7 @@ def score(
     Example: fgscore score --scorer all --target global --target local --dataset cars
     Example: fgscore score --scorer "./mine.py:myscore(alpha=2)"
     """
-    from fgscore.pipeline.score import score as run_scores
+    from fgscore.evaluate.score import score as run_scores
 
     chosen, modes = _run.scorers(scorer), _run.targets(target)
     rows, name = [], _run.subject(subject, dataset, False)
@@ -46,7 +46,7 @@ def score(
                 )
 
     def show() -> None:
-        from fgscore.report import tables
+        from fgscore import tables
 
         names = {"dataset": "data set", "computed": "shards made", "reused": "already there"}
         tables.show(rows, {key: names.get(key, key) for key in rows[0]})

@@ -32,9 +32,9 @@ def show(
 
     Example: fgscore show test/crow/12.jpg --scorer entropy --k 3 --out crow.svg
     """
-    from fgscore.aggregate import bind as bind_pooling
-    from fgscore.pipeline.show import show as draw
+    from fgscore.pooling import bind as bind_pooling
     from fgscore.report.figure import facts
+    from fgscore.report.show import show as draw
     from fgscore.scorers import bind
     from fgscore.store.paths import slug
 
@@ -47,7 +47,7 @@ def show(
     shown = draw(found, image_id, chosen, mode, kept, path)
 
     def say() -> None:
-        from fgscore.report import tables
+        from fgscore import tables
 
         rows = [
             {"regions": row.generator, "rank": i + 1, "score": f"{b.score:.4f}", "weight": f"{b.weight:.3f}",

@@ -16,9 +16,9 @@ def status(subject: o.Subject = None, dataset: o.Dataset = None, data: o.Data = 
 
     Example: fgscore status cars
     """
-    from fgscore.pipeline.cluster import status as jobs_status
-    from fgscore.pipeline.status import by_dataset
-    from fgscore.pipeline.status import status as read_status
+    from fgscore.execute.cluster import status as jobs_status
+    from fgscore.upkeep.status import by_dataset
+    from fgscore.upkeep.status import status as read_status
 
     name = _run.subject(subject, dataset, False)
     store = _run.store(data)
@@ -26,7 +26,7 @@ def status(subject: o.Subject = None, dataset: o.Dataset = None, data: o.Data = 
     datasets, jobs = by_dataset(store, rows), jobs_status(store, name)
 
     def show() -> None:
-        from fgscore.report import tables
+        from fgscore import tables
 
         shown = [
             {
@@ -55,7 +55,7 @@ def status(subject: o.Subject = None, dataset: o.Dataset = None, data: o.Data = 
 
 def _show_jobs(jobs: list[dict[str, Any]]) -> None:
     """Shards that jobs of a cluster have done and left, and the last lines of the logs of those that failed."""
-    from fgscore.report import tables
+    from fgscore import tables
 
     keys = ("dataset", "job", "jobs", "in the queue", "done", "running", "waiting", "failed", "unknown")
     shown = [key for key in keys if key != "unknown" or any(row[key] for row in jobs)]

@@ -60,7 +60,7 @@ def sweep(
     Example: fgscore sweep cub --regions random_crop --n-regions 32 --resamples 5
     Example: fgscore sweep --table all --executor slurm --jobs 8 --slurm time=01:00:00 --wait
     """
-    from fgscore.pipeline import choose, compare, grid
+    from fgscore.study import compare, grid, selection
 
     if select is not None and select not in SELECT:
         raise UsageError(f"--select: expected val, found {select!r}")
@@ -89,7 +89,7 @@ def sweep(
         if array and (detached := _cluster.sweep(_run.store(data), lines, array, bars)):
             detached.show(json)
             return
-        chosen, candidates = choose.choose(lines, bars) if select else (lines, [])
+        chosen, candidates = selection.choose(lines, bars) if select else (lines, [])
         rows = compare.compare(chosen, bars)
     skipped = [_skipped(*one, regions) for one in missing.items()]
 
@@ -115,7 +115,7 @@ def _heads(names: list[str], seeds: list[int]) -> list[list[Any]]:
 
 def _tables(names: list[str] | None) -> list[int]:
     """The tables asked for, in order; none where a grid of one's own is."""
-    from fgscore.pipeline.grid import TABLES
+    from fgscore.study.grid import TABLES
 
     known = {str(n): [n] for n in TABLES} | {"all": list(TABLES)}
     for name in names or ():
@@ -126,7 +126,7 @@ def _tables(names: list[str] | None) -> list[int]:
 
 def _own(family: Any, scorer: list[str], target: list[str], pool: list[str], k: list[str] | None, plan: Any) -> Any:
     from fgscore import specs
-    from fgscore.pipeline.grid import own_lines
+    from fgscore.study.grid import own_lines
 
     chosen = _run.scorers([text for name in scorer for text in specs.expand(name)])
     poolings = _run.poolings([text for name in pool for text in specs.expand(name)], k)
@@ -141,7 +141,8 @@ def _skipped(key: tuple[str, str], whole: Any, asked: list[str] | None) -> str:
 
 
 def _show(rows: list[Any], candidates: list[Any], skipped: list[str]) -> None:
-    from fgscore.report import paper_rows, tables
+    from fgscore import tables
+    from fgscore.study import paper_rows
 
     if candidates:
         columns = {
@@ -168,7 +169,7 @@ def _show(rows: list[Any], candidates: list[Any], skipped: list[str]) -> None:
 
 def _groups(rows: list[Any]) -> list[tuple[str, list[Any]]]:
     """Rows of one data set and one table, with a title."""
-    from fgscore.report.paper_rows import TITLES
+    from fgscore.study.paper_rows import TITLES
 
     groups: dict[tuple[str, int], list[Any]] = {}
     for row in rows:

@@ -16,7 +16,7 @@ def verify(data: o.Data = o.DATA, json: o.Json = False) -> None:
 
     Example: fgscore verify
     """
-    from fgscore.pipeline.verify import verify as run_verify
+    from fgscore.upkeep.verify import verify as run_verify
 
     store = _run.store(data)
     with _run.Bars() as bars:
@@ -42,8 +42,8 @@ def repair(data: o.Data = o.DATA, json: o.Json = False) -> None:
 
     Example: fgscore repair
     """
-    from fgscore.pipeline.verify import ASIDE
-    from fgscore.pipeline.verify import repair as run_repair
+    from fgscore.upkeep.verify import ASIDE
+    from fgscore.upkeep.verify import repair as run_repair
 
     store = _run.store(data)
     with _run.Bars() as bars:
@@ -69,7 +69,7 @@ def prune(
 
     Example: fgscore prune --yes
     """
-    from fgscore.pipeline import prune as library
+    from fgscore.upkeep import prune as library
 
     store = _run.store(data)
     found = library.prune(store) if yes else library.unused(store)
@@ -78,7 +78,7 @@ def prune(
     ]
 
     def show() -> None:
-        from fgscore.report import tables
+        from fgscore import tables
 
         if rows:
             sized = [{**r, "bytes": tables.size(r["bytes"])} for r in rows]
@@ -93,7 +93,7 @@ def prune(
 
 def _remade(store: Any, problems: list[Any]) -> list[str]:
     """The commands that make anew what ``problems`` are about."""
-    from fgscore.pipeline.status import remake_all
+    from fgscore.upkeep.status import remake_all
 
     return remake_all(store, [problem.paths[0] for problem in problems])
 
@@ -104,7 +104,7 @@ def _steps(commands: list[str]) -> None:
 
 
 def _list(problems: list[Any], cache: Path) -> None:
-    from fgscore.report import tables
+    from fgscore import tables
 
     for problem in problems:
         where = problem.paths[0].relative_to(cache).as_posix()

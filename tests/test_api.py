@@ -8,7 +8,7 @@ import pytest
 
 from fgscore import api
 from fgscore.errors import UsageError
-from fgscore.pipeline.import_ import import_files
+from fgscore.exchange.import_ import import_files
 
 
 def test_the_example_of_the_docstring_runs(store, data, monkeypatch, capsys):

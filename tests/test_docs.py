@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from fgscore import aggregate, plugins, probe, scorers, specs
+from fgscore import plugins, probe, scorers, specs
+from fgscore import pooling as aggregate
 from fgscore.store.match import Store
 from fgscore_stages._commands import COMMANDS, command, function
 

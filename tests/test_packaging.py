@@ -85,7 +85,7 @@ def test_the_wheel_holds_the_parts_of_the_page(wheel: Path) -> None:
 
 def test_the_wheel_holds_the_papers_numbers(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
-    assert archive.read("fgscore/report/paper.csv") == (ROOT / "fgscore" / "report" / "paper.csv").read_bytes()
+    assert archive.read("fgscore/study/paper.csv") == (ROOT / "fgscore" / "study" / "paper.csv").read_bytes()
 
 
 def test_the_wheel_holds_no_tests_and_stays_small(wheel: Path) -> None:

@@ -103,7 +103,7 @@ def _import(path: Path) -> Any:
 
 
 def _saved_probe(path: Path) -> Any:
-    from fgscore.pipeline import saved
+    from fgscore.evaluate import saved
 
     return saved.load(path)
 
@@ -157,7 +157,7 @@ def _sealed(path: Path) -> Any:
 
 
 def _row(path: Path) -> Any:
-    from fgscore.pipeline import results
+    from fgscore.evaluate import results
 
     return results.heads(path.parent.parent)
 

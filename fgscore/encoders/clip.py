@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fgscore import specs, timing
+from fgscore import specs
 from fgscore.encoders import _checkpoint, _hub, _render, _text, _transformers
 from fgscore.errors import BadParameter, MissingWeights
+from fgscore.machine import timing
 from fgscore.types import Runs, Runtime, file_sha256
 from fgscore.weights import stand_ins
 
@@ -226,7 +227,7 @@ class ClipEncoder:
 
     def _forward(self, pixels: torch.Tensor) -> np.ndarray:
         """(B, d) for ``pixels`` (B, 3, s, s) on the device."""
-        from fgscore._float32 import quick_float32
+        from fgscore.machine.float32 import quick_float32
 
         with self._torch.inference_mode(), timing.spent("forward"), quick_float32():
             return _to_numpy(self._model.get_image_features(pixel_values=pixels))

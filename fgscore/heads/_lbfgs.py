@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fgscore.lazy import lazy
+from fgscore.machine.lazy import lazy
 
 MEMORY = 10  # steps that are remembered, as scipy's
 TRIALS = 20  # along one line

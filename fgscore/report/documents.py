@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from fgscore.report.tables import accuracy
+from fgscore.tables import accuracy
 
 FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")  # what a spreadsheet takes for one, at the start
 CRLF = "\r\n"  # so that csv quotes a cell that holds either

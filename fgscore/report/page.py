@@ -32,7 +32,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Page:
-    """All that the page shows. ``sets`` are the galleries of data sets, as :mod:`fgscore.pipeline.gallery` packs them;
+    """All that the page shows. ``sets`` are the galleries of data sets, as :mod:`fgscore.report.gallery` packs them;
     ``notes`` are lines about what was left out; the first of ``tables`` is the one that stands open."""
 
     title: str

@@ -8,7 +8,7 @@ from typing import Any
 
 from fgscore import specs
 from fgscore.report.documents import Change, Estimate, Short, Table
-from fgscore.report.tables import STRATEGIES
+from fgscore.tables import STRATEGIES
 
 Row = Mapping[str, Any]
 SETTINGS = ("encoder", "prompt", "features", "crops", "shots", "head")

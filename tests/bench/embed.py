@@ -15,12 +15,12 @@ import torch
 from PIL import Image
 
 from fgscore import demo, regions
-from fgscore._float32 import full_float32, quick_float32
 from fgscore.encoders import clip
-from fgscore.pipeline.batches import Batches
-from fgscore.pipeline.components import Components
-from fgscore.pipeline.extract import Extraction
-from fgscore.pipeline.index import make_index
+from fgscore.extract.batches import Batches
+from fgscore.extract.components import Components
+from fgscore.extract.extraction import Extraction
+from fgscore.extract.index import make_index
+from fgscore.machine.float32 import full_float32, quick_float32
 from fgscore.regions import random_crop
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout

@@ -13,8 +13,8 @@ from segment_anything.modeling import Sam
 from torch import Tensor
 
 from fgscore.demo.models import build_sam
-from fgscore.regions._sam_frame import Frame, measure
-from fgscore.regions._sam_masks import Masks
+from fgscore.regions.sam.frame import Frame, measure
+from fgscore.regions.sam.masks import Masks
 
 NEAR = 1e-5  # of a threshold, or between predicted IoUs: rounding decides, not the method
 FLIPPED = 10  # pixels a mask

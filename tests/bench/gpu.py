@@ -28,7 +28,7 @@ import timing
 import torch
 from segment_anything import SamAutomaticMaskGenerator
 
-from fgscore._float32 import full_float32
+from fgscore.machine.float32 import full_float32
 from fgscore.regions import sam
 
 TARGETS = {"exact": "4x", "fast": "10x"}

@@ -13,13 +13,13 @@ from sklearn.linear_model import LogisticRegression
 from synthetic import Size, make_store, put_aside
 
 from fgscore import probe
+from fgscore.evaluate.features import matrices
 from fgscore.heads.logreg import C_GRID, tolerance
-from fgscore.pipeline import compare
-from fgscore.pipeline.aggregate import matrices
-from fgscore.pipeline.grid import CROPS, MASKS, Plan, families, paper_lines
-from fgscore.pipeline.parallel import ahead, processors
+from fgscore.machine.threads import ahead, processors
 from fgscore.probe import ProbeData
 from fgscore.store.match import bundles
+from fgscore.study import compare
+from fgscore.study.grid import CROPS, MASKS, Plan, families, paper_lines
 
 TABLES = (1, 3, 4)
 ALIKE = 1e-3  # one test image in a thousand

@@ -26,10 +26,9 @@ from grid import grid
 from scale import at_scale
 from synthetic import ASIDE, Size, make_store, named, put_aside
 
-from fgscore import scorers
-from fgscore.pipeline.score import runs_for
-from fgscore.pipeline.score import score as run_score
-from fgscore.report import tables
+from fgscore import scorers, tables
+from fgscore.evaluate.score import runs_for
+from fgscore.evaluate.score import score as run_score
 from fgscore.store.match import RegionBundle, Store, bundles
 
 ROOT = Path(__file__).resolve().parents[2]

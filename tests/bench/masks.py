@@ -23,15 +23,18 @@ from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
 from segment_anything.utils.amg import calculate_stability_score
 
 from fgscore import regions
-from fgscore._float32 import quick_float32
 from fgscore.demo.models import load_sam
-from fgscore.regions import _sam_fast, _sam_masks, _sam_native, sam
+from fgscore.machine.float32 import quick_float32
+from fgscore.regions import sam
+from fgscore.regions.sam import fast
+from fgscore.regions.sam import masks as sam_masks
+from fgscore.regions.sam.kernels import native
 
 FULL = 1024  # prompts an image, upstream's default
 KEPT = 32  # masks an image, fgscore's default
 TORCH = "exact, torch alone"  # without the compiled kernels
 VARIANTS = ("upstream", "upstream, oneDNN", "exact", "fast", TORCH)
-OURS = {"exact": _sam_masks.ExactGenerator, "fast": _sam_fast.FastGenerator}
+OURS = {"exact": sam_masks.ExactGenerator, "fast": fast.FastGenerator}
 
 
 def model(name: str) -> Any:
@@ -47,7 +50,7 @@ def model(name: str) -> Any:
 def settings_for(network: Any, image: np.ndarray, side: int) -> dict[str, Any]:
     """About 40 % of the masks pass the predicted IoU and most of those the stability score; none is suppressed, so
     that all are compared."""
-    ours = _sam_masks.ExactGenerator(SamAutomaticMaskGenerator(network))
+    ours = sam_masks.ExactGenerator(SamAutomaticMaskGenerator(network))
     embedding, (height, width) = ours._embed(image)
     generator = torch.Generator().manual_seed(0)
     points = torch.rand(16, 2, generator=generator) * torch.tensor([width, height])
@@ -87,7 +90,7 @@ def worker(task: dict[str, Any]) -> dict[str, Any]:
             for variant in ("exact", TORCH):
                 found = equality.compare(masks["upstream"], masks[variant], image.shape[:2], upstream)
                 report[variant] = vars(found)
-            report["fast"] = vars(equality.nearness(upstream, _sam_fast.FastGenerator(upstream), image))
+            report["fast"] = vars(equality.nearness(upstream, fast.FastGenerator(upstream), image))
         best = {v: min(rounds, key=lambda s: sum(s.values())) for v, rounds in times.items()}
         results[name] = {"size": list(image.shape[:2]), "seconds": best, "equality": report}
     return results
@@ -96,11 +99,11 @@ def worker(task: dict[str, Any]) -> dict[str, Any]:
 def run(network: Any, settings: dict[str, Any], variant: str, image: np.ndarray) -> tuple[dict[str, float], Any]:
     """Seconds by stage, extrapolated to FULL prompts, and the masks."""
     if variant == TORCH:
-        kernels, _sam_native._on_cpu = _sam_native._on_cpu, lambda: None
+        kernels, native._on_cpu = native._on_cpu, lambda: None
         try:
             return run(network, settings, "exact", image)
         finally:
-            _sam_native._on_cpu = kernels
+            native._on_cpu = kernels
     upstream = SamAutomaticMaskGenerator(network, output_mode="uncompressed_rle", **settings)
     stages, n = timing.Stages(), settings["points_per_side"] ** 2
     if variant in OURS:
@@ -168,7 +171,7 @@ def memory(task: dict[str, Any]) -> dict[str, Any]:
         big = np.array(timing.Image.fromarray(image).resize((4000, 3000)))
         upstream.point_grids = [upstream.point_grids[0][::4]]
         with timing.peak_memory():
-            found = _sam_masks.ExactGenerator(upstream).generate(big)
+            found = sam_masks.ExactGenerator(upstream).generate(big)
             regions.select(sam.proposals(found, big.shape[:2], big.shape[:2]), KEPT, 0.0, 1.0)
             return {"peak": timing._status("VmHWM")}
     upstream.predictor.set_image(image)
@@ -177,7 +180,7 @@ def memory(task: dict[str, Any]) -> dict[str, Any]:
         with timing.peak_memory() as peak:
             upstream._process_batch(points, image.shape[:2], [0, 0, *image.shape[1::-1]], image.shape[:2])
             return {"peak": peak()}
-    ours = _sam_masks.ExactGenerator(upstream)
+    ours = sam_masks.ExactGenerator(upstream)
     ours._embed = lambda image: (upstream.predictor.features, upstream.predictor.input_size)
     grids, upstream.point_grids = upstream.point_grids, [grid[:1] for grid in upstream.point_grids]
     ours.generate(image)  # kernels are compiled

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fgscore.datasets import aircraft, cars, cub, flowers, pets, present
-from fgscore.pipeline.index import make_index
+from fgscore.extract.index import make_index
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from fgscore.datasets import folder, table
 from fgscore.errors import DataError
-from fgscore.pipeline.index import make_index
+from fgscore.extract.index import make_index
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import builtins
 import shutil
-import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "published"))
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,12 @@ from typing import Any
 from bench import Bench, Count  # type: ignore[import-not-found]
 
 from fgscore.errors import FgscoreError
-from fgscore.pipeline.compact import compact
-from fgscore.pipeline.prune import prune
-from fgscore.pipeline.verify import repair, verify
 from fgscore.store import packs, shards
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
+from fgscore.upkeep.compact import compact
+from fgscore.upkeep.prune import prune
+from fgscore.upkeep.verify import repair, verify
 
 Work = Callable[[Store], Any]
 SLOW = 0.002  # seconds that a flush takes here, as on a slow disk: the steps of a command then lie further apart

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from bench import Count  # type: ignore[import-not-found]
 
-from fgscore.pipeline.verify import verify
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
+from fgscore.upkeep.verify import verify
 
 
 def store_files(data: Path) -> list[Path]:

@@ -14,10 +14,10 @@ from PIL import Image
 
 from fgscore.datasets import _images
 from fgscore.errors import BadImage, FgscoreError
-from fgscore.pipeline.verify import verify
 from fgscore.store import files, manifest, shards
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
+from fgscore.upkeep.verify import verify
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from fgscore import scorers
 from fgscore.errors import FgscoreError
-from fgscore.pipeline.score import runs_for, score
+from fgscore.evaluate.score import runs_for, score
 from fgscore.store import arrays
 from fgscore.store.match import RegionBundle, Store, bundles
 from fgscore.store.paths import Layout

@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,17 +10,17 @@ import pytest
 torch = pytest.importorskip("torch")
 segment_anything = pytest.importorskip("segment_anything")
 
+import checkpoints  # noqa: E402
+import spoilt  # noqa: E402
+
 from fgscore import demo  # noqa: E402
 from fgscore.demo.draw import draw, image_rng  # noqa: E402
 from fgscore.demo.kinds import KINDS  # noqa: E402
 from fgscore.demo.models import build_sam, load_sam  # noqa: E402
 from fgscore.errors import MissingWeights  # noqa: E402
-from fgscore.regions import _sam_checkpoint, sam  # noqa: E402
+from fgscore.regions import sam  # noqa: E402
+from fgscore.regions.sam import checkpoint as sam_checkpoint  # noqa: E402
 from fgscore.types import Runtime  # noqa: E402
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "published"))
-import checkpoints  # noqa: E402
-import spoilt  # noqa: E402
 
 CPU = Runtime(device="cpu")
 LOOSE = {"points_per_side": 4, "pred_iou_thresh": 0.4, "stability_score_thresh": 0.5}
@@ -38,7 +36,7 @@ def state():
 def known(state, monkeypatch):
     """segment_anything builds that size, as it builds vit_b."""
     width = state["image_encoder.pos_embed"].shape[-1]
-    monkeypatch.setitem(_sam_checkpoint.ENCODER_WIDTHS, width, "vit_demo")
+    monkeypatch.setitem(sam_checkpoint.ENCODER_WIDTHS, width, "vit_demo")
     config = json.loads((demo.sam_folder() / "config.json").read_text())
     monkeypatch.setitem(segment_anything.sam_model_registry, "vit_demo", lambda checkpoint=None: build_sam(config))
 

@@ -1,9 +1,7 @@
 """Our own automatic mask generation against upstream's, step by step and as a whole."""
 
 import copy
-import sys
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,25 +9,26 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("segment_anything")
 
+import equality  # noqa: E402
 from PIL import Image  # noqa: E402
 from segment_anything import SamAutomaticMaskGenerator  # noqa: E402
 from segment_anything.utils import amg  # noqa: E402
 
-from fgscore import _float32  # noqa: E402
-from fgscore._float32 import quick_float32  # noqa: E402
 from fgscore.demo.draw import draw, image_rng  # noqa: E402
 from fgscore.demo.kinds import KINDS  # noqa: E402
 from fgscore.demo.models import load_sam  # noqa: E402
 from fgscore.errors import UsageError  # noqa: E402
-from fgscore.regions import _sam_decoder, _sam_encoder, _sam_keys, _sam_native  # noqa: E402
+from fgscore.machine import float32  # noqa: E402
+from fgscore.machine.float32 import quick_float32  # noqa: E402
 from fgscore.regions import sam as plugin  # noqa: E402
-from fgscore.regions._sam_decoder import Decoder  # noqa: E402
-from fgscore.regions._sam_frame import Frame, Runs, measure, run_lengths  # noqa: E402
-from fgscore.regions._sam_masks import ExactGenerator  # noqa: E402
+from fgscore.regions.sam import decoder as sam_decoder  # noqa: E402
+from fgscore.regions.sam import encoder as sam_encoder  # noqa: E402
+from fgscore.regions.sam import keys  # noqa: E402
+from fgscore.regions.sam.decoder import Decoder  # noqa: E402
+from fgscore.regions.sam.frame import Frame, Runs, measure, run_lengths  # noqa: E402
+from fgscore.regions.sam.kernels import native  # noqa: E402
+from fgscore.regions.sam.masks import ExactGenerator  # noqa: E402
 from fgscore.types import Runtime  # noqa: E402
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
-import equality  # noqa: E402
 
 LOOSE = {"points_per_side": 5, "pred_iou_thresh": 0.4, "stability_score_thresh": 0.5}
 
@@ -62,7 +61,7 @@ def by(request, monkeypatch):
     if request.param == "kernels":
         pytest.importorskip("numba")
     else:
-        monkeypatch.setattr(_sam_native, "_on_cpu", lambda: None)
+        monkeypatch.setattr(native, "_on_cpu", lambda: None)
 
 
 def both(sam, **settings):
@@ -209,15 +208,15 @@ def test_logits_are_as_near_to_float64_as_upstreams(model, request):
 def test_the_size_of_a_batch_of_prompts_changes_nothing(bird, demo, numbers, monkeypatch):
     upstream, ours = both(demo, **LOOSE)
     expected = ours.generate(bird)
-    monkeypatch.setitem(_sam_decoder.NUMBERS, "cpu", numbers)
-    monkeypatch.setattr(_sam_decoder, "PROMPTS", min(numbers, 64))
+    monkeypatch.setitem(sam_decoder.NUMBERS, "cpu", numbers)
+    monkeypatch.setattr(sam_decoder, "PROMPTS", min(numbers, 64))
     report = equality.compare(expected, ours.generate(bird), bird.shape[:2], upstream)
     assert report.passed and report.compared == len(expected.area), report
 
 
 def test_what_prompts_share_is_multiplied_alike_on_every_device():
     x, image = torch.randn(3, 2, 5, 4), torch.randn(2, 4, 9)
-    torch.testing.assert_close(_sam_keys._shared(x, image), x @ image)
+    torch.testing.assert_close(keys._shared(x, image), x @ image)
 
 
 @pytest.mark.usefixtures("by")
@@ -227,12 +226,12 @@ def test_embeddings_are_as_near_to_float64_as_upstreams(model, scores, request, 
     """Whatever the number of queries at a time: a row, several, several heads."""
     encoder = request.getfixturevalue(model).image_encoder
     if scores:
-        monkeypatch.setitem(_sam_encoder.SCORES, "cpu", scores if model == "demo" else 64 * scores)
+        monkeypatch.setitem(sam_encoder.SCORES, "cpu", scores if model == "demo" else 64 * scores)
     generator = torch.Generator().manual_seed(1)
     image = torch.randn(1, 3, encoder.img_size, encoder.img_size, generator=generator)
-    assert _sam_encoder.supports(encoder)
+    assert sam_encoder.supports(encoder)
     exact = copy.deepcopy(encoder).double()(image.double())
-    theirs, ours = encoder(image), _sam_encoder.encode(encoder, image)
+    theirs, ours = encoder(image), sam_encoder.encode(encoder, image)
     assert ours.shape == theirs.shape
     assert (ours - exact).abs().max() <= 2 * (theirs - exact).abs().max()
 
@@ -256,8 +255,8 @@ def test_nothing_is_switched_where_products_would_lose_precision(monkeypatch):
             patch.setattr(torch.Tensor, "__matmul__", lambda x, y: real(x.bfloat16().to(x), y.bfloat16().to(y)))
             yield
 
-    monkeypatch.setattr(_float32, "_bfloat16_allowed", lossy)
-    assert not _float32._keeps_float32.__wrapped__()
+    monkeypatch.setattr(float32, "_bfloat16_allowed", lossy)
+    assert not float32._keeps_float32.__wrapped__()
 
 
 @pytest.mark.usefixtures("by")

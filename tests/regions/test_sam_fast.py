@@ -1,28 +1,26 @@
 """Masks in half the precision: as near to upstream's as they say."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("segment_anything")
 
+import equality  # noqa: E402
 from segment_anything import SamAutomaticMaskGenerator  # noqa: E402
 
 from fgscore.demo.draw import draw, image_rng  # noqa: E402
 from fgscore.demo.kinds import KINDS  # noqa: E402
 from fgscore.demo.models import load_sam  # noqa: E402
 from fgscore.errors import BadParameter  # noqa: E402
-from fgscore.regions import _sam_encoder, _sam_fast, _sam_native, select  # noqa: E402
 from fgscore.regions import sam as plugin  # noqa: E402
-from fgscore.regions._sam_fast import FastGenerator  # noqa: E402
-from fgscore.regions._sam_frame import Frame, measure, measure_roughly  # noqa: E402
+from fgscore.regions import select  # noqa: E402
+from fgscore.regions.sam import encoder  # noqa: E402
+from fgscore.regions.sam import fast as sam_fast  # noqa: E402
+from fgscore.regions.sam.fast import FastGenerator  # noqa: E402
+from fgscore.regions.sam.frame import Frame, measure, measure_roughly  # noqa: E402
+from fgscore.regions.sam.kernels import native  # noqa: E402
 from fgscore.types import Runtime  # noqa: E402
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
-import equality  # noqa: E402
 
 LOOSE = {"points_per_side": 6, "pred_iou_thresh": 0.4, "stability_score_thresh": 0.5}
 
@@ -34,7 +32,7 @@ def bird():
 
 @pytest.fixture(autouse=True)
 def bfloat16_everywhere(monkeypatch):
-    monkeypatch.setattr(_sam_fast, "half", lambda device: torch.bfloat16)
+    monkeypatch.setattr(sam_fast, "half", lambda device: torch.bfloat16)
 
 
 def test_the_demo_models_masks_are_nearly_upstreams(bird):
@@ -47,8 +45,8 @@ def test_the_demo_models_masks_are_nearly_upstreams(bird):
 
 @pytest.mark.slow
 def test_masks_of_a_decoder_of_vit_bs_shape_are_nearly_upstreams_in_half_precision(bird, monkeypatch):
-    monkeypatch.setitem(_sam_fast.ARRAYS, "cpu", torch.bfloat16)  # coarser than a GPU's float16
-    monkeypatch.setattr(_sam_native, "_on_cpu", lambda: None)  # as a GPU has none
+    monkeypatch.setitem(sam_fast.ARRAYS, "cpu", torch.bfloat16)  # coarser than a GPU's float16
+    monkeypatch.setattr(native, "_on_cpu", lambda: None)  # as a GPU has none
     network = equality.small_sam()
     settings = {**equality.thresholds(network, bird), "points_per_side": 4, "box_nms_thresh": 1.0}
     upstream = SamAutomaticMaskGenerator(network, **settings)
@@ -79,7 +77,7 @@ def test_low_resolution_measures_are_off_by_a_cell(size_wh):
     area, stability, boxes = measure(logits, frame, 0.0, 1.0)
     rough_area, rough_stability, rough_boxes = measure_roughly(logits, frame, 0.0, 1.0)
     assert ((rough_area / area - 1).abs() < 0.02).all()
-    assert ((rough_stability - stability).abs() < _sam_fast.MARGIN).all()
+    assert ((rough_stability - stability).abs() < sam_fast.MARGIN).all()
     assert ((rough_boxes - boxes).abs() <= 4 / scale + 1).all()
 
 
@@ -91,7 +89,7 @@ def test_fused_attention_is_the_one_in_rows():
     q, k, v = torch.randn(3, 2, heads, side, side, d)
     with torch.no_grad():
         torch.testing.assert_close(
-            _sam_encoder._fused(attention, q, k, v), _sam_encoder._rows(attention, q, k, v), atol=1e-5, rtol=1e-5
+            encoder._fused(attention, q, k, v), encoder._rows(attention, q, k, v), atol=1e-5, rtol=1e-5
         )
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fgscore.pipeline.extract import Component, Extraction
-from fgscore.pipeline.index import make_index
+from fgscore.extract.extraction import Component, Extraction
+from fgscore.extract.index import make_index
 from fgscore.regions import Proposals
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from fgscore import ragged
-from fgscore.pipeline import gallery
+from fgscore.report import gallery
 
 pytest.importorskip("selenium")
 from selenium.webdriver.common.by import By

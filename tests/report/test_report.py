@@ -21,10 +21,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fgscore.pipeline import gallery, probed, views
-from fgscore.pipeline.report import Options, report
-from fgscore.report import documents
+from fgscore.evaluate import probed
+from fgscore.report import documents, gallery, views
 from fgscore.report import page as page_module
+from fgscore.report.build import Options, report
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
 

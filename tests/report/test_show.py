@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from fgscore import ragged
-from fgscore.pipeline import views
-from fgscore.report import figure
+from fgscore.report import figure, views
 from fgscore.report.figure import Row
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fgscore.pipeline import thumbnails
-from fgscore.pipeline.extract import Component, Extraction
-from fgscore.pipeline.index import make_index
-from fgscore.pipeline.report import Options, report
+from fgscore.extract import thumbnails
+from fgscore.extract.extraction import Component, Extraction
+from fgscore.extract.index import make_index
 from fgscore.regions import Proposals
+from fgscore.report.build import Options, report
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
 from fgscore.types import Runtime

@@ -178,7 +178,7 @@ def test_a_full_disk_is_one_line(run: Run, photos: Path, monkeypatch: pytest.Mon
 
 
 def test_an_unforeseen_error_is_one_line_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fgscore.pipeline import status
+    from fgscore.upkeep import status
 
     def fail(*_: object) -> None:
         raise RuntimeError("first line\nsecond line")
@@ -207,7 +207,7 @@ def test_several_numbers_in_one_are_told_from_a_wrong_one(run: Run) -> None:
 
 
 def test_an_interruption_is_130_in_one_line(store: Store, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fgscore.pipeline import score
+    from fgscore.evaluate import score
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -59,7 +59,7 @@ def test_streams_that_were_never_open_do_no_harm(closed: str, store: Store, data
     line = f'"$0" -m fgscore score --data "$1" {closed}'
     done = subprocess.run(["sh", "-c", line, sys.executable, data], capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "Error" not in done.stderr
-    from fgscore.pipeline.verify import verify
+    from fgscore.upkeep.verify import verify
 
     assert verify(opened(data)) == [], "no file of ours became the standard output"
 

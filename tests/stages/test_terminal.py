@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fgscore.report import tables
+from fgscore import tables
 from fgscore.store import arrays
 from fgscore_stages import _run
 

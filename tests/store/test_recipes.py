@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from fgscore import aggregate, encoders, scorers
-from fgscore.pipeline import thumbnails
-from fgscore.pipeline.aggregate import FeatureRun
-from fgscore.pipeline.components import Component
-from fgscore.pipeline.score import ScoreRun
+from fgscore import encoders, scorers
+from fgscore import pooling as aggregate
+from fgscore.evaluate.features import FeatureRun
+from fgscore.evaluate.score import ScoreRun
+from fgscore.extract import thumbnails
+from fgscore.extract.components import Component
 from fgscore.store import index
 from fgscore.store.manifest import Artefact, Recipe
 from fgscore.store.match import RegionBundle, Store

@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fgscore import aggregate, ragged, scorers
-from fgscore.pipeline.aggregate import FeatureRun, aggregate_features
-from fgscore.pipeline.extract import Component, Extraction
-from fgscore.pipeline.index import make_index
-from fgscore.pipeline.score import runs_for
+from fgscore import pooling as aggregate
+from fgscore import ragged, scorers
+from fgscore.evaluate.features import FeatureRun, aggregate_features
+from fgscore.evaluate.score import runs_for
+from fgscore.extract.extraction import Component, Extraction
+from fgscore.extract.index import make_index
 from fgscore.store import index as index_store
 from fgscore.store import manifest, match
 from fgscore.store.match import RegionBundle, Store

@@ -1,0 +1,1 @@
+"""Before a run: download, unpack, check."""

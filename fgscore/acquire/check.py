@@ -1,0 +1,146 @@
+"""Look at the photos of a data set where they lie: layout, counts, files that cannot be read, what to do next."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from fgscore import datasets, plugins, regular
+from fgscore.datasets import Listing, Photo
+from fgscore.datasets._validate import check_listing
+from fgscore.errors import BadImage, DataError, quoted
+from fgscore.machine.progress import Progress, silent
+from fgscore.store.match import dataset_key
+from fgscore.store.paths import Layout
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found under ``root``. ``found`` and ``expected`` count photos by split; ``unreadable`` maps paths to
+    reasons; ``findings`` are what indexing would refuse. ``next`` is the command to run, ``otherwise`` another that
+    goes on with what is there, ``advice`` what no command does."""
+
+    dataset: str
+    root: Path
+    layout: Path | None
+    found: dict[str, int] = field(default_factory=dict)
+    expected: dict[str, int] = field(default_factory=dict)
+    classes: int = 0
+    missing: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    findings: list[str] = field(default_factory=list)
+    next: str = ""
+    otherwise: str = ""
+    advice: str = ""
+
+    @property
+    def sound(self) -> bool:
+        """Whether everything expected is there and can be read."""
+        return bool(self.layout) and not (self.missing or self.unreadable or self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        text = {"root": str(self.root), "layout": str(self.layout) if self.layout else None}
+        return {**vars(self), **text, "sound": self.sound}
+
+
+def check(dataset: str, layout: Layout, *, root: Path | None = None, progress: Progress = silent) -> Report:
+    """Read the lists, look for every listed photo and decode each that is there. Raises :class:`UsageError` for an
+    unknown data set only: what is wrong with the photos is in the report."""
+    bound = plugins.bind("data set", dataset)
+    given = f" --root {quoted(str(root))}" if root else ""
+    root = root or layout.raw(str(dataset_key(dataset)))
+    try:
+        listing = bound.module.load(root, **bound.params)
+        here, _ = datasets.present(listing, partial=True)
+    except (DataError, OSError, ValueError) as error:
+        command, advice = _get(dataset, bound.module, given)
+        return Report(dataset, root, None, findings=[str(error)], next=command, advice=advice)
+    findings = check_listing(listing, force=True)[1] if getattr(bound.module, "OWN", False) else []
+    there = {p.path for p in here.photos}
+    unreadable, hashes = _decode(here, lambda done, total: progress(f"{dataset}: decode", done, total))
+    if getattr(bound.module, "OWN", False):
+        findings += _in_both(here.photos, hashes)
+    missing = [p.path for p in listing.photos if p.path not in there]
+    expected = dict(listing.expected) or _count(listing.photos)
+    found = _count(here.photos, expected)
+    if not missing and found != expected:  # the lists themselves are cut
+        findings.append("the lists name fewer photos than were published")
+    report = Report(
+        dataset, root, listing.root, found, expected, len(listing.class_names), missing, unreadable, findings
+    )
+    return _with_next(report, bound.module, given)
+
+
+def _count(photos: Sequence[Photo], splits: dict[str, int] | None = None) -> dict[str, int]:
+    names = [p.split for p in photos]
+    return {split: names.count(split) for split in splits or sorted(set(names))}
+
+
+def _decode(listing: Listing, tick: Any) -> tuple[dict[str, str], dict[str, str]]:
+    """Reasons by path of photos that cannot be decoded, and SHA-256 by path of all."""
+    unreadable, hashes = {}, {}
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        results = pool.map(lambda p: _read(listing.root / p.path, listing.banner), listing.photos)
+        for done, (photo, (sha256, reason)) in enumerate(zip(listing.photos, results, strict=True), 1):
+            hashes[photo.path] = sha256
+            if reason:
+                unreadable[photo.path] = reason
+            tick(done, len(listing.photos))
+    return unreadable, hashes
+
+
+def _read(path: Path, banner: int) -> tuple[str, str]:
+    from fgscore.datasets import _images
+
+    try:
+        content = regular.read(path, datasets.PHOTO_BYTES)
+    except OSError as error:
+        return "", f"cannot be read: {error.strerror}"
+    try:
+        _images.read_rgb(io.BytesIO(content), banner)
+    except BadImage as error:
+        return hashlib.sha256(content).hexdigest(), str(error)
+    return hashlib.sha256(content).hexdigest(), ""
+
+
+def _in_both(photos: Sequence[Photo], hashes: dict[str, str]) -> list[str]:
+    trained = {hashes[p.path] for p in photos if p.split == "train"} - {""}
+    both = [p.path for p in photos if p.split != "train" and hashes[p.path] in trained]
+    more = f" and {len(both) - 1} more" if len(both) > 1 else ""
+    return [f"the same file in train and elsewhere: {both[0]}{more}"] if both else []
+
+
+def _with_next(report: Report, module: Any, given: str) -> Report:
+    name = quoted(report.dataset) + given
+    partial = " --partial" if report.missing else ""
+    advice = otherwise = ""
+    if report.sound:
+        command = f"fgscore extract {name}"
+    elif report.unreadable and not (report.missing or report.findings):
+        command = f"fgscore extract {name}"
+        advice = "Get the unreadable files again, or go on without them."
+    elif getattr(module, "OWN", False):
+        command, otherwise = f"fgscore check {name}", f"fgscore index {name} --force{partial}"
+        advice = "Mend this and check again, or go on as it is."
+    else:
+        command, advice = _get(report.dataset, module, given)
+        otherwise = f"fgscore index {name} --partial"
+    return replace(report, next=command, otherwise=otherwise, advice=advice)
+
+
+def _get(dataset: str, module: Any, given: str) -> tuple[str, str]:
+    """The command that brings the photos, and what no command does."""
+    if hasattr(module, "DOWNLOADS") or hasattr(module, "INSTRUCTIONS"):
+        return f"fgscore download {plugins.bind('data set', dataset).name}{given}", ""
+    if hasattr(module, "prepare"):
+        return f"fgscore extract {quoted(dataset)}{given}", ""
+    return f"fgscore check {quoted(dataset)}{given}", "Put the photos there, or name their folder with --root DIR."

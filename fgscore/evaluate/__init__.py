@@ -1,0 +1,1 @@
+"""All that runs from the store: scores, features, probes, results, prediction."""

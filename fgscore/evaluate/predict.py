@@ -1,0 +1,238 @@
+"""A saved probe on new photos: the whole chain for a few images, nothing cached.
+
+A photo goes through what the training photos went through: regions by the recorded generator, embeddings by the
+recorded encoder (rounded to float16, as the store does), scores, pooling, classifier. Random crops depend on the id of
+the image, which for a new photo is its file's name. A banner that a data set cuts off (aircraft) is left on it.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fgscore import encoders, plugins, regions, scorers, specs, targets
+from fgscore import pooling as aggregate
+from fgscore.errors import BadImage, DataError, MissingWeights, UsageError
+from fgscore.evaluate.saved import SavedProbe
+from fgscore.extract.batches import Batches
+from fgscore.extract.components import Component
+from fgscore.machine.progress import Progress, silent
+from fgscore.types import RegionBatch, Runtime, ScoreInputs
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
+SOURCES = ("model", "revision", "checkpoint")  # where weights are; which they are, what identifies them says
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A saved probe with its encoder, generator and scorer, found when first needed.
+
+    What the probe names is bound where it is built in. Its weights are taken where they ship with fgscore, are a
+    checkpoint that fgscore knows, or lie in the local hub cache under the very commit: no file is imported, no folder
+    opened and no hub asked because a probe says so. ``encoder``, ``generator`` and ``scorer`` are what the user names
+    instead: what the probe was made with, from wherever; with ``force`` something else, too, which is a warning.
+    """
+
+    probe: SavedProbe
+    runtime: Runtime
+    encoder: str | None = None
+    generator: str | None = None
+    scorer: str | None = None
+    force: bool = False
+    progress: Progress = silent
+
+    @cached_property
+    def _encoder(self) -> Component:
+        return self._component("encoder", "encoder", self.encoder)
+
+    @cached_property
+    def _generator(self) -> Component:
+        return self._component("region generator", "regions", self.generator)
+
+    def _component(self, kind: str, key: str, given: str | None) -> Component:
+        text, weights = str(self.probe.made_of[key]), self.probe.made_of[f"{key}_weights"]
+        recorded = Component(kind, text, replace(self.runtime, offline=True))
+        component = _on_its_own(recorded, key, weights) if given is None else Component(kind, given, self.runtime)
+        if _settings(component) != _settings(recorded):
+            self._differs(key, text, component.bound.canonical)
+        if given is not None:
+            component.check(self.progress)  # what the user names may be fetched
+        if component.weights != weights:
+            wanted, found = (str(identity)[:12] for identity in (weights, component.weights))
+            self._differs(key, f"{text} of weights {wanted}", f"{component.bound.canonical} of weights {found}")
+        if given is None:
+            component.check()
+        return component
+
+    @cached_property
+    def _scorer(self) -> scorers.Scorer:
+        text = str(self.probe.made_of["scorer"])
+        spec = specs.parse(text)
+        if self.scorer is not None:
+            scorer = scorers.bind(self.scorer)
+            if scorer.canonical != specs.text(specs.stored_name(spec.name), spec.params):
+                self._differs("scorer", text, scorer.canonical)
+        elif spec.name in scorers.SCORERS:
+            scorer = scorers.built_in(text)
+        else:
+            raise UsageError(
+                f"the probe was trained with scorer {text}, which is not built in, and no file is run because a probe "
+                "names it; name yours with --scorer"
+            )
+        if scorer.needs_target and not self.probe.made_of["target"]:
+            raise DataError(f"the probe names scorer {text} and no target, which that needs; train it again")
+        return scorer
+
+    def _differs(self, key: str, recorded: str, found: str) -> None:
+        said = f"the probe was trained with {key} {recorded}, found {found}"
+        if not self.force:
+            raise UsageError(f"{said}; name the right one with --{key}, or use this one with --force")
+        warnings.warn(said, stacklevel=2)
+
+    def check(self) -> None:
+        """What would stop a run, before it starts: packages, weights."""
+        plugins.check_package("PIL", "reading photos")
+        if self._pooling.needs_scores:
+            _ = self._scorer
+        _ = self._encoder
+        if self._pooling.needs_regions:
+            _ = self._generator
+        wanted, found = self.probe.width, int(self._encoder.loaded.dim)
+        if found != wanted:
+            raise DataError(f"expected an encoder of width {wanted}, as the probe's, found {found}")
+
+    @property
+    def _pooling(self) -> aggregate.Pooling:
+        return aggregate.bind(str(self.probe.made_of["pool"]))
+
+    def probabilities(self, image_id: str, image: np.ndarray) -> np.ndarray:
+        """(C,) float32: probability of each class for ``image`` (H, W, 3) uint8; zero for classes that the probe was
+        not trained on."""
+        whole, _ = _stored(self._encoder.loaded.embed_images([image]), image_id)
+        batch, rows, norms = self._regions(image_id, image, whole.shape[1])
+        inputs = ScoreInputs(
+            batch.offsets, rows, whole, self.probe.text, self.probe.logit_scale, read_regions=lambda: batch
+        )
+        features, _ = aggregate.pool(
+            self._pooling,
+            inputs.regions * norms[:, None] if self.probe.made_of["features"] == "raw" else inputs.regions,
+            inputs.offsets,
+            inputs.globals,
+            self._scores(inputs),
+        )
+        logits = self.probe.linear.logits(features)[0].astype(np.float64)
+        if not np.isfinite(logits).all():
+            raise DataError(f"the probe gives {image_id} no finite numbers; train it again")
+        e = np.exp(logits - logits.max())
+        found = np.zeros(len(self.probe.class_names), np.float32)
+        found[self.probe.linear.classes] = e / e.sum()
+        return found
+
+    def _regions(self, image_id: str, image: np.ndarray, d: int) -> tuple[RegionBatch, np.ndarray, np.ndarray]:
+        """The regions of one image, their unit rows (M, d) and norms (M,)."""
+        if not self._pooling.needs_regions:
+            nothing = np.zeros(0, np.float32)
+            empty = RegionBatch(
+                np.array([image_id]), np.zeros(2, np.int64), np.zeros((0, 4)), nothing, nothing, nothing
+            )
+            return empty, np.zeros((0, d), np.float16), nothing
+        generator = self._generator
+        n, area_min, area_max = (generator.params[k] for k in ("n", "area_min", "area_max"))
+        proposals = regions.select(generator.loaded(image, image_id), n, area_min, area_max)  # type: ignore[arg-type]
+        if crops := self.probe.made_of.get("crops"):
+            start, stop = (int(v) for v in str(crops).split(":"))
+            proposals = proposals.keep(np.arange(len(proposals.area))[start:stop])
+        batch = regions.batch([image_id], [proposals], generator.bound.module.MASKS)
+        cuts = [
+            (image, box, None if batch.masks is None else batch.masks.decode(r, 0))
+            for r, box in enumerate(batch.boxes_xyxy)
+        ]
+        encoder = self._encoder.loaded
+        raw = Batches(self.runtime.batch_size, str(encoder.device)).embed(encoder.embed_regions, cuts, d)
+        return (batch, *_stored(raw, image_id))
+
+    def _scores(self, inputs: ScoreInputs) -> np.ndarray | None:
+        if not self._pooling.needs_scores:
+            return None
+        made_of = self.probe.made_of
+        target = np.full(len(inputs.regions), -1)
+        if made_of["target"]:
+            target = targets.resolve(inputs, str(made_of["target"]))
+        return self._scorer(inputs, target)
+
+
+def _on_its_own(recorded: Component, key: str, weights: str | None) -> Component:
+    """``recorded`` where its text and ``weights`` are enough to find it on this machine. Raises
+    :class:`MissingWeights` where they are not, with what the user can name instead."""
+    if _is_known(recorded):
+        return recorded
+    said = f"the probe was trained with {key} {recorded.bound.canonical}"
+    if not _is_hub_id(recorded, weights):
+        place = {k: "PATH" for k in ("model", "checkpoint") if k in recorded.params}
+        raise MissingWeights(
+            f'{said}, whose weights lie with its maker; name yours: --{key} "{_text(recorded, **place)}"'
+        )
+    recorded.params["revision"] = weights  # that very commit, wherever the hub's main has moved to
+    try:
+        _ = recorded.weights
+    except MissingWeights as error:
+        raise MissingWeights(
+            f"{said}, which is not whole in the local hub cache, and nothing is fetched because a probe names it; "
+            f'run `fgscore download "{_text(recorded)}"`'
+        ) from error
+    return recorded
+
+
+def _text(component: Component, **changed: specs.Value) -> str:
+    """The component as it can be named on the command line, with some parameters changed."""
+    params = {**component.params, **changed}
+    return specs.canonical(component.bound.name, params, specs.tunables(component.bound.module.load))
+
+
+def _settings(component: Component) -> tuple[str, dict[str, specs.Value]]:
+    """What decides the result beside the weights."""
+    return component.bound.name, {k: v for k, v in component.bound.params.items() if k not in SOURCES}
+
+
+def _is_known(component: Component) -> bool:
+    """Whether it has no weights, those that ship with fgscore, or a checkpoint that fgscore itself names."""
+    params = component.params
+    if "checkpoint" in params:
+        return params["checkpoint"] in ("demo", *component.bound.module.CHECKPOINTS)
+    return params.get("model", "demo") == "demo"
+
+
+def _is_hub_id(component: Component, weights: str | None) -> bool:
+    """Whether the weights come from a hub, by the commit that identifies them; never where a folder has that name."""
+    model = str(component.params.get("model"))
+    return bool(COMMIT.fullmatch(weights or "") and HUB_ID.fullmatch(model)) and not Path(model).exists()
+
+
+def _stored(raw: np.ndarray, image_id: str) -> tuple[np.ndarray, np.ndarray]:
+    rows, norms = encoders.unit(raw, f"a region of {image_id}")
+    return rows.astype(np.float16), norms
+
+
+def predict(predictor: Predictor, paths: Iterable[Path], top: int = 5) -> Iterator[dict[str, Any]]:
+    """For each photo its ``top`` classes and their probabilities, or the reason why it cannot be read."""
+    predictor.check()
+    from fgscore.datasets import _images
+
+    names = predictor.probe.class_names
+    for path in paths:
+        try:
+            found = predictor.probabilities(path.name, _images.read_rgb(path))
+        except BadImage as error:
+            yield {"image": str(path), "error": str(error)}
+            continue
+        best = np.argsort(-found, kind="stable")[:top]
+        classes = [{"class_name": names[c], "label": int(c), "probability": float(found[c])} for c in best]
+        yield {"image": str(path), "class_name": classes[0]["class_name"], "classes": classes}

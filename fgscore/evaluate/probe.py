@@ -1,0 +1,279 @@
+"""Fit heads on pooled features and keep each result: one Parquet row, and the prediction for every test image."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from fgscore import specs, stats
+from fgscore.errors import DataError, NoText
+from fgscore.evaluate import results
+from fgscore.evaluate.features import FeatureRun, Matrix, matrices, prepare
+from fgscore.evaluate.results import Predictions, Row
+from fgscore.evaluate.score import check_text
+from fgscore.machine.progress import Clock, Progress, silent
+from fgscore.machine.threads import ahead, processors
+from fgscore.probe import Head, ProbeData, ProbeResult, few_shot, validation_split
+from fgscore.store.match import Bundle
+
+VERSION = 5  # of the heads' code: a change that moves results raises it, so that none is mistaken for current
+IN_MEMORY = 1 << 30  # bytes of feature matrices that are made in one pass over the embeddings
+
+
+@dataclass(frozen=True)
+class ProbeRun:
+    """One head on one set of features. ``shots`` leaves it so many train images a class; ``validation`` measures it on
+    validation images instead of test ones, to choose among settings."""
+
+    features: FeatureRun
+    head: Head
+    shots: int | None = None
+    validation: bool = False
+
+    @property
+    def bundle(self) -> Bundle:
+        """Where the features come from."""
+        return self.features.bundle
+
+    def labels(self) -> Row:
+        """What was compared, as the columns of a results table. ``shots`` is 0 for all train images and ``seed`` -1
+        for a head without chance."""
+        scores, crops = self.features.scores, self.features.crops
+        pooled = self.features.pooling.needs_regions
+        names = self.bundle.labels
+        return {
+            **names,
+            "regions": names["regions"] if pooled else "",
+            "encoder": names["encoder"] if pooled else self.bundle.globals.recipe.component,
+            "scorer": scores.scorer.canonical if scores else "",
+            "target": (scores.target if scores else None) or "",
+            "pool": self.features.pooling.canonical,
+            "features": self.features.rows,
+            "crops": f"{crops[0]}:{crops[1]}" if crops else "",
+            "head": self.head.canonical,
+            "shots": self.shots or 0,
+            "seed": -1 if self.head.seed is None else self.head.seed,
+        }
+
+    @cached_property
+    def _digest(self) -> str:
+        bundle = self.bundle
+        pooled = self.features.pooling.needs_regions
+        roles = ("globals", *(["text"] if bundle.text else []), *(["region_embeddings"] if pooled else []))
+        parents = {role: bundle.contents(role) for role in roles}
+        asked = {"shots": self.shots, "validation": self.validation}
+        return specs.digest(
+            {
+                "version": VERSION,
+                "recipe": self.features.recipe.digest,
+                "parents": parents,
+                "labels": bundle.index.labels_digest(),
+                "head": self.head.canonical,
+                **{key: value for key, value in asked.items() if value},
+            }
+        )
+
+    def digest(self) -> str:
+        """Of everything that decides the result: recipes, contents, labels, head."""
+        return self._digest
+
+    def lacks(self) -> NoText | None:
+        """What to raise where head or scores need text and the bundle has none."""
+        if self.head.needs_text and self.bundle.text is None:
+            return self.bundle.no_text(f"head {self.head.canonical}", "--head logreg")
+        return self.features.lacks()
+
+    @property
+    def is_own(self) -> bool:
+        """Whether a user's own scorer took part: such a result is computed anew each time."""
+        return bool(self.features.scores and self.features.scores.scorer.sha256)
+
+    @property
+    def folder(self) -> Path:
+        """Where its result lies; what was measured on validation images is kept apart."""
+        folder = self.bundle.store.layout.results / self.bundle.index_artefact.dataset
+        return folder / "validation" if self.validation else folder
+
+    @property
+    def file(self) -> str:
+        """The name of its files."""
+        return f"{self.digest()[:16]}.parquet"
+
+    def known(self) -> Row | None:
+        """The result where it has been computed before and is still that of what the cache holds."""
+        row = None if self.is_own else results.read_row(self.folder, self.file)
+        if row is None or row.get("digest") != self.digest():
+            return None
+        if "low" not in row:  # kept by a version that gave no interval
+            interval = stats.bootstrap(self.predictions().right)
+            row |= {"low": interval.low, "high": interval.high}
+        return {**self.labels(), **row}
+
+    def predictions(self) -> Predictions:
+        """The predictions of a result that is there."""
+        return results.read_predictions(self.folder, self.file)
+
+    def data(self, matrix: Matrix) -> ProbeData:
+        """What the head is given."""
+        index, bank = self.bundle.index, self.bundle.text_bank
+        labels, split = index.labels[matrix.rows], index.split[matrix.rows]
+        if self.shots and self.head.trains:
+            split = few_shot(labels, split, self.shots, self.head.seed or 0)
+        if self.validation:
+            split = validation_split(labels, split, self.head.seed or 0)
+            if not (split == "test").any():
+                raise DataError(
+                    "choosing on validation images needs official ones, or at least 2 train images a class; "
+                    "leave out --select val or give more --shots"
+                )
+        votes = self.features.votes if self.features.pooling.needs_regions else None
+        made = ProbeData(matrix.features, labels, split, len(index.class_names), votes=votes)
+        return made if bank is None else replace(made, text=bank.text, logit_scale=bank.logit_scale)
+
+
+def probe(runs: Sequence[ProbeRun], progress: Progress = silent) -> list[Row]:
+    """The results of ``runs``, in order; ``cached`` tells those that were known already. Each is kept as soon as it is
+    there, so that a run that is cut short loses one."""
+    rows: dict[int, Row] = {}
+    for i, run in enumerate(runs):
+        if known := run.known():
+            rows[i] = {**known, "cached": True}
+    todo = [(i, run) for i, run in enumerate(runs) if i not in rows]
+    check_text(run for _, run in todo)
+    for _, run in todo:  # said before the scores are made, not after
+        run.head.check_installed()
+    progress("probe", len(rows), len(runs))
+    fits = _Fits()
+    for group in _by_bundle(todo):
+        prepare([run.features for _, run in group], progress)
+        for block in _in_memory(group):
+            for i, row in _compute(block, fits):
+                rows[i] = {**row, "cached": False}
+                progress("probe", len(rows), len(runs))
+    return [rows[i] for i in range(len(runs))]
+
+
+def _by_bundle(todo: Sequence[tuple[int, ProbeRun]]) -> list[list[tuple[int, ProbeRun]]]:
+    groups: dict[int, list[tuple[int, ProbeRun]]] = {}
+    for i, run in todo:
+        groups.setdefault(id(run.bundle), []).append((i, run))
+    return list(groups.values())
+
+
+def _in_memory(group: Sequence[tuple[int, ProbeRun]]) -> Iterator[list[tuple[int, ProbeRun]]]:
+    """The runs of ``group`` by features, in blocks whose feature matrices fit into memory together."""
+    by_features: dict[str, list[tuple[int, ProbeRun]]] = {}
+    for i, run in group:
+        by_features.setdefault(run.features.recipe.digest, []).append((i, run))
+    bundle = group[0][1].bundle
+    bundle.text_bank  # noqa: B018 (read once, before the threads)
+    one = 8 * sum(bundle.globals.shard_sizes.values()) * bundle.width
+    size = max(1, IN_MEMORY // max(1, one))
+    sets = list(by_features.values())
+    for start in range(0, len(sets), size):
+        yield [pair for pairs in sets[start : start + size] for pair in pairs]
+
+
+def _compute(block: Sequence[tuple[int, ProbeRun]], fits: _Fits) -> Iterator[tuple[int, Row]]:
+    """The result of each run of ``block``; their features are made together, heads fitted several at a time."""
+    clock = Clock()
+    distinct = {run.features.recipe.digest: run.features for _, run in block}
+    made = dict(zip(distinct, matrices(list(distinct.values())), strict=True))
+    share = clock.seconds() / len(distinct)
+
+    for together, group in groupby(block, lambda pair: pair[1].head.thread_safe):
+        jobs = [(i, run, made[run.features.recipe.digest]) for i, run in group]
+        for (i, run, matrix), (result, seconds) in fits.of(jobs, processors() if together else 1):
+            yield i, _keep(run, matrix, result, seconds, share)
+
+
+Job = tuple[int, ProbeRun, Matrix]
+Fitted = tuple[Job, tuple[ProbeResult, float]]  # with the seconds it took
+
+
+class _Fits:
+    """Heads fitted several at a time. Of jobs that differ in little but their features the first few are fitted from
+    nothing, the others from where the first ended: which these are depends on the jobs and their order alone."""
+
+    FIRST = 2  # more than one, that no processor has to wait
+    KEPT = 8  # paths: each is fifteen megabytes for a data set of CUB's size
+
+    def __init__(self) -> None:
+        self._paths: dict[tuple, Any] = {}
+
+    def of(self, jobs: Iterable[Job], threads: int) -> Iterator[Fitted]:
+        """Each of ``jobs``, which share data set and labels."""
+        kin: dict[tuple, list[Job]] = {}
+        for job in jobs:
+            kin.setdefault(self._key(*job), []).append(job)
+        few = [job for alike in kin.values() if len(alike) <= self.FIRST for job in alike]
+        yield from self._together(few, threads)  # whatever their kin: none has to wait for another
+        for alike in kin.values():
+            if len(alike) > self.FIRST:
+                yield from self._together(alike[: self.FIRST], threads)
+                yield from self._together(alike[self.FIRST :], threads)
+
+    def _together(self, jobs: Sequence[Job], threads: int) -> Iterator[Fitted]:
+        """All of ``jobs`` from what was known before the first of them."""
+        known = dict(self._paths)
+        for job, (result, seconds) in ahead(lambda job: self._fit(known.get(self._key(*job)), job), jobs, threads):
+            self._keep(self._key(*job), result.path)
+            yield job, (replace(result, path=None), seconds)
+
+    @staticmethod
+    def _key(_: int, run: ProbeRun, matrix: Matrix) -> tuple:
+        return (run.bundle.index_artefact.path, run.head.canonical, run.shots, run.validation, matrix.features.shape[1])
+
+    def _keep(self, key: tuple, path: Any) -> None:
+        if path is not None and key not in self._paths:
+            self._paths[key] = path
+        if len(self._paths) > self.KEPT:
+            del self._paths[next(iter(self._paths))]
+
+    @staticmethod
+    def _fit(near: Any, job: Job) -> tuple[ProbeResult, float]:
+        clock = Clock()
+        _, run, matrix = job
+        return run.head(run.data(matrix), near), clock.seconds()
+
+
+def _keep(run: ProbeRun, matrix: Matrix, result: ProbeResult, seconds: float, features_seconds: float) -> Row:
+    index = run.bundle.index
+    tested = matrix.rows[result.test_rows]
+    predictions = Predictions(index.image_ids[tested], index.labels[tested], result.predictions)
+    interval = stats.bootstrap(predictions.right)
+    row = {
+        **run.labels(),
+        "accuracy": result.accuracy,
+        "low": interval.low,
+        "high": interval.high,
+        "per_class": result.per_class,
+        "n_train": result.n_train,
+        "n_test": len(result.test_rows),
+        "without_regions": int((matrix.n_pooled == 0).sum()) if run.features.pooling.needs_regions else 0,
+        "converged": result.converged,
+        "seconds": round(seconds + features_seconds, 3),
+        "features_seconds": round(features_seconds, 3),
+        "details": json.dumps(dict(result.details), sort_keys=True),
+        "labels_digest": index.labels_digest(),
+        "digest": run.digest(),
+    }
+    results.write(run.folder, run.file, row, predictions)
+    return row
+
+
+def fit(run: ProbeRun) -> tuple[ProbeResult, Matrix]:
+    """Fit one head again, with its classifier: results on disk keep predictions and no weights."""
+    prepare([run.features])
+    (matrix,) = matrices([run.features])
+    return run.head(run.data(matrix)), matrix
+
+
+def on_validation(run: ProbeRun) -> ProbeRun:
+    """The same run measured on validation images."""
+    return replace(run, validation=True)

@@ -1,0 +1,51 @@
+"""What a setting is called, in every table, plot and page: one text from the components of a result."""
+
+from __future__ import annotations
+
+from fgscore import specs
+from fgscore.pooling import topk
+
+K = specs.tunables(topk)["k"]  # the paper's, in all tables that do not vary it
+UPPER_BOUND = "Target oracle reads the labels of test images: an upper bound."
+SCORERS = {
+    "region_global": "Region-global similarity",
+    "region_text": "Region-text similarity",
+    "hard_margin": "Hard negative margin",
+    "soft_margin": "Soft negative margin",
+    "entropy": "Entropy confidence",
+}
+POOLINGS = {"none": "Global linear", "self": "Global embedding twice", "mean": "Average local"}
+ZERO_SHOT = "Zero-shot"
+ORDER = (ZERO_SHOT, *POOLINGS.values(), *SCORERS.values())  # as in the paper's Table 1
+
+
+def strategy(scorer: str, pool: str, head: str) -> str:
+    """The paper's name for what was done, from the canonical texts of a result, '' for no scorer: ``Soft negative
+    margin``, ``Entropy confidence (tau=50)`` where a hyper-parameter is not the default, ``Global linear``."""
+    if scorer:
+        return _named(scorer, SCORERS)
+    if pool == "none" and specs.parse(head).name == "zeroshot":
+        return ZERO_SHOT
+    return _named(pool, POOLINGS)
+
+
+def _named(component: str, names: dict[str, str]) -> str:
+    name, parenthesis, rest = component.partition("(")
+    return names.get(name, name) + (f" ({rest}" if parenthesis else "")
+
+
+def kept(pool: str) -> int | str | None:
+    """How many regions a pooling keeps of each image, from its canonical text: a number, 'all', or None where it does
+    not choose."""
+    spec = specs.parse(pool)
+    return spec.params.get("k", K) if spec.name == topk.__name__ else None  # type: ignore[return-value]
+
+
+def is_oracle(target: str | None) -> bool:
+    """Whether the pseudo-label is the true one, so that the result is an upper bound."""
+    return target == "oracle"
+
+
+def target_name(target: str | None) -> str:
+    """The pseudo-label as tables say it: the oracle is marked as an upper bound, '-' stands for none."""
+    return f"{target} (upper bound)" if is_oracle(target) else target or "-"

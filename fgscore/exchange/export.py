@@ -1,0 +1,163 @@
+"""Artefacts as files that others read: Parquet, ``.npz`` or safetensors, and masks as COCO JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fgscore import specs
+from fgscore.errors import NothingCached, UsageError
+from fgscore.exchange import coco, flows
+from fgscore.machine.progress import Progress, silent
+from fgscore.store import arrays as array_files
+from fgscore.store import manifest, schema
+from fgscore.store.arrays import FORMATS, Arrays
+from fgscore.store.match import Store, check_names, check_there, dataset_key, matches, of_dataset
+from fgscore.types import ImageIndex
+
+ARTEFACTS = tuple(kind for kind in schema.KINDS if kind != "thumbnails")  # pictures, not arrays
+KINDS = (*ARTEFACTS, "predictions", "masks")
+INDEX_COLUMNS = ("image_ids", "paths", "labels", "split", "sha256", "sizes_wh", "orientation", "shard", "boxes_xyxy")
+ROWS = {"globals": "N", "features": "N", "text": "C", "regions": "R", "region_embeddings": "R", "scores": "R"}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What to export; None is everything. ``regions``, ``encoder`` and ``scorer`` are components as written."""
+
+    dataset: str | None = None
+    kinds: tuple[str, ...] = ARTEFACTS
+    regions: str | None = None
+    encoder: str | None = None
+    scorer: str | None = None
+
+    def __str__(self) -> str:
+        """As typed: `` --dataset cub --kind masks``."""
+        named = ((k, v) for k, v in vars(self).items() if isinstance(v, str))
+        kinds = () if self.kinds == schema.KINDS else tuple(("kind", k) for k in self.kinds)
+        return "".join(f" --{k} {v!r}" for k, v in (*named, *kinds)) or " anything"
+
+
+def export(
+    store: Store, chosen: Chosen, folder: Path, suffix: str, progress: Progress = silent
+) -> list[dict[str, Any]]:
+    """Write every artefact that ``chosen`` names into ``folder``, one file each. Returns one row a file.
+
+    ``suffix`` is a key of FORMATS; masks are COCO JSON always. Raises :class:`UsageError` for an unknown kind, format
+    or component, :class:`NothingCached` where nothing matches.
+    """
+    if suffix not in FORMATS:
+        raise UsageError(f"expected a format of {', '.join(FORMATS)}, found {suffix!r}; choose one")
+    if wrong := [kind for kind in chosen.kinds if kind not in KINDS]:
+        raise UsageError(f"expected kinds of {', '.join(KINDS)}, found {wrong[0]!r}; choose some of these")
+    check_names(store, chosen.dataset, chosen.regions, chosen.encoder)
+    jobs = list(_jobs(store, chosen, folder, FORMATS[suffix]))
+    if not jobs:
+        check_there(store, "export", chosen.dataset)
+        raise NothingCached(f"nothing in {store.layout.cache} matches{chosen}; `fgscore status` lists what is cached")
+    rows = []
+    for done, (kind, path, write) in enumerate(jobs):
+        progress("export", done, len(jobs))
+        rows.append({"kind": kind, "rows": write(path), "file": str(path), "bytes": path.stat().st_size})
+    progress("export", len(jobs), len(jobs))
+    return rows
+
+
+Job = tuple[str, Path, Callable[[Path], int]]
+
+
+def _jobs(store: Store, chosen: Chosen, folder: Path, suffix: str) -> Iterator[Job]:
+    for kind in dict.fromkeys(chosen.kinds):
+        if kind == "predictions":
+            yield from _predictions(store, chosen, folder, suffix)
+            continue
+        for artefact in store.artefacts("regions" if kind == "masks" else kind, dataset_key(chosen.dataset)):
+            if not _is_chosen(store, artefact, chosen):
+                continue
+            name = f"{artefact.dataset}-{kind}-{artefact.path.name}"
+            if kind != "masks":
+                yield kind, folder / f"{name}{suffix}", _writer(store, artefact)
+            elif flows.has(artefact, "mask_counts"):
+                yield kind, folder / f"{name}.json", _coco_writer(store, artefact)
+
+
+def _writer(store: Store, artefact: manifest.Artefact) -> Callable[[Path], int]:
+    def write(path: Path) -> int:
+        kind = artefact.recipe.kind
+        if kind in ("index", "text"):
+            arrays = collect(store, artefact)
+            columns = INDEX_COLUMNS if kind == "index" else ("class_names", "text")
+            array_files.write(path, arrays, columns)
+            return len(arrays[columns[0]])
+        return flows.write(store, artefact, path)
+
+    return write
+
+
+def _coco_writer(store: Store, artefact: manifest.Artefact) -> Callable[[Path], int]:
+    def write(path: Path) -> int:
+        index = store.index(store.parent(artefact, "images"))
+        return coco.write(path, ((number, store.read(artefact, number)) for number in artefact.shard_sizes), index)
+
+    return write
+
+
+def _predictions(store: Store, chosen: Chosen, folder: Path, suffix: str) -> Iterator[Job]:
+    for path in sorted(store.layout.results.glob(f"{dataset_key(chosen.dataset) or '*'}/predictions/*.parquet")):
+        arrays = array_files.read(path)
+        arrays["image_ids"] = arrays.pop("image_id")
+
+        def write(to: Path, arrays: Arrays = arrays) -> int:
+            array_files.write(to, arrays, tuple(arrays))
+            return len(arrays["image_ids"])
+
+        yield "predictions", folder / f"{path.parent.parent.name}-predictions-{path.stem}{suffix}", write
+
+
+def _is_chosen(store: Store, artefact: manifest.Artefact, chosen: Chosen) -> bool:
+    """Whether the artefact, or what it was made from, agrees with every component that was written."""
+    recipes = {a.recipe.kind: a.recipe for a in _with_ancestors(store, artefact)}
+    index = recipes.get("index", artefact.recipe)
+    if not of_dataset(index, chosen.dataset):
+        return False
+    for written, kinds in (
+        (chosen.regions, ("regions",)),
+        (chosen.scorer, ("scores",)),
+        (chosen.encoder, ("region_embeddings", "globals", "text")),
+    ):
+        concerned = [recipes[kind] for kind in kinds if kind in recipes]
+        if written and concerned and not matches(concerned[0], specs.parse(written)):
+            return False
+    return True
+
+
+def _with_ancestors(store: Store, artefact: manifest.Artefact) -> Iterator[manifest.Artefact]:
+    yield artefact
+    for role in artefact.recipe.parents:
+        yield from _with_ancestors(store, store.parent(artefact, role))
+
+
+def collect(store: Store, artefact: manifest.Artefact) -> Arrays:
+    """All shards of an artefact as one set of arrays, by the names of the README's format section."""
+    if artefact.recipe.kind == "index":
+        return _index_arrays(store.index(artefact))
+    if artefact.recipe.kind == "text":
+        return store.columns(artefact, 0)
+    small, large = flows.of(store, artefact)
+    return {**small, **{name: np.concatenate(list(flow.parts())) for name, flow in large.items()}}
+
+
+def _index_arrays(index: ImageIndex) -> Arrays:
+    arrays = {name: getattr(index, name) for name in INDEX_COLUMNS}
+    names = np.array(index.class_names, np.str_)
+    return {
+        **arrays,
+        "class_names": names,
+        "banner": np.array(index.banner),
+        "notes": np.array(json.dumps(index.notes)),
+    }

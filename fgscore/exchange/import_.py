@@ -1,0 +1,181 @@
+"""Embeddings that someone else computed, as artefacts of the store that every CPU stage works on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fgscore import specs
+from fgscore.errors import DataError, StoreError, UsageError
+from fgscore.exchange import arrays as records
+from fgscore.exchange import gather
+from fgscore.machine.progress import Clock, Progress, Summary, provenance, silent
+from fgscore.store import index as index_store
+from fgscore.store import manifest, schema, shards
+from fgscore.store.arrays import Arrays
+from fgscore.store.index import IMPORTED
+from fgscore.store.match import Store
+from fgscore.store.paths import check_name
+from fgscore.store.records import at, places
+from fgscore.types import ImageIndex, file_sha256
+
+
+@dataclass(frozen=True)
+class Names:
+    """Under what names an import is kept: components as in --encoder and --regions, any text for the prompt."""
+
+    encoder: str = IMPORTED
+    regions: str = IMPORTED
+    prompt: str = IMPORTED
+
+
+def import_files(
+    store: Store,
+    dataset: str,
+    paths: Sequence[Path],
+    *,
+    sources: Sequence[str] = (),
+    names: Names = Names(),
+    progress: Progress = silent,
+) -> list[Summary]:
+    """Make artefacts of ``dataset`` from the arrays in ``paths``; ``sources`` name them as ``NAME[:SPLIT]=KEY``.
+
+    Files with labels make an index of their own; others join the one index that the cache has under that name. The
+    same import again changes nothing, another one under the same names replaces it. Raises :class:`UsageError` and
+    :class:`DataError` that say what was expected where.
+    """
+    check_name(dataset, "the name of a data set")
+    found: dict[str, Arrays] = {}
+    for path, in_file in zip(paths, gather.read(paths, [gather.parse(s) for s in sources]), strict=True):
+        for kind, record in in_file.items():
+            if kind in found:
+                raise DataError(f"{path}: expected {kind} in one file, found them in two; import them one by one")
+            found[kind] = record
+    facts = {"source": {path.name: file_sha256(path) for path in paths}}
+    return _Import(store, dataset, found, names, facts, progress).run()
+
+
+class _Import:
+    """One import: the index, then what belongs to images, then text."""
+
+    def __init__(
+        self,
+        store: Store,
+        dataset: str,
+        found: Mapping[str, Arrays],
+        names: Names,
+        facts: Mapping[str, Any],
+        progress: Progress,
+    ) -> None:
+        self.store, self.dataset, self.records, self.names = store, dataset, found, names
+        self.facts, self.progress = facts, progress
+        self.summaries: list[Summary] = []
+
+    def run(self) -> list[Summary]:
+        """All artefacts, parents first."""
+        # everything is looked at before anything is written
+        shards.check_writing()
+        have = self.records
+        globals_ = records.to_globals(have["globals"]) if "globals" in have else None
+        embeddings = records.to_embeddings(have["region_embeddings"]) if "region_embeddings" in have else None
+        regions = records.to_regions(have) if {"regions", "region_embeddings"} & set(have) else None
+        known = None if "index" in have else self._known_index()
+        self.index = self.store.index(known) if known else self._own_index()
+        text = records.to_text(have["text"], self.index.class_names) if "text" in have else None
+        self._check(globals_, embeddings, regions, text)
+        self.artefact = known or self._write_index()
+
+        images = {"images": self.artefact.recipe.digest}
+        if globals_ is not None:
+            self._publish(self._recipe("globals", self.names.encoder, images), globals_)
+        if regions is not None:
+            parent = self._publish(self._recipe("regions", self.names.regions, images), regions)
+            if embeddings is not None:
+                recipe = self._recipe(
+                    "region_embeddings", self.names.encoder, {"regions": parent.recipe.digest, **images}
+                )
+                self._publish(recipe, embeddings)
+        if text is not None:
+            extra = {"prompt": self.names.prompt, "templates": list(text.templates)}
+            recipe = self._recipe("text", self.names.encoder, {"names": images["images"]}, **extra)
+            self._publish(recipe, text)
+        return self.summaries
+
+    def _own_index(self) -> ImageIndex:
+        return records.to_index(self.dataset, self.records["index"], self.records.get("text", {}).get("class_names"))
+
+    def _write_index(self) -> manifest.Artefact:
+        recipe = manifest.Recipe("index", IMPORTED)
+        known = self.store.find("index", self.dataset, recipe.digest)
+        try:
+            same = known is not None and records.same_index(index_store.read(known), self.index)
+        except StoreError:  # a damaged one is made anew
+            same = False
+        artefact = known if known is not None and same else index_store.write(self.store.layout, self.index, recipe)
+        self.summaries.append(Summary(artefact.label, "index", int(not same), int(same), len(self.index)))
+        return artefact
+
+    def _known_index(self) -> manifest.Artefact:
+        known = list(self.store.artefacts("index", self.dataset))
+        if len(known) != 1:
+            found = f"{len(known)} indexes of it" if known else "none"
+            raise UsageError(
+                f"expected labels in the files, or one index of {self.dataset!r} in the cache to join, found {found}; "
+                "import labels and split too, or index the photos first"
+            )
+        return known[0]
+
+    def _recipe(self, kind: str, component: str, parents: Mapping[str, str], **extra: Any) -> manifest.Recipe:
+        spec = specs.parse(component)
+        return manifest.Recipe(
+            kind, str(spec), dict(spec.params), parents=dict(parents), extra={"imported": True, **extra}
+        )
+
+    def _check(self, globals_: Any, embeddings: Any, regions: Any, text: Any) -> None:
+        """Raises :class:`DataError` for ids that the index lacks, and for embeddings of different widths."""
+        known = set(self.index.image_ids.tolist())
+        for record in filter(None, (globals_, embeddings, regions)):
+            if strangers := sorted(set(record.image_ids.tolist()) - known):
+                raise DataError(
+                    f"expected image ids of the index of {self.dataset!r}, such as {self.index.image_ids[0]}, found "
+                    f"{strangers[0]} ({len(strangers)} such); name the ids alike"
+                )
+        rows = {"globals": globals_, "regions": embeddings, "text": text}
+        widths = {name: getattr(record, name).shape[1] for name, record in rows.items() if record is not None}
+        if len(set(widths.values())) > 1:
+            found = ", ".join(f"{name} {width}" for name, width in widths.items())
+            raise DataError(f"expected embeddings of one width, found {found}; import those of one encoder together")
+
+    def _publish(self, recipe: manifest.Recipe, record: Any) -> manifest.Artefact:
+        """Every shard that is not there as it should be; text is one."""
+        is_text = recipe.kind == "text"
+        sizes = {0: 1} if is_text else {n: rows.stop - rows.start for n, rows in self.index.shards.items()}
+        artefact = manifest.plan(self.store.layout, self.dataset, recipe, sizes)
+        summary = Summary(artefact.label, recipe.kind)
+        self.summaries.append(summary)
+        clock = Clock()
+        where = None if is_text else places(record.image_ids, self.index.image_ids)
+        for number, size in sizes.items():
+            part, failures = record, []
+            if where is not None:
+                shard = self.index.shards[number]
+                there = where[shard] >= 0
+                part = at(record, where[shard][there])
+                lacking = self.index.image_ids[shard][~there].tolist()
+                failures = [{"image_id": i, "reason": "is not in the import"} for i in lacking]
+            parents = self.store.parents_now(artefact, number)
+            digest = shards.content_digest(schema.pack(part))
+            if artefact.is_current(number, parents) and artefact.content(number) == digest:
+                summary.reused += 1
+            else:
+                artefact.publish(number, part, parents, failures, provenance(clock.seconds(), size, **self.facts))
+                summary.computed += 1
+            summary.images += 0 if is_text else size - len(failures)
+            summary.regions += int(part.offsets[-1]) if hasattr(part, "offsets") else 0
+            summary.failures += failures
+            self.progress(artefact.label, number + 1, max(sizes) + 1)
+        artefact.finish()
+        summary.seconds = clock.seconds()
+        return artefact

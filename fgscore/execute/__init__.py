@@ -1,0 +1,1 @@
+"""On what machines it runs: devices, Slurm, shares of the work, estimates."""

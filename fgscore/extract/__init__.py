@@ -1,0 +1,1 @@
+"""All that needs photos: the index, thumbnails, regions and embeddings, shard by shard into the store."""

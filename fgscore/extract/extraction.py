@@ -1,0 +1,228 @@
+"""The GPU half: thumbnails, regions, global, text and region embeddings, shard by shard into the store.
+
+A shard that is there and was made from the same parents is left alone, so that an interrupted run goes on where it
+stopped and new photos cost only themselves. Batches never cross a shard: its content does not depend on its neighbours.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from fgscore import encoders, regions
+from fgscore.errors import BadImage
+from fgscore.extract import thumbnails
+from fgscore.extract.batches import Batches
+from fgscore.extract.components import Component, Components, equal_text
+from fgscore.extract.fill import Failure, Filler, Made, Share, Task
+from fgscore.extract.index import Indexed
+from fgscore.extract.photos import Photos
+from fgscore.machine import timing
+from fgscore.machine.progress import Progress, Summary, silent
+from fgscore.store import manifest, match, records
+from fgscore.store.match import Store
+from fgscore.types import EmbeddingShard, GlobalShard, RegionBatch, Runs, Runtime
+
+log = logging.getLogger("fgscore")
+Cut = tuple[np.ndarray, np.ndarray, np.ndarray | Runs | None]  # image, box_xyxy, mask
+SHARDS_ON_GPU = 3
+
+
+class _Images:
+    """Ids and pixels of a task's images, (H, W, 3) uint8, to go through once: then ``ids`` are those of the images that
+    were given, and ``failures`` say why the others were not. Only those that are ``known`` are given, all with None."""
+
+    def __init__(self, photos: Photos, task: Task, known: np.ndarray | None = None) -> None:
+        self._photos, self._task = photos, task
+        self._known = None if known is None else set(known.tolist())
+        self.ids: list[str] = []
+        self.failures: list[Failure] = []
+
+    def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
+        read = self._photos.read_all(self._task.rows)
+        while True:
+            with timing.spent("decode"):
+                row, image = next(read, (-1, None))
+            if image is None:
+                return
+            image_id = str(self._photos.index.image_ids[row])
+            if self._known is not None and image_id not in self._known and not isinstance(image, BadImage):
+                image = BadImage("has no regions record")
+            if isinstance(image, BadImage):
+                self.failures.append({"image_id": image_id, "reason": str(image)})
+            else:
+                self.ids.append(image_id)
+                yield image_id, image
+            self._task.tick()
+
+
+def _cuts(images: _Images, batch: RegionBatch, as_runs: bool) -> Iterator[Cut]:
+    """Every region that ``batch`` has of ``images``, all of which it knows."""
+    for image_id, image in images:
+        own = records.take(batch, [image_id])
+        for region, box_xyxy in enumerate(own.boxes_xyxy):
+            runs = None if own.masks is None else own.masks.runs(region, 0)
+            yield image, box_xyxy, runs if runs is None or as_runs else runs.decode()
+
+
+class Extraction:
+    """One data set's passes. Each returns its artefact; ``summaries`` grows by one."""
+
+    def __init__(
+        self,
+        store: Store,
+        indexed: Indexed,
+        runtime: Runtime,
+        progress: Progress = silent,
+        retry_failed: bool = False,
+        share: Share = Share(),  # noqa: B008 (frozen)
+    ) -> None:
+        self.store, self.indexed, self.index, self.runtime = store, indexed, indexed.index, runtime
+        self.photos = Photos(indexed.index, indexed.root, runtime.workers)
+        self._batches: dict[str, Batches] = {}
+        self.summaries: list[Summary] = [indexed.summary]
+        self._filler = Filler(store, indexed.artefact.dataset, indexed.index, runtime, progress, retry_failed, share)
+
+    def thumbnails(self, size: int = thumbnails.SIZE) -> manifest.Artefact:
+        """Small copies to look at, the longest side ``size`` pixels."""
+
+        def make(task: Task) -> Made:
+            images = _Images(self.photos, task)
+            made = [thumbnails.shrink(image, size) for _, image in images]
+            return Made(thumbnails.batch(images.ids, made), images.failures, {})
+
+        return self._fill(thumbnails.recipe(size, self._index_digest), make)
+
+    def regions(self, generator: Component) -> manifest.Artefact:
+        """Boxes, and masks where the generator makes them."""
+
+        def make(task: Task) -> Made:
+            images = _Images(self.photos, task)
+            n, area_min, area_max = (generator.params[k] for k in ("n", "area_min", "area_max"))
+            found = []
+            for image_id, image in images:
+                proposals = generator.loaded(image, image_id)
+                with timing.spent("select"):
+                    found.append(regions.select(proposals, n, area_min, area_max))  # type: ignore[arg-type]
+            batch = regions.batch(images.ids, found, generator.bound.module.MASKS)
+            return Made(batch, images.failures, generator.facts)
+
+        return self._fill(generator.recipe("regions", {"images": self._index_digest}), make, by=generator)
+
+    def globals(self, encoder: Component) -> manifest.Artefact:
+        """Embeddings of whole images."""
+
+        def make(task: Task) -> Made:
+            images = _Images(self.photos, task)
+            raw, facts = self._embed(encoder, encoder.loaded.embed_images, (image for _, image in images))
+            rows, norms = encoders.unit(raw, images.ids)
+            return Made(GlobalShard(np.array(images.ids, np.str_), rows, norms), images.failures, facts)
+
+        return self._fill(encoder.recipe("globals", {"images": self._index_digest}), make, by=encoder)
+
+    def text(self, encoder: Component, prompt: str, allow_equal: bool = False) -> manifest.Artefact | None:
+        """Embeddings of the class names in the templates of ``prompt``; None for an encoder that reads no text.
+
+        Raises :class:`DataError` where two classes come out equal, unless ``allow_equal``: that, or a store of before
+        that holds such, is a warning.
+        """
+        prompts = encoders.prompt_set(prompt, self.indexed.noun)
+        recipe = encoder.recipe("text", {"names": self._index_digest}, **prompts.recipe())
+        begun = self.store.find("text", self.indexed.artefact.dataset, recipe.digest)
+        if begun is None and not isinstance(encoder.loaded, encoders.ReadsText):
+            return None
+
+        def make(task: Task) -> Made:
+            bank = encoders.embed_text(encoder.loaded, self.index.class_names, prompts)
+            if not allow_equal and (equal := bank.equal_classes()):
+                raise equal_text(encoder, prompts.label, equal)
+            return Made(bank, [], encoder.facts)
+
+        artefact = self._fill(recipe, make, {0: 1})
+        if artefact.content(0) is not None:
+            match.warn_of_equal(self.store.read(artefact, 0), artefact)
+        return artefact
+
+    def region_embeddings(self, encoder: Component, made_from: manifest.Artefact) -> manifest.Artefact:
+        """Embeddings of the regions of the artefact ``made_from``."""
+        parents = {"regions": made_from.recipe.digest, "images": self._index_digest}
+
+        def make(task: Task) -> Made:
+            batch = self.store.read(made_from, task.number)
+            images = _Images(self.photos, task, batch.image_ids)
+            cuts = _cuts(images, batch, as_runs=bool(getattr(encoder.loaded, "takes_runs", False)))
+            raw, facts = self._embed(encoder, encoder.loaded.embed_regions, cuts)
+            rows, norms = encoders.unit(raw, f"a region of shard {task.number}")
+            embedded = records.take(batch, images.ids)
+            return Made(EmbeddingShard(embedded.image_ids, embedded.offsets, rows, norms), images.failures, facts)
+
+        return self._fill(encoder.recipe("region_embeddings", parents), make, by=encoder)
+
+    def _embed(
+        self, encoder: Component, embed: Callable[[list], np.ndarray], items: Iterator
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """(R, d) raw embeddings of ``items``, in batches, and how they were made."""
+        batches = self._batches.setdefault(
+            encoder.text, Batches(self.runtime.batch_size, str(getattr(encoder.loaded, "device", "cpu")))
+        )
+        raw = batches.embed(embed, items, encoder.loaded.dim)
+        return raw, {**encoder.facts, "batch_size": batches.size}
+
+    def _fill(
+        self,
+        recipe: manifest.Recipe,
+        make: Callable[[Task], Made],
+        sizes: Mapping[int, int] | None = None,
+        by: Component | None = None,
+    ) -> manifest.Artefact:
+        own = {n: rows.stop - rows.start for n, rows in self.index.shards.items()}
+
+        def at_a_time() -> int:
+            shards = _at_a_time(by.loaded) if by else 1
+            self.photos.in_processes = shards > 1
+            return shards
+
+        artefact, summary = self._filler.fill(recipe, make, own if sizes is None else sizes, at_a_time)
+        self.summaries.append(summary)
+        return artefact
+
+    @property
+    def _index_digest(self) -> str:
+        return self.indexed.artefact.recipe.digest
+
+
+def _at_a_time(component: Any) -> int:
+    """Shards in the making at one time: several where a GPU would wait for one, and the component can take it."""
+    on_gpu = str(getattr(component, "device", "cpu")).startswith("cuda")
+    return SHARDS_ON_GPU if on_gpu and getattr(component, "thread_safe", False) else 1
+
+
+def extract(
+    store: Store,
+    indexed: Indexed,
+    components: Components,
+    runtime: Runtime,
+    progress: Progress = silent,
+    retry_failed: bool = False,
+    thumbnail_size: int | None = thumbnails.SIZE,
+    share: Share = Share(),  # noqa: B008 (frozen)
+    allow_equal_text: bool = False,
+) -> list[Summary]:
+    """Everything for one data set: text, which shows what is wrong before any image is touched, globals, thumbnails
+    (none with None), then crops, masks last."""
+    run = Extraction(store, indexed, runtime, progress, retry_failed, share)
+    for encoder in components.encoders:
+        if None in [run.text(encoder, prompt, allow_equal_text) for prompt in components.prompts]:
+            log.info("%s reads no text: none is stored, and no prompt applies to it", encoder.text)
+    for encoder in components.encoders:
+        run.globals(encoder)
+    if thumbnail_size:
+        run.thumbnails(thumbnail_size)
+    for generator in sorted(components.generators, key=lambda g: bool(g.bound.module.MASKS)):
+        artefact = run.regions(generator)
+        for encoder in components.encoders:
+            run.region_embeddings(encoder, artefact)
+    return run.summaries

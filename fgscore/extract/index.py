@@ -1,0 +1,163 @@
+"""List, check and hash the photos of a data set: the index, parent of everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fgscore import datasets, plugins, specs
+from fgscore.datasets._validate import check_contents, check_listing
+from fgscore.errors import DataError, StoreError
+from fgscore.machine.progress import Progress, Summary, silent
+from fgscore.store import index as index_store
+from fgscore.store import shards
+from fgscore.store.manifest import Artefact
+from fgscore.store.match import Store, dataset_key
+from fgscore.store.paths import check_name
+from fgscore.types import ImageIndex
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """An index in the store, and where its photos lie on this machine."""
+
+    artefact: Artefact
+    index: ImageIndex
+    root: Path
+    summary: Summary
+
+    @property
+    def noun(self) -> str | None:
+        """What the classes are kinds of, such as 'bird'; None where the data set does not say."""
+        return noun(self.artefact.recipe.component)
+
+
+def defaults(dataset: str) -> datasets.Defaults:
+    """The components that a data set asks for where nothing else is named."""
+    module = plugins.module("data set", specs.parse(dataset).name)
+    return getattr(module, "DEFAULTS", datasets.Defaults())
+
+
+def noun(dataset: str) -> str | None:
+    """What a data set declares its classes to be kinds of; None where it does not."""
+    return getattr(plugins.module("data set", specs.parse(dataset).name), "NOUN", None)
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Which photos are meant: those under ``root``, or under the data folder's own place for the data set.
+
+    ``limit`` takes the first so many of each class and split; ``partial`` accepts a copy that lacks some, ``force``
+    photos of the user's own that :mod:`fgscore.datasets._validate` finds fault with, and notes what it found.
+    """
+
+    root: Path | None = None
+    partial: bool = False
+    force: bool = False
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The photos of a data set as its lists name them, all there; nothing of them is read yet."""
+
+    key: str
+    bound: plugins.Bound
+    photos: Photos
+    listing: datasets.Listing
+    notes: Mapping[str, Any]
+    findings: list[str]
+
+
+def list_photos(store: Store, dataset: str, photos: Photos = Photos(), progress: Progress = silent) -> Listed:
+    """Find the photos; those of a data set that makes its own are made.
+
+    Raises :class:`DataError` where photos are missing and ``partial`` does not allow it, or where the user's own are at
+    fault and ``force`` does not.
+    """
+    bound = plugins.bind("data set", dataset)
+    key = check_name(str(dataset_key(dataset)), "the name of a data set")
+    root = photos.root or store.layout.raw(key)
+    plugins.check_package("PIL", "reading photos")
+    if hasattr(bound.module, "prepare"):
+        bound.module.prepare(root, lambda done, total: progress(f"{key}: draw", done, total))
+    listing, notes = datasets.present(bound.module.load(root, **bound.params), photos.partial)
+    own = getattr(bound.module, "OWN", False)
+    listing, findings = check_listing(listing, photos.force) if own else (listing, [])
+    return Listed(key, bound, photos, datasets.limited(listing, photos.limit), notes, findings)
+
+
+def make_index(
+    store: Store,
+    dataset: str,
+    *,
+    root: Path | None = None,
+    partial: bool = False,
+    force: bool = False,
+    limit: int | None = None,
+    progress: Progress = silent,
+) -> Indexed:
+    """List the :class:`Photos`, then index them; raises as :func:`list_photos` and :func:`index_listed` do."""
+    listed = list_photos(store, dataset, Photos(root, partial, force, limit), progress)
+    return index_listed(store, listed, progress)
+
+
+def index_listed(store: Store, listed: Listed, progress: Progress = silent) -> Indexed:
+    """Hash the listed photos and read their headers: the index, in the store.
+
+    An index that exists already keeps its order and its shards; new photos follow. Raises :class:`DataError` where the
+    user's own photos are at fault and ``force`` does not allow it, or where the cache holds an index of altogether
+    different photos under the same name.
+    """
+    shards.check_writing()  # what the photos are hashed for
+    key, bound, listing, force = listed.key, listed.bound, listed.listing, listed.photos.force
+    own, findings = getattr(bound.module, "OWN", False), list(listed.findings)
+    params = getattr(bound.module, "resolve", dict)(bound.params)
+    recipe = index_store.recipe(bound.canonical, params, bound.version, listed.photos.limit)
+    artefact = store.find("index", key, recipe.digest)
+    earlier = _earlier(store, artefact)
+    index = datasets.build_index(
+        key,
+        listing,
+        listed.notes,
+        lambda ids: index_store.assign_shards(ids, earlier),
+        lambda done, total: progress(f"{key}: index", done, total),
+    )
+    if earlier is not None and not set(earlier.image_ids.tolist()) & set(index.image_ids.tolist()):
+        raise DataError(
+            f"the cache knows {key!r} as {len(earlier)} other photos, such as {earlier.image_ids[0]}; index these "
+            f"under a name of their own: --dataset \"folder(name='mine')\""
+        )
+    findings += check_contents(index, force) if own else []
+    if findings:
+        index = replace(index, notes={**index.notes, "forced": findings})
+    unchanged = artefact is not None and earlier is not None and _same(earlier, index)
+    if artefact is None or not unchanged:
+        artefact = index_store.write(store.layout, index, recipe)
+    summary = Summary(artefact.label, "index", int(not unchanged), int(unchanged), len(index))
+    return Indexed(artefact, index, listing.root, summary)
+
+
+def _earlier(store: Store, artefact: Artefact | None) -> ImageIndex | None:
+    """The index made before; a damaged one is made anew."""
+    if artefact is None:
+        return None
+    try:
+        return index_store.read(artefact)
+    except StoreError:
+        return None
+
+
+def _same(a: ImageIndex, b: ImageIndex) -> bool:
+    return (
+        a.images_digest() == b.images_digest()
+        and a.labels_digest() == b.labels_digest()
+        and np.array_equal(a.paths, b.paths)
+        and np.array_equal(a.shard, b.shard)
+        and np.array_equal(a.boxes_xyxy, b.boxes_xyxy, equal_nan=True)
+        and dict(a.notes) == dict(b.notes)
+    )

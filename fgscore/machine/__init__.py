@@ -1,0 +1,1 @@
+"""The processor and the terminal: number formats, threads, timing, progress."""

@@ -1,0 +1,1 @@
+"""SAM on a CPU: compiled loops, and the products between them."""

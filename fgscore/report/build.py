@@ -1,0 +1,153 @@
+"""Results and store as tables, plots and one page: `fgscore report`. Reads the cache and computes nothing anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fgscore
+from fgscore.errors import NothingCached, quoted
+from fgscore.evaluate import probed
+from fgscore.evaluate.probed import Result
+from fgscore.machine.progress import Progress, silent
+from fgscore.report import documents, gallery, page, plots, study, views
+from fgscore.report import provenance as origin
+from fgscore.report.charts import charts
+from fgscore.report.documents import Table
+from fgscore.report.page import Page, Picture
+from fgscore.report.plots import Plot
+from fgscore.report.views import Sources
+from fgscore.store import files
+from fgscore.store.match import Store, dataset_key, nothing_cached
+from fgscore.study.claims import verdicts
+
+IMAGES, SEED = 200, 0
+FOLDER = "report"  # within the results
+WRITERS = {"md": documents.markdown, "csv": documents.comma_separated, "tex": documents.latex}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to report on: a data set or all, scorers to look at (all where empty), how many images the gallery shows and
+    the seed of their choice, whether plots are drawn."""
+
+    dataset: str | None = None
+    scorers: Sequence[str] = ()
+    images: int = IMAGES
+    seed: int = SEED
+    plots: bool = True
+
+
+def report(
+    store: Store,
+    folder: Path,
+    options: Options,
+    claims: Sequence[Mapping[str, Any]] | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Write tables (Markdown, CSV, LaTeX), plots (SVG, PNG) and ``report.html`` into ``folder``.
+
+    ``claims`` are rows as :func:`fgscore.report.page.claims_table` takes them, those that the results in the cache can
+    decide where left out. Returns the files with their sizes, and
+    notes about what was left out. Raises :class:`NothingCached` where there are neither results nor scores.
+    """
+    if options.plots:
+        plots.check()
+    results = probed.read(store, options.dataset)
+    found = views.sources(store, options.dataset, options.scorers)
+    if not results and not found.by_dataset:
+        asked = options.scorers and found.notes
+        raise NothingCached(" ".join(found.notes)) if asked else _nothing(store, options.dataset)
+    rows = [result.row for result in results]
+    tables = study.tables(rows)
+    decided = page.claims_table(_decided(store, options.dataset) if claims is None else claims)
+    written = [*tables, *([decided] if decided else [])]
+    for table in written:
+        for suffix, write in WRITERS.items():
+            files.publish(folder / f"{table.name}.{suffix}", write(table).encode())
+    pictures = []
+    drawn = charts(results, found) if options.plots else []
+    for done, plot in enumerate(drawn):
+        progress("report: plots", done + 1, len(drawn))
+        pictures.append(_publish(plot, folder))
+    sets, notes = _galleries(store, found, results, options, progress)
+    content = Page(
+        title="fgscore: results" + (f" on {options.dataset}" if options.dataset else ""),
+        summary=_summary(rows, found),
+        version=fgscore.__version__,
+        tables=tables,
+        pictures=pictures,
+        claims=decided,
+        sets=sets,
+        gallery_note=_gallery_note(sets),
+        provenance=origin.tables(store, found, rows),
+        notes=notes,
+    )
+    files.publish(folder / "report.html", page.render(content).encode())
+    return {"files": _written(folder, written, drawn), "notes": notes, "images": sum(len(s["images"]) for s in sets)}
+
+
+def _decided(store: Store, dataset: str | None) -> list[dict[str, Any]]:
+    """The paper's findings that the results in the cache say something about."""
+    try:
+        return [row for row in verdicts(store, dataset) if row["verdict"] != "missing"]
+    except NothingCached:  # results whose embeddings are elsewhere
+        return []
+
+
+def _nothing(store: Store, dataset: str | None) -> NothingCached:
+    """What is missing: embeddings, or but scores and results."""
+    if not any(True for _ in store.artefacts("globals", dataset_key(dataset))):
+        return nothing_cached(store, dataset, None, None, None)
+    where = f" of {dataset}" if dataset else ""
+    command = f"fgscore probe{f' {quoted(dataset)}' if dataset else ''}"
+    return NothingCached(f"expected results or scores{where} in {store.layout.root}, found none; run `{command}`")
+
+
+def _publish(plot: Plot, folder: Path) -> Picture:
+    """The plot as files; the page gets a dark one beside."""
+    light = plot.render("svg")
+    files.publish(folder / f"{plot.name}.svg", light)
+    files.publish(folder / f"{plot.name}.png", plot.render("png"))
+    return Picture(plot.name, plot.caption, plot.caption, light, plot.render("svg", "dark"))
+
+
+def _written(folder: Path, tables: Sequence[Table], drawn: Sequence[Plot]) -> list[dict[str, Any]]:
+    names = [f"{table.name}.{suffix}" for table in tables for suffix in WRITERS]
+    names += [f"{plot.name}.{suffix}" for plot in drawn for suffix in ("svg", "png")]
+    return [{"file": str(folder / n), "bytes": (folder / n).stat().st_size} for n in [*names, "report.html"]]
+
+
+def _summary(rows: Sequence[Mapping[str, Any]], found: Sources) -> str:
+    datasets = sorted({str(row["dataset"]) for row in rows} | set(found.by_dataset))
+    scored = sum(len(source.views) for several in found.by_dataset.values() for source in several)
+    return f"{len(rows)} results and {scored} sets of scores; data sets: {', '.join(datasets)}."
+
+
+def _galleries(
+    store: Store, found: Sources, results: Sequence[Result], options: Options, progress: Progress
+) -> tuple[list[dict], list[str]]:
+    """The galleries, which share the number of images between them, and notes on what is not shown."""
+    notes, shown = list(found.notes), {}
+    for dataset, several in found.by_dataset.items():
+        bundle = several[0].bundle
+        small = gallery.thumbnails(store, bundle.index_artefact)
+        if small:
+            shown[dataset] = (several, small)
+        else:
+            way_out = bundle.way_out(bundle.labels["regions"])
+            notes.append(f"No gallery of {dataset}: the cache holds no thumbnails; {way_out}.")
+    sets = []
+    for done, (dataset, (several, small)) in enumerate(shown.items()):
+        own = [result for result in results if result.row["dataset"] == dataset]
+        if share := options.images // len(shown):
+            sets.append(gallery.pack(several, small, own, share, options.seed))
+        progress("report: gallery", done + 1, len(shown))
+    return [one for one in sets if one["images"]], notes
+
+
+def _gallery_note(sets: Sequence[Mapping[str, Any]]) -> str:
+    counts = ", ".join(f"{len(one['images'])} test images of {one['name']}" for one in sets)
+    return f"{counts}, drawn evenly over classes. Weights are the softmax of the scores kept, at temperature 1."

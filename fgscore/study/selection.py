@@ -1,0 +1,53 @@
+"""Choose k and hyper-parameters on validation images, so that the test images are looked at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fgscore.evaluate.probe import on_validation, probe
+from fgscore.evaluate.results import Row
+from fgscore.machine.progress import Progress, silent
+from fgscore.study.grid import Line
+
+
+def choose(lines: Sequence[Line], progress: Progress = silent) -> tuple[list[Line], list[Row]]:
+    """Of the lines that differ in k, in hyper-parameters of the scorer, the pooling or the head only, the one with the
+    best accuracy on validation images; the first of equals.
+
+    The validation images are the official ones, else a fifth of each class of train; the head learns from the other
+    train images, and no test image is looked at. Returns the chosen lines and a row for every candidate: what was
+    compared, its ``validation_accuracy``, whether it was ``chosen``.
+    """
+    groups: dict[tuple, list[Line]] = {}
+    for line in lines:
+        groups.setdefault(_key(line), []).append(line)
+    contested = [line for group in groups.values() if len(group) > 1 for line in group]
+    runs = [on_validation(line.runs[0]) for line in contested]
+    accuracy = {id(line): row["accuracy"] for line, row in zip(contested, probe(runs, progress), strict=True)}
+    chosen, rows = [], []
+    for group in groups.values():
+        best = max(group, key=lambda line: accuracy.get(id(line), 0.0))
+        chosen.append(best)
+        rows += [
+            {**line.runs[0].labels(), "validation_accuracy": accuracy[id(line)], "chosen": line is best}
+            for line in group
+            if len(group) > 1
+        ]
+    whole = {_baseline_key(line): line.runs for line in chosen if line.is_baseline}
+    return [replace(line, baseline=whole.get(_baseline_key(line), line.baseline)) for line in chosen], rows
+
+
+def _baseline_key(line: Line) -> tuple:
+    """The global probe that was chosen for the same data, kind of head and shots is what to compare with."""
+    run = line.runs[0]
+    return *run.bundle.family, run.head.name, run.shots
+
+
+def _key(line: Line) -> tuple:
+    """What a choice must not mix: data, regions, scorer and target, kinds of pooling and head, shots, table."""
+    run = line.runs[0]
+    labels, scores = run.labels(), run.features.scores
+    named = tuple(labels[key] for key in ("dataset", "regions", "encoder", "prompt", "target", "features", "shots"))
+    scorer = scores.scorer.name if scores else ""
+    return (*named, scorer, run.features.pooling.name, run.head.name, line.cell.table if line.cell else 0)
