@@ -89,7 +89,16 @@ class Faults(FgscoreError):
         return Faults, (self.faults,)  # a worker hands it to its parent
 
 
-LISTED = {"data set": "datasets", "region generator": "regions", "encoder": "encoders", "scorer": "scorers"}
+# what `fgscore list` and entry points call the components of each kind
+LISTED = {
+    "data set": "datasets",
+    "region generator": "regions",
+    "encoder": "encoders",
+    "scorer": "scorers",
+    "target": "targets",
+    "pooling": "poolings",
+    "head": "heads",
+}
 
 
 def guess(name: str, known: Iterable[str]) -> str:

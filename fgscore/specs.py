@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from annotated_types import Ge, Gt, Lt
+
 from fgscore.errors import LISTED, BadParameter, UsageError, guess
 
 # what is quoted stays, a bare word with a slash is a path or the name of a model
@@ -140,8 +142,9 @@ def tunables(function: Callable[..., Any]) -> dict[str, Any]:
 def bind(spec: Spec, function: Callable[..., Any], what: str = "component") -> dict[str, Value]:
     """All parameters of ``function`` with those of ``spec`` in place of the defaults, in signature order.
 
-    Integers become floats where the signature says float, defaults included. Raises :class:`BadParameter` for an
-    unknown parameter, a missing one, a value of the wrong type or a default that cannot be written down.
+    Integers become floats where the signature says float, defaults included; ``Annotated[float, Gt(0)]`` (also Ge, Lt,
+    of annotated-types) limits a number. Raises :class:`BadParameter` for an unknown parameter, a missing one, a value
+    of the wrong type or beyond its limits, or a default that cannot be written down.
     """
     known = tunables(function)
     for key in spec.params:
@@ -163,7 +166,7 @@ def bind(spec: Spec, function: Callable[..., Any], what: str = "component") -> d
 
 def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(function)
+        return typing.get_type_hints(function, include_extras=True)
     except Exception:  # a user's own file may annotate with names that it never imports
         return {}
 
@@ -195,8 +198,12 @@ def _default(default: Any, options: tuple[Any, ...], where: str) -> Value:
 
 
 def _fit(value: Value, option: Any) -> tuple[bool, Value]:
+    """Whether ``value`` may stand where ``option`` is annotated, and what it is there."""
     if option is Any:
         return True, value
+    if typing.get_origin(option) is typing.Annotated:
+        fits, result = _fit(value, option.__origin__)
+        return fits and all(_within(result, limit) for limit in option.__metadata__), result
     if (typing.get_origin(option) or option) in (tuple, list):
         return isinstance(value, tuple), value
     if typing.get_origin(option) is Literal:
@@ -210,7 +217,22 @@ def _fit(value: Value, option: Any) -> tuple[bool, Value]:
     return isinstance(option, type) and isinstance(value, option), value
 
 
+def _within(value: Any, limit: Any) -> bool:
+    if isinstance(limit, Gt):
+        return bool(value > limit.gt)
+    if isinstance(limit, Ge):
+        return bool(value >= limit.ge)
+    return bool(value < limit.lt) if isinstance(limit, Lt) else True
+
+
+def _limits(option: Any) -> str:
+    said = {Gt: "above {0.gt}", Ge: "of at least {0.ge}", Lt: "below {0.lt}"}
+    return " and ".join(said[type(limit)].format(limit) for limit in option.__metadata__ if type(limit) in said)
+
+
 def _describe(option: Any) -> str:
+    if typing.get_origin(option) is typing.Annotated:
+        return f"{_describe(option.__origin__)} {_limits(option)}".strip()
     if typing.get_origin(option) is Literal:
         return " or ".join(repr(a) for a in typing.get_args(option))
     names = {float: "a finite number", int: "a whole number", str: "a string", bool: "True or False"}

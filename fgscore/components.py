@@ -1,0 +1,259 @@
+"""One noun for all that has a name and parameters: data set, region generator, encoder, scorer, target, pooling, head.
+
+A component is a function whose keyword-only parameters, each with a default, are its tunables. It is written
+``name(key=value, ...)`` and is one of ours; or one that an installed distribution declares under the entry-point group
+``fgscore.<plural>`` (``fgscore.scorers``, ``fgscore.encoders`` ...); or ``./mine.py:name(key=value)``, in a file of the
+user's; or a Python object, given to :mod:`fgscore.api`. What else a component of a kind may declare is a field of the
+kind's class (:class:`fgscore.scorers.Scorer`, :class:`fgscore.heads.Head` ...), set by its decorator ``declares``;
+encoders and region generators declare it in the object that their function returns.
+
+No name that comes from a store, a saved probe or a result ever gets further than :func:`built_in`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self, TypeVar
+
+from fgscore import foreign, specs
+from fgscore.errors import LISTED, UsageError, unknown
+from fgscore.types import Runtime, file_sha256
+
+F = TypeVar("F", bound=Callable[..., Any])
+DECLARED = "__fgscore__"  # where a decorator keeps what a function declares
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a component comes from. ``sha256`` is of the user's file or of the distribution's Python files, None for
+    what ships with fgscore and for a Python object; ``file`` is what errors are blamed on."""
+
+    sha256: str | None = None
+    file: Path | None = None
+    distribution: str = ""
+    is_object: bool = False
+
+
+OURS = Source()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """A component with every parameter decided: what a recipe is made of.
+
+    ``name`` is the one it is stored under, ``mine.py:f`` for one in a file; ``params`` has all its parameters in the
+    order of the signature; ``canonical`` is its one text, in which what equals a default is left out. A change of what
+    it computes raises its ``version``; ``needs`` are packages that must be installed for it.
+    """
+
+    kind: ClassVar[str] = "component"
+    home: ClassVar[str] = ""  # the module, or the package of one file each, that ours are in
+    takes: ClassVar[Mapping[int, str]] = {}  # the numbers of positional parameters that its function may have
+
+    name: str
+    function: Callable[..., Any] = field(repr=False)
+    params: Mapping[str, specs.Value]
+    canonical: str
+    source: Source = OURS
+    version: int = 1
+    needs: tuple[str, ...] = ()
+
+    @classmethod
+    def declares(cls, *, name: str = "", **traits: Any) -> Callable[[F], F]:
+        """A decorator that says what a function declares: fields of this class, and its ``name`` where that is not the
+        function's. Raises TypeError for what the kind does not know."""
+        known = {f.name for f in fields(cls)} - {"name", "function", "params", "canonical", "source"}
+        if wrong := set(traits) - known:
+            raise TypeError(f"a {cls.kind} declares {', '.join(sorted(known))}, found {', '.join(sorted(wrong))}")
+
+        def declare(function: F) -> F:
+            setattr(function, DECLARED, {"kind": cls.kind, "name": name or function.__name__, "traits": traits})
+            return function
+
+        return declare
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The names of ours and of installed ones, sorted; no component is imported that has a file of its own."""
+        return sorted({*cls._ours(), *foreign.installed(LISTED[cls.kind])})
+
+    @classmethod
+    def _ours(cls) -> list[str]:
+        home = importlib.import_module(cls.home)
+        if hasattr(home, "__path__"):
+            return [m.name for m in pkgutil.iter_modules(home.__path__) if not m.name.startswith("_")]
+        return list(cls._of_module())
+
+    @classmethod
+    def _of_module(cls) -> dict[str, Callable[..., Any]]:
+        """The functions of a kind's module that declare themselves, in their order."""
+        declared = [vars(f)[DECLARED] | {"function": f} for f in vars(importlib.import_module(cls.home)).values()
+                    if inspect.isfunction(f) and DECLARED in vars(f)]  # fmt: skip
+        return {one["name"]: one["function"] for one in declared if one["kind"] == cls.kind}
+
+    @classmethod
+    def bind(cls, text: str) -> Self:
+        """The component that ``text`` names, which a user typed. Raises :class:`UnknownName` with the nearest name,
+        :class:`BadParameter` for its parameters, :class:`UsageError` for a file or distribution that does not do."""
+        spec = specs.parse(text)
+        who = f"{cls.kind} {spec.name!r}"
+        if path := specs.file_of(spec.name):
+            function, sha256 = foreign.from_file(path, spec.name.rpartition(":")[2], who)
+            return cls._made(spec, function, Source(sha256, path))
+        point = foreign.installed(LISTED[cls.kind]).get(spec.name)
+        if point is None:
+            return cls.built_in(text)
+        if spec.name in cls._ours():
+            whose = point.dist.name if point.dist else point.value
+            raise UsageError(f"{who} is one of ours, and {whose} declares another by that name; "
+                             f"run `pip uninstall {whose}`, or have it renamed")  # fmt: skip
+        function, sha256, whose = foreign.from_distribution(point, who)
+        return cls._made(spec, function, Source(sha256, foreign.file_of(function), whose))
+
+    @classmethod
+    def built_in(cls, text: str) -> Self:
+        """The one of ours that ``text`` names, and no other: for a text that comes from a file."""
+        spec = specs.parse(text)
+        return cls._made(spec, cls.ours(spec.name), OURS)
+
+    @classmethod
+    def ours(cls, name: str) -> Callable[..., Any]:
+        """The function of ours by that name; raises :class:`UnknownName` with the nearest spelling."""
+        if name not in cls._ours():
+            raise unknown(cls.kind, name, cls.names())
+        if functions := cls._of_module():
+            return functions[name]
+        return vars(importlib.import_module(f"{cls.home}.{name}"))[name]
+
+    @classmethod
+    def of(cls, thing: Any) -> Self:
+        """A component of a text, as :meth:`bind`, or of a Python object: what depends on it is never kept on disk."""
+        if isinstance(thing, str):
+            return cls.bind(thing)
+        name = thing.__name__ if inspect.isroutine(thing) or inspect.isclass(thing) else type(thing).__name__
+        return cls._made(specs.Spec(name), thing, Source(file=foreign.file_of(thing), is_object=True))
+
+    @classmethod
+    def _made(cls, spec: specs.Spec, function: Callable[..., Any], source: Source) -> Self:
+        cls._check_signature(function, spec.name)
+        declared = vars(function).get(DECLARED, {}) if hasattr(function, "__dict__") else {}
+        if declared and declared["kind"] != cls.kind:
+            raise UsageError(f"expected a {cls.kind}, found {spec.name}, which declares itself a {declared['kind']}")
+        params = specs.bind(spec, function, cls.kind)
+        name = specs.stored_name(spec.name)
+        canonical = specs.canonical(name, params, specs.tunables(function))
+        return cls(name=name, function=function, params=params, canonical=canonical, source=source,
+                   **declared.get("traits", {}))  # fmt: skip
+
+    @classmethod
+    def _check_signature(cls, function: Callable[..., Any], name: str) -> None:
+        wanted = f"{cls.kind} {name!r} must take {' or '.join(f'({t})' for t in cls.takes.values())}"
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"{wanted}, found no signature") from error
+        positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        if cls.takes and len(positional) not in cls.takes:
+            raise UsageError(f"{wanted}, found {inspect.signature(function)}")
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it ships with fgscore."""
+        return self.source is OURS
+
+    def call(self, *arguments: Any, wanted: str = "") -> Any:
+        """What its function returns for ``arguments``. What one that is not ours does wrong is a :class:`UsageError`
+        with its file and line; ``wanted`` says what it should have done."""
+        if self.is_ours:
+            return self.function(*arguments, **self.params)
+        who = f"{self.kind} {self.canonical}"
+        with foreign.blamed(self.source.file, who, wanted or "see `fgscore contract`", self.function):
+            return self.function(*arguments, **self.params)
+
+    @property
+    def place(self) -> str:
+        """``mine.py:12: ``, where it is not ours, before a message about it; else nothing."""
+        return "" if self.is_ours else f"{foreign.place(self.source.file, self.function)}: "
+
+
+@dataclass(frozen=True, kw_only=True)
+class Maker(Component):
+    """A component whose function returns the thing itself, an encoder or a region generator: what it declares, it does
+    as attributes and methods of ``contract``, whose defaults stand for the rest."""
+
+    contract: ClassVar[type] = object
+    takes: ClassVar[Mapping[int, str]] = {0: "*, parameters=...", 1: "runtime, /, *, parameters=..."}
+
+    def make(self, runtime: Runtime) -> Any:
+        """What the function returns; what it has of the contract is its own, the rest is the contract's. ``runtime`` is
+        given to a function that takes one. Nothing heavy is loaded yet where the contract is kept."""
+        positional = any(
+            p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+            for p in inspect.signature(self.function).parameters.values()
+        )
+        made = self.call(*([runtime] if positional else []))
+        if isinstance(made, self.contract):
+            return made
+        whole = self.contract()
+        for name in (n for n in dir(self.contract) if not n.startswith("__") and hasattr(made, n)):
+            setattr(whole, name, getattr(made, name))
+        return whole
+
+
+class Stored(Protocol):
+    """A component as a recipe keeps it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def params(self) -> Mapping[str, Any]: ...
+    @property
+    def source(self) -> str | None: ...
+
+
+def matches(kind: type[Component], stored: Stored, written: specs.Spec | None) -> bool:
+    """Whether what is stored agrees with every parameter that was written; one left out agrees with all.
+
+    What stands in a user's file, ``./lab/mine.py:f``, is known by the file's name wherever it lies, and by its content
+    where it can be read here. A parameter that a recipe of before lacks has the default it has now.
+    """
+    if written is None:
+        return True
+    if specs.stored_name(written.name) != stored.name or not _same_file(written.name, stored.source):
+        return False
+    lacking = set(written.params) - set(stored.params)
+    defaults = specs.tunables(kind.ours(stored.name)) if lacking and stored.name in kind._ours() else {}
+    return all(same(value, {**defaults, **stored.params}.get(key, specs)) for key, value in written.params.items())
+
+
+def _same_file(name: str, sha256: str | None) -> bool:
+    """Whether ``name`` is of no file, of none that can be read here, or of one with that digest."""
+    path = specs.file_of(name)
+    return path is None or not path.is_file() or file_sha256(path) == sha256
+
+
+def same(written: Any, stored: Any) -> bool:
+    """Whether a value that was written is the stored one; a local path is stored under its last part."""
+    if isinstance(written, tuple):
+        written = list(written)
+    if isinstance(written, str) and isinstance(stored, str) and written != stored:
+        return Path(written).name == stored
+    return bool(written == stored)
+
+
+def described(kind: type[Component]) -> list[dict[str, Any]]:
+    """Name, parameters with defaults, one line of documentation and, for installed ones, the distribution, of every
+    component of ``kind``; each is imported."""
+    rows = []
+    for name in kind.names():
+        point = foreign.installed(LISTED[kind.kind]).get(name)
+        function = kind.ours(name) if point is None else foreign.from_distribution(point, name)[0]
+        line = (inspect.getdoc(function) or "").partition("\n")[0]
+        whose = point.dist.name if point and point.dist else ""
+        rows.append({"name": name, "parameters": specs.tunables(function), "doc": line, "from": whose})
+    return rows
