@@ -22,17 +22,14 @@ Nothing here loads torch. What is computed is cached, as by the commands of the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fgscore import pooling as _aggregate
-from fgscore import probe as _probe
 from fgscore import ragged
-from fgscore import scorers as _scorers
 from fgscore.errors import UsageError
 from fgscore.evaluate.features import FeatureRun
 from fgscore.evaluate.probe import ProbeRun
@@ -40,9 +37,13 @@ from fgscore.evaluate.probe import probe as _run_probes
 from fgscore.evaluate.score import ScoreRun, runs_for
 from fgscore.evaluate.score import score as _run_scores
 from fgscore.exchange.export import collect as arrays
+from fgscore.heads import Head
+from fgscore.pooling import Pooling
+from fgscore.scorers import Scorer
 from fgscore.store import records
 from fgscore.store.match import Bundle, RegionBundle, Store, bundles
 from fgscore.store.paths import Layout
+from fgscore.targets import Target
 from fgscore.types import ScoreShard
 
 __all__ = ["Image", "arrays", "bundles", "images", "open_store", "probe", "scores"]
@@ -104,31 +105,38 @@ def _regions(of_regions: Sequence[Any], i: int, d: int) -> tuple[np.ndarray, np.
     return embedded.regions[cut], batch.boxes_xyxy[own], batch.area[own], masks
 
 
-def scores(bundle: Bundle, scorer: str = "soft_margin", target: str = "global") -> ScoreShard:
+def scores(
+    bundle: Bundle, scorer: str | Callable[..., Any] = "soft_margin", target: str | Callable[..., Any] = "global"
+) -> ScoreShard:
     """Scores of every region of a bundle, computed where the cache lacks them: ``scores`` (R,) float32, ``target``
-    (R,) int32, ``offsets`` (N+1,) and ``image_ids`` (N,), all shards joined."""
+    (R,) int32, ``offsets`` (N+1,) and ``image_ids`` (N,), all shards joined. Those of a function are not kept."""
     run = _score_run(bundle, scorer, target)
-    _run_scores([run])
-    return records.concat([bundle.store.read(run.artefact, number) for number in run.artefact.shard_sizes])
+    if run.is_kept:
+        _run_scores([run])
+    return records.concat([run.shard(number) for number in run.bundle.region_embeddings.shard_sizes])
 
 
 def probe(
     bundle: Bundle,
     *,
-    pool: str = "topk",
-    scorer: str = "soft_margin",
-    target: str = "global",
-    head: str = "logreg",
+    pool: str | Callable[..., Any] = "topk",
+    scorer: str | Callable[..., Any] = "soft_margin",
+    target: str | Callable[..., Any] = "global",
+    head: Any = "logreg",
 ) -> dict[str, Any]:
-    """One result, as `fgscore probe --json` gives it: ``accuracy``, ``per_class``, ``n_test`` and what was compared."""
-    pooling = _aggregate.bind(pool)
+    """One result, as `fgscore probe --json` gives it: ``accuracy``, ``per_class``, ``n_test`` and what was compared.
+
+    Each component is a text, as on the command line, or a Python object: a function of the same form, for ``head`` also
+    a scikit-learn classifier. A result that an object took part in is not kept.
+    """
+    pooling = Pooling.of(pool)
     scored = _score_run(bundle, scorer, target) if pooling.needs_scores else None
-    (row,) = _run_probes([ProbeRun(FeatureRun(bundle, pooling, scored), _probe.bind(head))])
+    (row,) = _run_probes([ProbeRun(FeatureRun(bundle, pooling, scored), Head.of(head))])
     return row
 
 
-def _score_run(bundle: Bundle, scorer: str, target: str) -> ScoreRun:
+def _score_run(bundle: Bundle, scorer: Any, target: Any) -> ScoreRun:
     if not isinstance(bundle, RegionBundle):
         raise UsageError(f"scores need regions, found whole images alone of {bundle.dataset}; pool='none' does without")
-    (run,) = runs_for(bundle, [_scorers.bind(scorer)], [target])
+    (run,) = runs_for(bundle, [Scorer.of(scorer)], [Target.of(target)])
     return run

@@ -16,6 +16,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, TypeVar
@@ -80,10 +81,11 @@ class Component:
     @classmethod
     def names(cls) -> list[str]:
         """The names of ours and of installed ones, sorted; no component is imported that has a file of its own."""
-        return sorted({*cls._ours(), *foreign.installed(LISTED[cls.kind])})
+        return sorted({*cls.ours_named(), *foreign.installed(LISTED[cls.kind])})
 
     @classmethod
-    def _ours(cls) -> list[str]:
+    def ours_named(cls) -> list[str]:
+        """The names of ours, in the order in which they stand in their module, or sorted."""
         home = importlib.import_module(cls.home)
         if hasattr(home, "__path__"):
             return [m.name for m in pkgutil.iter_modules(home.__path__) if not m.name.startswith("_")]
@@ -108,7 +110,7 @@ class Component:
         point = foreign.installed(LISTED[cls.kind]).get(spec.name)
         if point is None:
             return cls.built_in(text)
-        if spec.name in cls._ours():
+        if spec.name in cls.ours_named():
             whose = point.dist.name if point.dist else point.value
             raise UsageError(f"{who} is one of ours, and {whose} declares another by that name; "
                              f"run `pip uninstall {whose}`, or have it renamed")  # fmt: skip
@@ -124,7 +126,7 @@ class Component:
     @classmethod
     def ours(cls, name: str) -> Callable[..., Any]:
         """The function of ours by that name; raises :class:`UnknownName` with the nearest spelling."""
-        if name not in cls._ours():
+        if name not in cls.ours_named():
             raise unknown(cls.kind, name, cls.names())
         if functions := cls._of_module():
             return functions[name]
@@ -162,6 +164,11 @@ class Component:
             raise UsageError(f"{wanted}, found {inspect.signature(function)}")
 
     @property
+    def identity(self) -> tuple[str, str | None]:
+        """What tells it from every other of its kind: its text, and the content of where it stands."""
+        return self.canonical, self.source.sha256
+
+    @property
     def is_ours(self) -> bool:
         """Whether it ships with fgscore."""
         return self.source is OURS
@@ -169,11 +176,15 @@ class Component:
     def call(self, *arguments: Any, wanted: str = "") -> Any:
         """What its function returns for ``arguments``. What one that is not ours does wrong is a :class:`UsageError`
         with its file and line; ``wanted`` says what it should have done."""
+        with self.blamed(wanted):
+            return self.function(*arguments, **self.params)
+
+    def blamed(self, wanted: str = "") -> AbstractContextManager[None]:
+        """Where its code runs, or what it returned is read: see :meth:`call`."""
         if self.is_ours:
-            return self.function(*arguments, **self.params)
-        who = f"{self.kind} {self.canonical}"
-        with foreign.blamed(self.source.file, who, wanted or "see `fgscore contract`", self.function):
-            return self.function(*arguments, **self.params)
+            return nullcontext()
+        wanted = wanted or f"`fgscore contract` says what a {self.kind} must do"
+        return foreign.blamed(self.source.file, f"{self.kind} {self.canonical}", wanted, self.function)
 
     @property
     def place(self) -> str:
@@ -227,7 +238,7 @@ def matches(kind: type[Component], stored: Stored, written: specs.Spec | None) -
     if specs.stored_name(written.name) != stored.name or not _same_file(written.name, stored.source):
         return False
     lacking = set(written.params) - set(stored.params)
-    defaults = specs.tunables(kind.ours(stored.name)) if lacking and stored.name in kind._ours() else {}
+    defaults = specs.tunables(kind.ours(stored.name)) if lacking and stored.name in kind.ours_named() else {}
     return all(same(value, {**defaults, **stored.params}.get(key, specs)) for key, value in written.params.items())
 
 

@@ -5,104 +5,112 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt
 
-from fgscore import ragged, specs
-from fgscore.errors import BadParameter, unknown
-
-
-def none() -> None:
-    """The global embedding alone (I, eq. 1)."""
+from fgscore import ragged
+from fgscore.components import Component
+from fgscore.errors import BadParameter
 
 
-def twice() -> None:
-    """The global embedding twice: what the width of the others is worth by itself."""
+@dataclass(frozen=True, kw_only=True)
+class Pooling(Component):
+    """A function ``f(regions, scores, offsets, /, *, parameters) -> (N, d)``, the local part of the features, bound.
 
+    ``regions`` (R, d) float32 and ``scores`` (R,) float32 of N images, those of image i from ``offsets[i]`` to
+    ``offsets[i + 1]``. Where ``needs_scores`` is False, ``scores`` is None and no scorer is asked for. One whose
+    ``needs_regions`` is False is given the global embeddings (N, d) alone, and what it returns is all of the features.
+    One that keeps some regions of each image has a parameter ``k``. Example, in a file of one's own::
 
-def mean() -> None:
-    """Mean of all regions, unscored (II, eq. 2), beside the global embedding."""
+        @Pooling.declares(needs_scores=False)
+        def largest(regions, scores, offsets, /):
+            return np.stack([regions[a:b].max(axis=0, initial=0) for a, b in zip(offsets, offsets[1:])])
+    """
 
+    kind: ClassVar[str] = "pooling"
+    home: ClassVar[str] = "fgscore.pooling"
+    takes: ClassVar[Mapping[int, str]] = {
+        3: "regions, scores, offsets, /, *, parameters=...",
+        1: "globals, /, *, parameters=...",
+    }
 
-def topk(*, k: int | str = 5, temperature: float = 1.0) -> None:
-    """Sum of the k best regions, weighted by the softmax of their scores (3.5), beside the global embedding."""
-
-
-POOLINGS = {"none": none, "self": twice, "mean": mean, "topk": topk}
-
-
-@dataclass(frozen=True)
-class Pooling:
-    """A pooling with every parameter decided."""
-
-    name: str
-    params: Mapping[str, specs.Value]
-    canonical: str
-
-    @property
-    def needs_regions(self) -> bool:
-        """Whether regions are pooled, not whole images alone."""
-        return self.name not in ("none", "self")
-
-    @property
-    def needs_scores(self) -> bool:
-        """Whether a scorer decides which regions count."""
-        return self.name == "topk"
+    needs_regions: bool = True
+    needs_scores: bool = True
 
     @property
     def k(self) -> int | None:
-        """How many regions are kept; None for all."""
+        """How many regions of each image are kept; None for all."""
         k = self.params.get("k", "all")
-        return None if k == "all" else int(k)  # type: ignore[arg-type]
+        return k if isinstance(k, int) else None
 
+    def __call__(
+        self, regions: np.ndarray, offsets: np.ndarray, globals_: np.ndarray, scores: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Features of N images.
 
-def bind(text: str) -> Pooling:
-    """The pooling that ``text`` names: ``none``, ``self``, ``mean`` or ``topk(k=5, temperature=1.0)``, where k may be
-    'all'."""
-    spec = specs.parse(text)
-    if spec.name not in POOLINGS:
-        raise unknown("pooling", spec.name, POOLINGS)
-    function = POOLINGS[spec.name]
-    params = specs.bind(spec, function, "pooling")
-    k, temperature = params.get("k", 1), params.get("temperature", 1.0)
-    if k != "all" and (not isinstance(k, int) or k < 1):
-        raise BadParameter(f"pooling {spec.name!r}: k must be a whole number above 0 or 'all', found {k!r}")
-    if not isinstance(temperature, float) or temperature <= 0:
-        raise BadParameter(f"pooling {spec.name!r}: temperature must be above 0, found {temperature!r}")
-    return Pooling(spec.name, params, specs.canonical(spec.name, params, specs.tunables(function)))
-
-
-def pool(
-    pooling: Pooling,
-    regions: np.ndarray,
-    offsets: np.ndarray,
-    globals_: np.ndarray,
-    scores: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Features of N images.
-
-    ``regions`` (R, d) unit or raw rows, ``globals_`` (N, d), ``scores`` (R,) where the pooling needs them. Returns
-    (features, n_pooled): (N, d) float32 for ``none``, else (N, 2d) float32 ``[global; local]``, for ``self`` the global
-    embedding as both; and (N,) int32, the number of regions pooled. Where an image has no region, its global embedding
-    stands in for the local part.
-    """
-    g = np.asarray(globals_, np.float32)
-    n = len(g)
-    if pooling.name == "none":
-        return g.copy(), np.zeros(n, np.int32)
-    if pooling.name == "self":
-        return np.concatenate([g, g], axis=1), np.zeros(n, np.int32)
-    if pooling.name == "mean":
+        ``regions`` (R, d) unit or raw rows, ``offsets`` (N+1,), ``globals_`` (N, d), ``scores`` (R,) where the pooling
+        needs them. Returns (features, n_pooled): (N, 2d) float32 ``[global; local]``, or what a pooling of whole images
+        gives, and (N,) int32, the number of regions pooled. Where an image has no region, its global embedding stands
+        in for the local part. Raises :class:`BadParameter` for features of a pooling that are not finite or not of N
+        images.
+        """
+        g = np.asarray(globals_, np.float32)
+        if not self.needs_regions:
+            return self._checked(self.call(g), len(g)), np.zeros(len(g), np.int32)
+        if self.needs_scores and scores is None:
+            raise ValueError(f"{self.name} pooling needs scores")
+        local = self._checked(self.call(np.asarray(regions, np.float32), scores, offsets), len(g))
         sizes = ragged.lengths(offsets)
-        weights = np.repeat(1.0 / np.maximum(sizes, 1), sizes)
-        local = ragged.weighted_sum(np.asarray(regions, np.float32), weights, offsets)
-    else:
-        if scores is None:
-            raise ValueError("topk pooling needs scores")
-        kept, kept_offsets = ragged.topk(scores, offsets, pooling.k)
-        temperature = float(pooling.params["temperature"])  # type: ignore[arg-type]
-        weights = ragged.softmax(scores[kept], kept_offsets, temperature)
-        sizes = ragged.lengths(kept_offsets)
-        local = ragged.weighted_sum(np.asarray(regions[kept], np.float32), weights, kept_offsets)
-    local[sizes == 0] = g[sizes == 0]
-    return np.concatenate([g, local], axis=1), sizes.astype(np.int32)
+        if local.shape[1] == g.shape[1]:
+            local[sizes == 0] = g[sizes == 0]
+        kept = sizes if self.k is None else np.minimum(sizes, self.k)
+        return np.concatenate([g, local], axis=1), kept.astype(np.int32)
+
+    def _checked(self, found: object, n: int) -> np.ndarray:
+        if self.is_ours:
+            return np.asarray(found)
+        with self.blamed(f"expected ({n}, d) features"):
+            features = np.array(found, np.float32)
+        if features.ndim != 2 or len(features) != n or not np.isfinite(features).all():
+            what = f"{features.shape}" + ("" if np.isfinite(features).all() else ", not all finite")
+            raise BadParameter(
+                f"{self.place}pooling {self.canonical} must return ({n}, d) finite numbers, found {what}"
+            )
+        return features
+
+
+@Pooling.declares(needs_regions=False, needs_scores=False)
+def none(globals_: np.ndarray, /) -> np.ndarray:
+    """The global embedding alone (I, eq. 1)."""
+    return globals_.copy()
+
+
+@Pooling.declares(name="self", needs_regions=False, needs_scores=False)
+def twice(globals_: np.ndarray, /) -> np.ndarray:
+    """The global embedding twice: what the width of the others is worth by itself."""
+    return np.concatenate([globals_, globals_], axis=1)
+
+
+@Pooling.declares(needs_scores=False)
+def mean(regions: np.ndarray, scores: None, offsets: np.ndarray, /) -> np.ndarray:
+    """Mean of all regions, unscored (II, eq. 2), beside the global embedding."""
+    sizes = ragged.lengths(offsets)
+    return ragged.weighted_sum(regions, np.repeat(1.0 / np.maximum(sizes, 1), sizes), offsets)
+
+
+@Pooling.declares()
+def topk(
+    regions: np.ndarray,
+    scores: np.ndarray,
+    offsets: np.ndarray,
+    /,
+    *,
+    k: Annotated[int, Ge(1)] | Literal["all"] = 5,
+    temperature: Annotated[float, Gt(0)] = 1.0,
+) -> np.ndarray:
+    """Sum of the k best regions, weighted by the softmax of their scores (3.5), beside the global embedding."""
+    kept, kept_offsets = ragged.topk(scores, offsets, None if k == "all" else k)
+    weights = ragged.softmax(scores[kept], kept_offsets, temperature)
+    return ragged.weighted_sum(regions[kept], weights, kept_offsets)

@@ -1,37 +1,84 @@
-"""Which class a region is scored against (section 3.4, label-free pseudo-labels)."""
+"""Which class a region is scored against: label-free pseudo-labels (section 3.4), and the true one as upper bound."""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from fgscore.errors import unknown
+from fgscore.components import Component
+from fgscore.errors import BadParameter, UsageError
 from fgscore.types import ScoreInputs
 
-Mode = Literal["global", "local", "oracle"]
-MODES: tuple[str, ...] = get_args(Mode)
 
+@dataclass(frozen=True, kw_only=True)
+class Target(Component):
+    """A function ``f(inputs, /, *, parameters) -> (R,) int64``, the class of each region, bound.
 
-def check(mode: str) -> str:
-    """``mode`` itself; raises :class:`UnknownName` for anything but global, local and oracle."""
-    if mode not in MODES:
-        raise unknown("target", mode, MODES)
-    return mode
+    ``reads_labels``: it is given the true labels (N,) of the images as well. That is for our own ``oracle`` alone, an
+    upper bound. Example, in a file of one's own: the class of the region nearest to its image, for all its regions::
 
-
-def resolve(inputs: ScoreInputs, mode: str, *, labels: np.ndarray | None = None) -> np.ndarray:
-    """(R,) int64: the class of each region.
-
-    ``global``: the zero-shot class of its image (eq. 4); ``local``: its own zero-shot class (eq. 5); ``oracle``: the
-    true label of its image, given as ``labels`` (N,) (Table 2's True). Ties go to the first class. Raises ValueError
-    when labels are given for any other mode, or missing for the oracle.
+        def nearest(inputs, /):
+            best = [a + inputs.region_global[a:b].argmax() for a, b in zip(inputs.offsets, inputs.offsets[1:])]
+            return inputs.top_class[best][inputs.image_of_region]
     """
-    if (labels is not None) != (check(mode) == "oracle"):
-        raise ValueError(f"labels: expected for target 'oracle' only, found target {mode!r}")
-    if mode == "local":
-        return inputs.top_class.copy()
-    per_image = inputs.global_text.argmax(axis=1) if labels is None else np.asarray(labels)
-    if len(per_image) != len(inputs.globals):
-        raise ValueError(f"labels: expected ({len(inputs.globals)},), found {per_image.shape}")
-    return per_image.astype(np.int64)[inputs.image_of_region]
+
+    kind: ClassVar[str] = "target"
+    home: ClassVar[str] = "fgscore.targets"
+    takes: ClassVar[Mapping[int, str]] = {1: "inputs, /, *, parameters=...", 2: "inputs, labels, /"}
+
+    reads_labels: bool = False
+
+    def __post_init__(self) -> None:
+        if self.reads_labels and not self.is_ours:
+            raise UsageError(
+                f"{self.place}target {self.canonical}: only our own oracle reads labels; take inputs alone"
+            )
+
+    def __call__(self, inputs: ScoreInputs, labels: np.ndarray | None = None) -> np.ndarray:
+        """(R,) int64: the class of each region; ties go to the first class. ``labels`` (N,) for the oracle.
+
+        Raises ValueError when labels are given for any other target, or missing for the oracle, and, for a target that
+        is not ours, :class:`BadParameter` or :class:`UsageError` for anything but R classes.
+        """
+        if (labels is not None) != self.reads_labels:
+            raise ValueError(f"labels: expected for target 'oracle' only, found target {self.canonical!r}")
+        if labels is not None:
+            if len(labels) != len(inputs.globals):
+                raise ValueError(f"labels: expected ({len(inputs.globals)},), found {np.shape(labels)}")
+            return np.asarray(self.call(inputs, labels), np.int64)
+        if self.is_ours:
+            return np.asarray(self.call(inputs), np.int64)
+        return self._checked(inputs)
+
+    def _checked(self, inputs: ScoreInputs) -> np.ndarray:
+        r = len(inputs.regions)
+        with self.blamed(f"expected ({r},) classes, a whole number for each region"):
+            found = np.asarray(self.call(inputs.apart()))
+        who = f"{self.place}target {self.canonical}"
+        if found.shape != (r,) or found.dtype.kind not in "iu":
+            raise BadParameter(f"{who} must return ({r},) whole numbers, found {found.shape} {found.dtype}")
+        c = inputs.region_text.shape[1]
+        if wrong := int(((found < 0) | (found >= c)).sum()):
+            raise BadParameter(f"{who} must return classes from 0 to {c - 1}, found {wrong} beyond")
+        return found.astype(np.int64)
+
+
+@Target.declares(name="global")
+def global_(inputs: ScoreInputs, /) -> np.ndarray:
+    """The zero-shot class of the whole photo (eq. 4)."""
+    return inputs.global_text.argmax(axis=1)[inputs.image_of_region]
+
+
+@Target.declares()
+def local(inputs: ScoreInputs, /) -> np.ndarray:
+    """The zero-shot class of the region itself (eq. 5)."""
+    return inputs.top_class.copy()
+
+
+@Target.declares(reads_labels=True)
+def oracle(inputs: ScoreInputs, labels: np.ndarray, /) -> np.ndarray:
+    """The true label, Table 2's True: an upper bound, which reads the labels of test images."""
+    return np.asarray(labels)[inputs.image_of_region]

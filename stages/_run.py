@@ -179,7 +179,7 @@ def by_bundle(runs: list[Any]) -> list[list[Any]]:
     return list(groups.values())
 
 
-def scored(bundles: list[Any], scorers: list[Any], targets: list[str], needed_by: str) -> list[list[Any]]:
+def scored(bundles: list[Any], scorers: list[Any], targets: list[Any], needed_by: str) -> list[list[Any]]:
     """Runs of ``scorers`` against ``targets`` for each of ``bundles`` that has what they need, those of a bundle
     together; see :func:`with_regions` and :func:`with_text`."""
     from fgscore.evaluate.score import runs_for
@@ -202,25 +202,25 @@ def with_text(runs: list[Any]) -> list[Any]:
 
 def scorers(names: list[str]) -> list[Any]:
     """The scorers named; 'all' stands for every built-in one."""
-    from fgscore import scorers as registry
+    from fgscore.scorers import Scorer
 
-    texts = [t for name in names for t in (registry.SCORERS if name == "all" else [name])]
-    return [registry.bind(text) for text in dict.fromkeys(texts)]
+    texts = [t for name in names for t in (Scorer.ours_named() if name == "all" else [name])]
+    return [Scorer.bind(text) for text in dict.fromkeys(texts)]
 
 
-def targets(names: list[str]) -> list[str]:
-    """The targets named, checked; the oracle is announced for what it is."""
-    from fgscore.targets import check
+def targets(names: list[str]) -> list[Any]:
+    """The targets named; the oracle is announced for what it is."""
+    from fgscore.targets import Target
 
-    checked = [check(name) for name in dict.fromkeys(names)]
-    if "oracle" in checked:
+    bound = [Target.bind(name) for name in dict.fromkeys(names)]
+    if any(target.reads_labels for target in bound):
         _say("note: target oracle reads the labels of test images; its results are upper bounds")
-    return checked
+    return bound
 
 
 def poolings(pools: list[str], ks: list[str] | None) -> list[Any]:
     """Every pooling named; ``--k`` values go to topk, each giving one."""
-    from fgscore.pooling import bind
+    from fgscore.pooling import Pooling
 
     for k in ks or ():
         if "," in k:
@@ -229,13 +229,13 @@ def poolings(pools: list[str], ks: list[str] | None) -> list[Any]:
     made = []
     for pool in dict.fromkeys(pools):
         if pool.strip() == "topk":
-            made += [bind(f"topk(k={k})") for k in dict.fromkeys(ks or [o.K])]
+            made += [Pooling.bind(f"topk(k={k})") for k in dict.fromkeys(ks or [o.K])]
         elif ks and not any(p.strip() == "topk" for p in pools):
             raise UsageError(
                 f'--k is for --pool topk, found --pool {pool}; write --pool "topk(k=...)" or leave out --k'
             )
         else:
-            made.append(bind(pool))
+            made.append(Pooling.bind(pool))
     return made
 
 
@@ -243,16 +243,16 @@ def heads(names: list[str], seeds: list[int]) -> list[Any]:
     """Every head named with every seed; a seed goes to those that have one. Raises :class:`UsageError` where a head
     says its own as well."""
     from fgscore import specs
-    from fgscore.probe import bind
+    from fgscore.heads import Head
 
     made = {}
     for text in names:
-        head, spec = bind(text), specs.parse(text)
+        head, spec = Head.bind(text), specs.parse(text)
         for seed in dict.fromkeys(seeds) if head.seed is not None else [0]:
             if seed and "seed" in spec.params:
                 raise UsageError(f"expected the seed once, found --seed {seed} and --head {text!r}")
-            one = bind(specs.text(spec.name, {**spec.params, "seed": seed})) if seed else head
-            made.setdefault(one.canonical, one)
+            one = Head.bind(specs.text(spec.name, {**spec.params, "seed": seed})) if seed else head
+            made.setdefault(one.identity, one)
     return list(made.values())
 
 

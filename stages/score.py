@@ -36,7 +36,7 @@ def score(
                     {
                         **bundle.labels,
                         "scorer": run.scorer.canonical,
-                        "target": run.target or "",
+                        "target": run.target_text,
                         "computed": summary.computed,
                         "reused": summary.reused,
                         "images": summary.images or "",

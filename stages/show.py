@@ -35,12 +35,12 @@ def show(
     from fgscore.pooling import bind as bind_pooling
     from fgscore.report.figure import facts
     from fgscore.report.show import show as draw
-    from fgscore.scorers import bind
+    from fgscore.scorers import Scorer
     from fgscore.store.paths import slug
 
     (mode,) = _run.targets([target])
     kept = bind_pooling(f"topk(k={k})").k
-    chosen = bind(scorer)
+    chosen = Scorer.bind(scorer)
     scored = _run.scored(_run.bundles(data, dataset, regions, encoder, prompt), [chosen], [mode], "show")
     found = [runs[0].bundle for runs in scored]
     path = out or Path(f"{slug(image_id)}.png")

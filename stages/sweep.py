@@ -107,10 +107,11 @@ def _seeds(seed: list[int] | None, head_seeds: int) -> list[int]:
 
 def _heads(names: list[str], seeds: list[int]) -> list[list[Any]]:
     """Each head with its seeds: those of training for adamw, the first alone where chance only splits validation."""
-    from fgscore import probe, specs
+    from fgscore import specs
+    from fgscore.heads import Head
 
     texts = dict.fromkeys(text for name in names for text in specs.expand(name))
-    return [_run.heads([t], seeds if probe.bind(t).name == "adamw" else seeds[:1]) for t in texts]
+    return [_run.heads([t], seeds if Head.bind(t).stochastic else seeds[:1]) for t in texts]
 
 
 def _tables(names: list[str] | None) -> list[int]:

@@ -9,7 +9,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from fgscore import pooling as aggregate
 from fgscore import ragged
 from fgscore.errors import NoText
 from fgscore.evaluate.score import Block, ScoreRun, check_complete, read_block, score
@@ -54,7 +53,21 @@ class FeatureRun:
         if self.crops:
             extra["crops"] = list(self.crops)
         pooling = self.pooling
-        return manifest.Recipe("features", pooling.canonical, dict(pooling.params), parents=parents, extra=extra)
+        if pooling.source.sha256:
+            extra["source"] = pooling.source.sha256
+        return manifest.Recipe(
+            "features", pooling.canonical, dict(pooling.params), pooling.version, None, parents, extra
+        )
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether all that takes part is: what others compute is computed anew each time."""
+        return self.pooling.is_ours and (self.scores is None or self.scores.is_ours)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the features may go to the store: not those of a Python object."""
+        return not self.pooling.source.is_object and (self.scores is None or self.scores.is_kept)
 
     @cached_property
     def artefact(self) -> manifest.Artefact:
@@ -66,7 +79,7 @@ class FeatureRun:
         """Features of one shard, from cached scores. ``block`` and ``scored`` where the caller has read them."""
         if not isinstance(self.bundle, RegionBundle) or not self.pooling.needs_regions:
             whole = self.bundle.store.read(self.bundle.globals, number)
-            features, n_pooled = aggregate.pool(self.pooling, whole.globals[:0], np.zeros(1, np.int64), whole.globals)
+            features, n_pooled = self.pooling(whole.globals[:0], np.zeros(1, np.int64), whole.globals)
             return FeatureShard(whole.image_ids, features, n_pooled)
         block = block or read_block(self.bundle, number)
         regions = block.inputs.regions
@@ -96,11 +109,11 @@ class FeatureRun:
         """``rows``, one a region, pooled by this run's weights beside ``whole``, one an image."""
         scores, offsets = None, block.inputs.offsets
         if self.scores:
-            scores = (scored or self.bundle.store.read(self.scores.artefact, number)).scores
+            scores = (scored or self.scores.shard(number, block)).scores
         if self.crops:
             kept, offsets = ragged.window(offsets, *self.crops)
             rows, scores = rows[kept], None if scores is None else scores[kept]
-        return aggregate.pool(self.pooling, rows, offsets, whole, scores)
+        return self.pooling(rows, offsets, whole, scores)
 
 
 def _probabilities(cosines: np.ndarray, scale: float) -> np.ndarray:
@@ -111,7 +124,8 @@ def _probabilities(cosines: np.ndarray, scale: float) -> np.ndarray:
 def prepare(runs: list[FeatureRun], progress: Progress = silent) -> list[Summary]:
     """Make sure that the scores behind ``runs``, which share a bundle, are there."""
     check_complete(runs[0].bundle)
-    needed = list({run.scores.recipe.digest: run.scores for run in runs if run.scores}.values())
+    kept = (run.scores for run in runs if run.scores and run.scores.is_kept)
+    needed = list({scores.recipe.digest: scores for scores in kept}.values())
     return score(needed, progress) if needed else []
 
 
@@ -125,7 +139,7 @@ def aggregate_features(runs: list[FeatureRun], progress: Progress = silent) -> l
         block: Block | None = None
         for run, summary in zip(runs, own, strict=True):
             parents = run.bundle.store.parents_now(run.artefact, number)
-            if run.artefact.is_current(number, parents):
+            if run.is_ours and run.artefact.is_current(number, parents):
                 summary.reused += 1
                 continue
             shards.check_writing()
@@ -181,13 +195,13 @@ def _shard_features(runs: Sequence[FeatureRun], number: int) -> list[FeatureShar
     made = []
     for run in runs:
         store = run.bundle.store
-        cached = store.find("features", run.bundle.index_artefact.dataset, run.recipe.digest)
+        cached = run.is_ours and store.find("features", run.bundle.index_artefact.dataset, run.recipe.digest)
         if cached and cached.is_current(number, store.parents_now(cached, number)):
             made.append(cached.read(number))
             continue
         if isinstance(run.bundle, RegionBundle) and run.pooling.needs_regions:
             block = block or read_block(run.bundle, number)
         if run.scores and run.scores.recipe.digest not in scored:
-            scored[run.scores.recipe.digest] = store.read(run.scores.artefact, number)
+            scored[run.scores.recipe.digest] = run.scores.shard(number, block)
         made.append(run.compute(number, block, scored.get(run.scores.recipe.digest) if run.scores else None))
     return made

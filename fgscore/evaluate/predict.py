@@ -17,13 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from fgscore import encoders, plugins, regions, scorers, specs, targets
-from fgscore import pooling as aggregate
+from fgscore import encoders, regions, specs
 from fgscore.errors import BadImage, DataError, MissingWeights, UsageError
 from fgscore.evaluate.saved import SavedProbe
 from fgscore.extract.batches import Batches
 from fgscore.extract.components import Component
+from fgscore.machine.packages import check_package
 from fgscore.machine.progress import Progress, silent
+from fgscore.pooling import Pooling
+from fgscore.scorers import Scorer
+from fgscore.targets import Target
 from fgscore.types import RegionBatch, Runtime, ScoreInputs
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -73,15 +76,15 @@ class Predictor:
         return component
 
     @cached_property
-    def _scorer(self) -> scorers.Scorer:
+    def _scorer(self) -> Scorer:
         text = str(self.probe.made_of["scorer"])
         spec = specs.parse(text)
         if self.scorer is not None:
-            scorer = scorers.bind(self.scorer)
+            scorer = Scorer.bind(self.scorer)
             if scorer.canonical != specs.text(specs.stored_name(spec.name), spec.params):
                 self._differs("scorer", text, scorer.canonical)
-        elif spec.name in scorers.SCORERS:
-            scorer = scorers.built_in(text)
+        elif spec.name in Scorer.ours_named():
+            scorer = Scorer.built_in(text)
         else:
             raise UsageError(
                 f"the probe was trained with scorer {text}, which is not built in, and no file is run because a probe "
@@ -99,7 +102,7 @@ class Predictor:
 
     def check(self) -> None:
         """What would stop a run, before it starts: packages, weights."""
-        plugins.check_package("PIL", "reading photos")
+        check_package("PIL", "reading photos")
         if self._pooling.needs_scores:
             _ = self._scorer
         _ = self._encoder
@@ -110,8 +113,8 @@ class Predictor:
             raise DataError(f"expected an encoder of width {wanted}, as the probe's, found {found}")
 
     @property
-    def _pooling(self) -> aggregate.Pooling:
-        return aggregate.bind(str(self.probe.made_of["pool"]))
+    def _pooling(self) -> Pooling:
+        return Pooling.built_in(str(self.probe.made_of["pool"]))
 
     def probabilities(self, image_id: str, image: np.ndarray) -> np.ndarray:
         """(C,) float32: probability of each class for ``image`` (H, W, 3) uint8; zero for classes that the probe was
@@ -121,8 +124,7 @@ class Predictor:
         inputs = ScoreInputs(
             batch.offsets, rows, whole, self.probe.text, self.probe.logit_scale, read_regions=lambda: batch
         )
-        features, _ = aggregate.pool(
-            self._pooling,
+        features, _ = self._pooling(
             inputs.regions * norms[:, None] if self.probe.made_of["features"] == "raw" else inputs.regions,
             inputs.offsets,
             inputs.globals,
@@ -165,7 +167,7 @@ class Predictor:
         made_of = self.probe.made_of
         target = np.full(len(inputs.regions), -1)
         if made_of["target"]:
-            target = targets.resolve(inputs, str(made_of["target"]))
+            target = Target.built_in(str(made_of["target"]))(inputs)
         return self._scorer(inputs, target)
 
 

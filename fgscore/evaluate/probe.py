@@ -16,9 +16,9 @@ from fgscore.evaluate import results
 from fgscore.evaluate.features import FeatureRun, Matrix, matrices, prepare
 from fgscore.evaluate.results import Predictions, Row
 from fgscore.evaluate.score import check_text
+from fgscore.heads import Head, ProbeData, ProbeResult, few_shot, validation_split
 from fgscore.machine.progress import Clock, Progress, silent
 from fgscore.machine.threads import ahead, processors
-from fgscore.probe import Head, ProbeData, ProbeResult, few_shot, validation_split
 from fgscore.store.match import Bundle
 
 VERSION = 5  # of the heads' code: a change that moves results raises it, so that none is mistaken for current
@@ -51,7 +51,7 @@ class ProbeRun:
             "regions": names["regions"] if pooled else "",
             "encoder": names["encoder"] if pooled else self.bundle.globals.recipe.component,
             "scorer": scores.scorer.canonical if scores else "",
-            "target": (scores.target if scores else None) or "",
+            "target": scores.target_text if scores else "",
             "pool": self.features.pooling.canonical,
             "features": self.features.rows,
             "crops": f"{crops[0]}:{crops[1]}" if crops else "",
@@ -66,7 +66,7 @@ class ProbeRun:
         pooled = self.features.pooling.needs_regions
         roles = ("globals", *(["text"] if bundle.text else []), *(["region_embeddings"] if pooled else []))
         parents = {role: bundle.contents(role) for role in roles}
-        asked = {"shots": self.shots, "validation": self.validation}
+        asked = {"shots": self.shots, "validation": self.validation, "head_source": self.head.source.sha256}
         return specs.digest(
             {
                 "version": VERSION,
@@ -90,8 +90,13 @@ class ProbeRun:
 
     @property
     def is_own(self) -> bool:
-        """Whether a user's own scorer took part: such a result is computed anew each time."""
-        return bool(self.features.scores and self.features.scores.scorer.sha256)
+        """Whether a component that is not ours took part: such a result is computed anew each time."""
+        return not (self.head.is_ours and self.features.is_ours)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the result goes to disk: not that of a Python object."""
+        return self.features.is_kept and not self.head.source.is_object
 
     @property
     def folder(self) -> Path:
@@ -263,7 +268,8 @@ def _keep(run: ProbeRun, matrix: Matrix, result: ProbeResult, seconds: float, fe
         "labels_digest": index.labels_digest(),
         "digest": run.digest(),
     }
-    results.write(run.folder, run.file, row, predictions)
+    if run.is_kept:
+        results.write(run.folder, run.file, row, predictions)
     return row
 
 

@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from fgscore import pooling as aggregate
 from fgscore import specs
 from fgscore.errors import DataError, UsageError, quoted
 from fgscore.evaluate.probe import ProbeRun, fit
-from fgscore.probe import Linear
+from fgscore.heads import Linear
+from fgscore.pooling import Pooling
 from fgscore.store import arrays
 from fgscore.store.match import RegionBundle
 
@@ -56,7 +56,9 @@ class SavedProbe:
 
 def _parts(made_of: Mapping[str, Any]) -> int:
     """How many embeddings stand side by side in one row of features."""
-    return 1 if aggregate.bind(str(made_of["pool"])).name == "none" else 2
+    pooling = Pooling.built_in(str(made_of["pool"]))
+    whole = np.ones((1, 1), np.float32)
+    return int(pooling(whole, np.array([0, 1]), whole, np.ones(1, np.float32))[0].shape[1])
 
 
 def check(run: ProbeRun, path: Path) -> None:
@@ -64,14 +66,22 @@ def check(run: ProbeRun, path: Path) -> None:
     if path.suffix != SUFFIX:
         raise UsageError(f"--save-probe: expected a file {SUFFIX}, found {path.name!r}")
     labels = run.labels()
-    if labels["target"] == "oracle":
+    scores = run.features.scores
+    if scores and scores.target and scores.target.reads_labels:
         raise UsageError("--save-probe: target oracle reads the label of each photo, which a new one lacks; use global")
     if run.is_own:
         raise UsageError(
-            f"--save-probe: {labels['scorer']} is a file of yours, which a saved probe cannot hold; take a built-in one"
+            f"--save-probe: {_foreign(run)} is of your own, which a saved probe cannot hold; take a built-in one"
         )
     if labels["head"] == "zeroshot(vote='probability')":
         raise UsageError("--save-probe: a vote by probability has no weights to keep; use --head zeroshot")
+
+
+def _foreign(run: ProbeRun) -> str:
+    """What takes part and is not ours."""
+    scores = run.features.scores
+    parts = (run.head, run.features.pooling, scores and scores.scorer, scores and scores.target)
+    return ", ".join(f"{part.kind} {part.canonical}" for part in parts if part and not part.is_ours)
 
 
 def save(run: ProbeRun, path: Path) -> None:
@@ -184,7 +194,7 @@ def _made_of(made: Any) -> dict[str, Any]:
     crops = re.fullmatch(r"(\d{1,6}):(\d{1,6})", made["crops"], re.ASCII)
     if made["crops"] and not (crops and int(crops[1]) < int(crops[2])):
         raise ValueError(f"crops: expected START:STOP, found {made['crops'][:50]!r}")
-    pooling = aggregate.bind(made["pool"])
+    pooling = Pooling.built_in(made["pool"])
     needed = {"encoder": True, "pool": True, "regions": pooling.needs_regions, "scorer": pooling.needs_scores}
     for key in (key for key, is_needed in needed.items() if is_needed):
         _check_numbers(specs.parse(made[key]))

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from fgscore import ragged, targets
+from fgscore import ragged
 from fgscore.errors import NoText, StoreError
 from fgscore.machine.lazy import lazy
 from fgscore.machine.progress import Clock, Progress, Summary, provenance, silent
@@ -21,9 +21,11 @@ from fgscore.machine.threads import ahead, processors
 from fgscore.scorers import Scorer
 from fgscore.store import manifest, records, shards
 from fgscore.store.match import Bundle, RegionBundle
+from fgscore.targets import Target
 from fgscore.types import RegionBatch, ScoreInputs, ScoreShard, TextBank
 
 PART = 1 << 18  # cosines in one part: a megabyte
+DEFAULT_TARGET = "global"
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,27 +104,36 @@ class ScoreRun:
 
     bundle: RegionBundle
     scorer: Scorer
-    target: str | None
+    target: Target | None
+
+    @property
+    def target_text(self) -> str:
+        """The target as results and tables keep it, '' for none."""
+        return self.target.canonical if self.target else ""
 
     @property
     def label(self) -> str:
         """``entropy, target global``."""
-        return self.scorer.canonical + (f", target {self.target}" if self.target else "")
+        return self.scorer.canonical + (f", target {self.target_text}" if self.target else "")
 
     @cached_property
     def recipe(self) -> manifest.Recipe:
         """The recipe of these scores."""
         roles = ("region_embeddings", "globals", *(("text",) if self.target and self.bundle.text else ()))
         parents = {role: getattr(self.bundle, role).recipe.digest for role in roles}
-        if self.target == "oracle":
+        extra: dict[str, object] = {"target": self.target.canonical} if self.target else {}
+        if self.target and self.target.reads_labels:
             parents["labels"] = self.bundle.index_artefact.recipe.digest
+        if self.target and self.target.source.sha256:
+            extra["target_source"] = self.target.source.sha256
         return manifest.Recipe(
             "scores",
             self.scorer.canonical,
             dict(self.scorer.params),
-            weights=self.scorer.sha256,
+            self.scorer.version,
+            weights=self.scorer.source.sha256,
             parents=parents,
-            extra={"target": self.target} if self.target else {},
+            extra=extra,
         )
 
     @cached_property
@@ -136,8 +147,23 @@ class ScoreRun:
         index."""
         if self.target is None:
             return np.full(len(inputs.regions), -1)
-        labels = self.bundle.index.labels[rows] if self.target == "oracle" else None
-        return targets.resolve(inputs, self.target, labels=labels)
+        return self.target(inputs, self.bundle.index.labels[rows] if self.target.reads_labels else None)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether scorer and target are: what others compute is computed anew each time."""
+        return self.scorer.is_ours and (self.target is None or self.target.is_ours)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the scores go to the store: not those of a Python object."""
+        return not any(part and part.source.is_object for part in (self.scorer, self.target))
+
+    def shard(self, number: int, block: Block | None = None) -> ScoreShard:
+        """The scores of one shard: those in the store, or computed where none are kept."""
+        if self.is_kept:
+            return self.bundle.store.read(self.artefact, number)
+        return compute([self], block or read_block(self.bundle, number))[0]
 
     def lacks(self) -> NoText | None:
         """What to raise where scorer or target need text and the bundle has none, before anything is read."""
@@ -145,7 +171,9 @@ class ScoreRun:
             return None
         if self.scorer.needs_text:
             return self._no_text()
-        return self.bundle.no_text(f"target {self.target}", "the command without --target") if self.target else None
+        if self.target is None:
+            return None
+        return self.bundle.no_text(f"target {self.target.canonical}", "the command without --target")
 
     def scores(self, inputs: ScoreInputs, target: np.ndarray) -> np.ndarray:
         """(R,) float32; raises :class:`NoText` by the scorer's name where it comes to need text and there is none."""
@@ -163,34 +191,39 @@ def compute(runs: Sequence[ScoreRun], block: Block) -> list[ScoreShard]:
     given a copy, and changes nothing for another."""
     r = len(block.regions)
     scores, classes = np.zeros((len(runs), r), np.float32), np.full((len(runs), r), -1, np.int32)
-    own = sum(run.scorer.sha256 is not None for run in runs)
+    own = sum(not run.is_ours for run in runs)
     for images, inputs in block.parts():
         if own > 1 and inputs.has_text:
             inputs.region_text  # noqa: B018 (computed once, copied for each)
         part, _ = ragged.span(block.offsets, images)
-        resolved: dict[str | None, np.ndarray] = {}
+        resolved: dict[object, np.ndarray] = {}
         for i, run in enumerate(runs):
-            if run.target not in resolved:
-                resolved[run.target] = run.resolve(inputs, block.rows[images])
-            classes[i, part] = resolved[run.target]
-            scores[i, part] = run.scores(inputs, resolved[run.target])
+            target = run.target and run.target.identity
+            if target not in resolved:
+                resolved[target] = run.resolve(inputs, block.rows[images])
+            classes[i, part] = resolved[target]
+            scores[i, part] = run.scores(inputs, resolved[target])
     return [ScoreShard(block.image_ids, block.offsets, *of) for of in zip(scores, classes, strict=True)]
 
 
-def runs_for(bundle: RegionBundle, scorers: Sequence[Scorer], modes: Sequence[str]) -> list[ScoreRun]:
+def runs_for(bundle: RegionBundle, scorers: Sequence[Scorer], targets: Sequence[Target]) -> list[ScoreRun]:
     """One run for every scorer and target; a scorer without a target gives one. See :func:`target_of`."""
     return [
         ScoreRun(bundle, scorer, target)
         for scorer in scorers
-        for target in dict.fromkeys(target_of(bundle, scorer, mode) for mode in modes)
+        for target in _distinct(target_of(bundle, scorer, target) for target in targets)
     ]
 
 
-def target_of(bundle: Bundle, scorer: Scorer, mode: str) -> str | None:
-    """``mode`` where the scorer has a target. Without text there is none: the default, global, counts as left out, and
-    any other is refused by :meth:`ScoreRun.lacks`."""
-    left_out = bundle.text is None and mode == "global"
-    return mode if scorer.needs_target and not left_out else None
+def _distinct(targets: Iterable[Target | None]) -> Iterable[Target | None]:
+    return {target and target.identity: target for target in targets}.values()
+
+
+def target_of(bundle: Bundle, scorer: Scorer, target: Target) -> Target | None:
+    """``target`` where the scorer has one. Without text there is none: the default counts as left out, and any other is
+    refused by :meth:`ScoreRun.lacks`."""
+    left_out = bundle.text is None and target.canonical == DEFAULT_TARGET
+    return target if scorer.needs_target and not left_out else None
 
 
 def score(runs: Sequence[ScoreRun], progress: Progress = silent, threads: int | None = None) -> list[Summary]:
@@ -202,7 +235,7 @@ def score(runs: Sequence[ScoreRun], progress: Progress = silent, threads: int | 
     check_text(runs)
     summaries = [Summary(run.artefact.label, "scores") for run in runs]
     sizes = bundle.region_embeddings.shard_sizes
-    own = [i for i, run in enumerate(runs) if run.scorer.sha256]
+    own = [i for i, run in enumerate(runs) if not run.is_ours]
     groups = [([i for i in range(len(runs)) if i not in own], threads or processors()), (own, 1)]
     groups = [(group, at_a_time) for group, at_a_time in groups if group]
     label, total, done = f"{bundle.dataset}: score", len(groups) * sum(sizes.values()), 0
@@ -226,11 +259,7 @@ def _score_shard(runs: Sequence[ScoreRun], number: int) -> list[Counts | None]:
     """What was computed for each run; None where its scores were there already."""
     clock = Clock()
     parents = runs[0].bundle.store.parents_of([run.artefact for run in runs], number)
-    due = [
-        i
-        for i, run in enumerate(runs)
-        if run.scorer.sha256 is not None or not run.artefact.is_current(number, parents[i])
-    ]
+    due = [i for i, run in enumerate(runs) if not (run.is_ours and run.artefact.is_current(number, parents[i]))]
     counts: list[Counts | None] = [None] * len(runs)
     if not due:
         return counts

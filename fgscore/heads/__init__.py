@@ -1,1 +1,234 @@
-"""The heads of :mod:`fgscore.probe`, one file each; ``probe.bind`` is the way in."""
+"""Heads over feature matrices (section 3.6), one file each: what a head is given, what it gives back and the choice of
+images to learn from."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from fgscore import specs
+from fgscore.components import Component, Source
+from fgscore.errors import BadParameter, DataError
+from fgscore.machine.packages import check_package
+
+UNUSED = "unused"  # the split of an image that takes no part
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeData:
+    """What a head is given. ``features`` (N, D) float32, ``labels`` (N,) int64, ``split`` (N,) of 'train', 'val' or
+    'test'; for heads that need no training ``text`` (C, d) float32 unit rows, the encoder's ``logit_scale``, and
+    ``votes``, which makes the (N, C) weighted mean of the class probabilities of each image's pooled regions."""
+
+    features: np.ndarray
+    labels: np.ndarray
+    split: np.ndarray
+    n_classes: int
+    text: np.ndarray | None = None
+    logit_scale: float = 100.0
+    votes: Callable[[], np.ndarray] | None = None
+
+    def rows(self, *splits: str) -> np.ndarray:
+        """(n,) int64 positions of the images of ``splits``."""
+        return np.flatnonzero(np.isin(self.split, splits))
+
+    def training_rows(self) -> np.ndarray:
+        """Positions of train and validation images; raises :class:`DataError` for fewer than two classes."""
+        train = self.rows("train", "val")
+        if (found := len(np.unique(self.labels[train]))) < 2:
+            raise DataError(
+                f"a linear probe needs training images of at least 2 classes, found {len(train)} images of "
+                f"{found}; use --head zeroshot"
+            )
+        return train
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """A linear classifier: ``weight`` (K, D) and ``intercept`` (K,) float32, ``classes`` (K,) int64, the class of each
+    row."""
+
+    weight: np.ndarray
+    intercept: np.ndarray
+    classes: np.ndarray
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """(N, K) float32 of ``features`` (N, D)."""
+        return np.asarray(features @ self.weight.T + self.intercept, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a head found. ``predictions`` (n_test,) int64; ``linear`` where it is a linear classifier of features;
+    ``path`` is what later fits on features like these can begin from."""
+
+    predictions: np.ndarray
+    n_train: int
+    converged: bool = True
+    details: Mapping[str, Any] = field(default_factory=dict)
+    linear: Linear | None = None
+    path: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeResult:
+    """Outcome on the test images. ``predictions`` (n_test,) int64 in the order of ``test_rows``; ``accuracy`` is top-1
+    and ``per_class`` the mean over the classes that have test images, both in 0..1; ``linear`` the fitted classifier
+    where the head is linear in its features; ``path`` for :meth:`Head.__call__`."""
+
+    accuracy: float
+    per_class: float
+    predictions: np.ndarray
+    test_rows: np.ndarray
+    n_train: int
+    converged: bool
+    details: Mapping[str, Any] = field(default_factory=dict)
+    linear: Linear | None = None
+    path: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head(Component):
+    """A function ``f(data, test, /, *, hyper-parameters) -> Outcome``, or one that returns a scikit-learn classifier.
+
+    ``data`` is a :class:`ProbeData`, ``test`` (n_test,) the rows to predict. ``trains``: it learns from labels;
+    ``needs_text``: it compares with the texts of the classes; ``thread_safe``: several can be fitted at a time;
+    ``stochastic``: its seed decides more than which images choose a hyper-parameter; ``begins_near``: it takes the
+    ``path`` of a fit on features like its own as a third argument, to begin there.
+
+    Of a classifier the keyword parameters are the recipe, ``--seed`` sets every ``random_state``, and a GridSearchCV is
+    its declared grid. Example, in a file of one's own::
+
+        def forest(*, trees=100):
+            from sklearn.ensemble import RandomForestClassifier
+            return RandomForestClassifier(n_estimators=trees)
+    """
+
+    kind: ClassVar[str] = "head"
+    home: ClassVar[str] = "fgscore.heads"
+    takes: ClassVar[Mapping[int, str]] = {
+        2: "data, test, /, *, parameters=...",
+        0: "*, parameters=...",
+        3: "data, test, near, /, *, parameters=...",
+    }
+
+    trains: bool = True
+    needs_text: bool = False
+    thread_safe: bool = False
+    begins_near: bool = False
+    stochastic: bool = True
+
+    @classmethod
+    def _made(cls, spec: specs.Spec, function: Callable[..., Any], source: Source) -> Self:
+        from fgscore.heads import _estimator
+
+        if source.is_object and not inspect.isroutine(function):
+            function = _estimator.copies_of(function)
+        if not _estimator.is_made_by(function):
+            return super()._made(spec, function, source)
+        return super()._made(spec, _estimator.as_head(function, spec, source.file), source)
+
+    @property
+    def seed(self) -> int | None:
+        """Its seed; None for a head without chance."""
+        seed = self.params.get("seed")
+        return seed if isinstance(seed, int) else None
+
+    def check_installed(self) -> None:
+        """Raises :class:`MissingExtra` where a package that it needs is not installed; imports nothing."""
+        for package in self.needs:
+            check_package(package, f"the head {self.name!r}")
+
+    def __call__(self, data: ProbeData, near: Any = None) -> ProbeResult:
+        """Fit where there is something to fit, predict the test images, measure. ``near`` is the ``path`` of a result
+        of the same head on features of the same width, to begin there.
+
+        Raises :class:`DataError` without test images, and for a head that is not ours :class:`BadParameter` or
+        :class:`UsageError`, with file and line, for anything but a class for each test image.
+        """
+        test = data.rows("test")
+        if not len(test):
+            raise DataError(
+                "expected test images to measure on, found none in this index; index a copy with a test split"
+            )
+        found = self.call(data, test, *([near] if self.begins_near else []), wanted="expected an Outcome")
+        if not self.is_ours:
+            self._check(found, len(test), data.n_classes)
+        labels = data.labels[test]
+        return ProbeResult(
+            accuracy=top1(labels, found.predictions),
+            per_class=mean_per_class(labels, found.predictions),
+            predictions=found.predictions,
+            test_rows=test,
+            n_train=found.n_train,
+            converged=found.converged,
+            details=found.details,
+            linear=found.linear,
+            path=found.path,
+        )
+
+    def _check(self, found: Any, n: int, n_classes: int) -> None:
+        who = f"{self.place}head {self.canonical}"
+        if not isinstance(found, Outcome):
+            raise BadParameter(
+                f"{who} must return an Outcome or a scikit-learn classifier, found {type(found).__name__}"
+            )
+        predicted = np.asarray(found.predictions)
+        if predicted.shape != (n,) or predicted.dtype.kind not in "iu":
+            raise BadParameter(f"{who} must predict ({n},) whole numbers, found {predicted.shape} {predicted.dtype}")
+        if wrong := int(((predicted < 0) | (predicted >= n_classes)).sum()):
+            raise BadParameter(f"{who} must predict classes from 0 to {n_classes - 1}, found {wrong} beyond")
+
+
+def top1(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Share of predictions that are right."""
+    return float(np.mean(labels == predictions))
+
+
+def mean_per_class(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Mean over the classes present of the share of their images that are right."""
+    _, inverse = np.unique(labels, return_inverse=True)
+    right = np.bincount(inverse, (labels == predictions).astype(float))
+    return float(np.mean(right / np.bincount(inverse)))
+
+
+def holdout(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """(n,) bool: a stratified hold-out of about ``fraction`` of each class, at least one image of it left in train.
+
+    A class of one image gives none. The choice depends on ``seed`` and the order of the labels only.
+    """
+    rng = np.random.default_rng(seed)
+    held = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        n = min(max(1, round(fraction * len(rows))), len(rows) - 1)
+        held[rng.permutation(rows)[:n]] = True
+    return held
+
+
+def few_shot(labels: np.ndarray, split: np.ndarray, shots: int, seed: int) -> np.ndarray:
+    """(N,) the split with ``shots`` train images a class left, or as many as there are; the other train images and all
+    validation images are out of it, so that no more labels than these are seen. The fewer of two numbers of shots
+    with the same seed are among the more."""
+    rng = np.random.default_rng(seed)
+    kept = np.where(split == "test", split, UNUSED).astype(np.array(["test", UNUSED]).dtype)
+    for label in np.unique(labels):
+        rows = np.flatnonzero((labels == label) & (split == "train"))
+        kept[rng.permutation(rows)[:shots]] = "train"
+    return kept
+
+
+def validation_split(labels: np.ndarray, split: np.ndarray, seed: int) -> np.ndarray:
+    """(N,) the split for choosing among settings: validation images in the place of test ones, which are out of it.
+    Where there are no official validation images, a fifth of each class of train stands in for them."""
+    chosen = np.where(split == "test", UNUSED, split).astype(np.array(["test", UNUSED]).dtype)
+    if (chosen == "val").any():
+        chosen[chosen == "val"] = "test"
+        return chosen
+    train = np.flatnonzero(split == "train")
+    chosen[train[holdout(labels[train], 0.2, seed)]] = "test"
+    return chosen

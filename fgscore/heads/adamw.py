@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge, Gt, Lt
 
 from fgscore.errors import missing_extra
-from fgscore.heads.data import Linear, Outcome, ProbeData
+from fgscore.heads import Head, Linear, Outcome, ProbeData
 
 
+@Head.declares(needs=("torch",))
 def adamw(
     data: ProbeData,
     test: np.ndarray,
     /,
     *,
-    epochs: int = 30,
-    batch_size: int = 32,
-    lr: float = 1e-3,
-    weight_decay: float = 1e-4,
-    dropout: float = 0.1,
-    seed: int = 0,
+    epochs: Annotated[int, Ge(1)] = 30,
+    batch_size: Annotated[int, Ge(1)] = 32,
+    lr: Annotated[float, Gt(0)] = 1e-3,
+    weight_decay: Annotated[float, Ge(0)] = 1e-4,
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.1,
+    seed: Annotated[int, Ge(0)] = 0,
 ) -> Outcome:
     """Linear layer on features with dropout, cross-entropy, AdamW, fixed epochs: the paper's protocol (4.1).
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt
 
+from fgscore.heads import Head, Linear, Outcome, ProbeData, holdout, top1
 from fgscore.heads._softmax import Fit, Softmax, onward
-from fgscore.heads.data import Linear, Outcome, ProbeData, holdout, top1
 
 C_GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)  # unit rows are short: the best C lies far above scikit-learn's 1
 
@@ -38,15 +39,16 @@ class Path:
     final: Fit
 
 
+@Head.declares(thread_safe=True, begins_near=True, stochastic=False)
 def logreg(
     data: ProbeData,
     test: np.ndarray,
     near: Path | None = None,
     /,
     *,
-    C: float | str = "auto",
-    max_iter: int = 2000,
-    seed: int = 0,
+    C: Annotated[float, Gt(0)] | Literal["auto"] = "auto",
+    max_iter: Annotated[int, Ge(1)] = 2000,
+    seed: Annotated[int, Ge(0)] = 0,
 ) -> Outcome:
     """Multinomial logistic regression (scikit-learn); C on validation, then refit on train and validation.
 

@@ -7,9 +7,10 @@ from typing import Literal
 import numpy as np
 
 from fgscore.errors import DataError
-from fgscore.heads.data import Linear, Outcome, ProbeData
+from fgscore.heads import Head, Linear, Outcome, ProbeData
 
 
+@Head.declares(trains=False, needs_text=True, thread_safe=True, stochastic=False)
 def zeroshot(data: ProbeData, test: np.ndarray, /, *, vote: Literal["cosine", "probability"] = "cosine") -> Outcome:
     """Nearest class text, no training: of the global embedding, or of the pooled regions where there are some.
 
@@ -23,6 +24,11 @@ def zeroshot(data: ProbeData, test: np.ndarray, /, *, vote: Literal["cosine", "p
         raise DataError("head 'zeroshot' needs class text embeddings, found none; use --head logreg")
     if vote == "probability" and data.votes is not None:
         return Outcome(data.votes()[test].argmax(axis=1).astype(np.int64), 0)
+    if data.features.shape[1] not in (data.text.shape[1], 2 * data.text.shape[1]):
+        raise DataError(
+            f"head 'zeroshot' compares pooled regions with texts of {data.text.shape[1]} numbers, found features of "
+            f"{data.features.shape[1]}; use --head logreg"
+        )
     local = data.features[test][:, -data.text.shape[1] :]
     predictions = (local @ data.text.T).argmax(axis=1).astype(np.int64)
     return Outcome(predictions, 0, linear=_linear(data) if vote == "cosine" else None)

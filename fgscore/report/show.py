@@ -18,6 +18,7 @@ from fgscore.report.figure import Kept, Row, Shown
 from fgscore.scorers import Scorer
 from fgscore.store import files, records
 from fgscore.store.match import RegionBundle
+from fgscore.targets import Target
 from fgscore.types import RegionBatch, ThumbnailShard
 
 SUFFIXES = (".png", ".svg")
@@ -25,7 +26,7 @@ T = TypeVar("T")
 
 
 def show(
-    bundles: Sequence[RegionBundle], image_id: str, scorer: Scorer, target: str, k: int | None, out: Path
+    bundles: Sequence[RegionBundle], image_id: str, scorer: Scorer, target: Target, k: int | None, out: Path
 ) -> Shown:
     """Draw the image, its regions and the ``k`` best (all with None) into ``out``, one row for each bundle that has the
     image. Returns what was drawn.

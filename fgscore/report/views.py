@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fgscore import ragged, scorers, specs, targets
+from fgscore import ragged, specs
 from fgscore.errors import NothingCached, StoreError, quoted
+from fgscore.scorers import Scorer
 from fgscore.store import manifest, records
 from fgscore.store.match import RegionBundle, Store, bundles, matches
+from fgscore.targets import Target
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def _unusable(store: Store, artefact: manifest.Artefact) -> str:
 
 
 def _order(view: View) -> tuple:
-    names, modes = list(scorers.SCORERS), ["", *targets.MODES]
+    names, modes = Scorer.ours_named(), ["", *Target.ours_named()]
     name = view.scorer.partition("(")[0]
     place = names.index(name) if name in names else len(names)
     return place, view.scorer, modes.index(view.target) if view.target in modes else len(modes)

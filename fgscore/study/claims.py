@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
-from fgscore import probe as heads_
+from fgscore import specs
 from fgscore.errors import NothingCached, UsageError, quoted
 from fgscore.evaluate import results
 from fgscore.evaluate.probe import ProbeRun
 from fgscore.evaluate.results import Row
+from fgscore.heads import Head
 from fgscore.store.match import Bundle, Store, bundles
 from fgscore.study import grid, paper, paper_claims
 from fgscore.study import verdicts as decide
@@ -32,7 +34,7 @@ class Study:
     """What is known of one data set, encoder, prompt, pair of generators and head."""
 
     family: Family
-    head: heads_.Head
+    head: Head
 
     @property
     def whole(self) -> Bundle:
@@ -111,11 +113,18 @@ def _studies(found: Sequence[Bundle], asked: Sequence[str]) -> Iterator[Study]:
         crops, masks = (family.of(generator) or [None] for generator in (CROPS, MASKS))  # type: ignore[list-item]
         for pair in ((c, m) for c in crops for m in masks):
             chosen = Family(tuple(b for b in pair if b))
-            texts = list(asked) or [t for t in results.heads(folder) if not heads_.bind(t).seed]
-            studies = [Study(chosen, heads_.bind(text)) for text in texts]
+            heads = [Head.bind(text) for text in asked] or _with_results(folder)
+            studies = [Study(chosen, head) for head in heads]
             # the global probe alone, which any head may have, is no result that a claim could use
             with_results = [study for study in studies if asked or len(study.known) > 1]
-            yield from with_results or [Study(chosen, heads_.bind("logreg"))]
+            yield from with_results or [Study(chosen, Head.built_in("logreg"))]
+
+
+def _with_results(folder: Path) -> list[Head]:
+    """Heads of ours, at their first seed, that results in ``folder`` name."""
+    ours = Head.ours_named()
+    named = (Head.built_in(text) for text in results.heads(folder) if specs.parse(text).name in ours)
+    return [head for head in named if not head.seed]
 
 
 def _pooled(studies: Sequence[Study]) -> list[list[Study]]:

@@ -82,7 +82,7 @@ def scorers(joined: Joined, runs: Sequence[ScoreRun], poolings: Sequence[Pooling
             rows.append(
                 {
                     "scorer": run.scorer.canonical,
-                    "target": run.target or "",
+                    "target": run.target_text,
                     "k": pooling.params["k"],
                     "temperature": temperature,
                     "area_correlation": correlation,

@@ -6,20 +6,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fgscore import pooling as aggregate
-from fgscore import scorers
 from fgscore.errors import NoText, UsageError
 from fgscore.evaluate.features import FeatureRun, Rows
 from fgscore.evaluate.probe import ProbeRun
 from fgscore.evaluate.score import ScoreRun, target_of
+from fgscore.heads import Head
 from fgscore.pooling import Pooling
-from fgscore.probe import Head
 from fgscore.scorers import Scorer
 from fgscore.store.match import Bundle, RegionBundle
 from fgscore.study import paper
 from fgscore.study.paper import Cell
+from fgscore.targets import Target
 
 TABLES = (1, 2, 3, 4)
+WHOLE = Pooling.built_in("none")
 CROPS, MASKS = "random_crop", "sam"
 
 
@@ -96,7 +96,7 @@ class Plan:
         self, bundle: Bundle, pooling: Pooling, scored: ScoreRun | None = None, cell: Cell | None = None
     ) -> Iterator[Line]:
         """One line for each head and number of shots."""
-        whole = FeatureRun(bundle, aggregate.bind("none"))
+        whole = FeatureRun(bundle, WHOLE)
         features = self._draws(bundle, pooling, scored) if pooling.needs_regions else [FeatureRun(bundle, pooling)]
         for seeds in self.heads:
             for n in self.shots if seeds[0].trains else (None,):
@@ -108,9 +108,9 @@ class Plan:
             return [FeatureRun(bundle, pooling, scored, self.rows, window) for window in self.draws.windows()]
         return [FeatureRun(bundle, pooling, scored, self.rows)]
 
-    def scored(self, bundle: RegionBundle, scorer: Scorer, target: str) -> ScoreRun:
+    def scored(self, bundle: RegionBundle, scorer: Scorer, target: Target) -> ScoreRun:
         """The scores of a line, the same object for the same scores."""
-        key = (bundle.region_embeddings.path, bundle.family, scorer.canonical, scorer.sha256, target)
+        key = (bundle.region_embeddings.path, bundle.family, scorer.identity, target.identity)
         return self._scores.setdefault(key, ScoreRun(bundle, scorer, target_of(bundle, scorer, target)))
 
     def usable(self, bundles: Sequence[RegionBundle]) -> list[RegionBundle]:
@@ -142,22 +142,24 @@ def paper_lines(family: Family, tables: Sequence[int], plan: Plan) -> tuple[list
     usable = {generator: plan.usable(family.of(generator)) for generator in (CROPS, MASKS)}
     for cell in (cell for table in tables for cell in paper.cells(table)):
         if not cell.regions:
-            lines += plan.lines(family.whole, aggregate.bind("none"), cell=cell)
+            lines += plan.lines(family.whole, WHOLE, cell=cell)
             continue
         if not usable[cell.regions]:
             missing[cell.regions] = None
         for bundle in usable[cell.regions]:
-            pooling = aggregate.bind(cell.pool)
-            scorer = scorers.bind(cell.scorer) if pooling.needs_scores else None
-            lines += plan.lines(bundle, pooling, plan.scored(bundle, scorer, cell.target) if scorer else None, cell)
+            pooling = Pooling.built_in(cell.pool)
+            scored = None
+            if pooling.needs_scores:
+                scored = plan.scored(bundle, Scorer.built_in(cell.scorer), Target.built_in(cell.target))
+            lines += plan.lines(bundle, pooling, scored, cell)
     return lines, list(missing)
 
 
 def own_lines(
-    family: Family, chosen: Sequence[Scorer], modes: Sequence[str], poolings: Sequence[Pooling], plan: Plan
+    family: Family, chosen: Sequence[Scorer], targets: Sequence[Target], poolings: Sequence[Pooling], plan: Plan
 ) -> list[Line]:
     """The global embedding first, then every pooling, for topk by every scorer against every target."""
-    of_whole = [aggregate.bind("none"), *(p for p in poolings if not p.needs_regions and p.name != "none")]
+    of_whole = [WHOLE, *(p for p in poolings if not p.needs_regions and p.name != WHOLE.name)]
     lines = [line for pooling in of_whole for line in plan.lines(family.whole, pooling)]
     with_regions = [b for b in family.bundles if isinstance(b, RegionBundle)]
     kinds = dict.fromkeys(b.regions.recipe.name for b in with_regions)
@@ -166,7 +168,7 @@ def own_lines(
             if not pooling.needs_scores:
                 lines += plan.lines(bundle, pooling)
                 continue
-            runs = [plan.scored(bundle, scorer, mode) for scorer in chosen for mode in modes]
+            runs = [plan.scored(bundle, scorer, target) for scorer in chosen for target in targets]
             for scored in {run.recipe.digest: run for run in runs}.values():
                 lines += plan.lines(bundle, pooling, scored)
     return lines

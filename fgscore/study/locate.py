@@ -39,7 +39,7 @@ def locate(
     if found is None:
         return []
     return [
-        {**bundle.labels, "scorer": run.scorer.canonical, "target": run.target or "", "k": pooling.params["k"], **row}
+        {**bundle.labels, "scorer": run.scorer.canonical, "target": run.target_text, "k": pooling.params["k"], **row}
         for run in runs
         for pooling in poolings
         for row in _rows(joined, found, run.label, pooling.k)

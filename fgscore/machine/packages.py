@@ -1,0 +1,29 @@
+"""Whether a package that something needs is installed; nothing of it is imported."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+
+from fgscore.errors import missing_extra
+
+
+def is_installed(package: str) -> bool:
+    """Whether ``package`` can be imported; it is not."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ValueError:  # imported, or blocked, without a spec
+        return sys.modules.get(package) is not None
+
+
+def check_package(package: str, feature: str, extra: str = "extract") -> None:
+    """Raises :class:`MissingExtra` where ``package`` of ``extra``, which ``feature`` needs, is not installed."""
+    if not is_installed(package):
+        raise missing_extra([package], feature, extra)
+
+
+def check_installed(lacking: Sequence[str]) -> None:
+    """Raises :class:`MissingExtra` that names all of ``lacking``; nothing where there are none."""
+    if lacking:
+        raise missing_extra(lacking, "this extraction")
