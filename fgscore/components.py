@@ -80,8 +80,8 @@ class Component:
 
     @classmethod
     def names(cls) -> list[str]:
-        """The names of ours and of installed ones, sorted; no component is imported that has a file of its own."""
-        return sorted({*cls.ours_named(), *foreign.installed(LISTED[cls.kind])})
+        """The names of ours, then those of installed ones; no component is imported that has a file of its own."""
+        return list(dict.fromkeys([*cls.ours_named(), *sorted(foreign.installed(LISTED[cls.kind]))]))
 
     @classmethod
     def ours_named(cls) -> list[str]:
@@ -103,9 +103,10 @@ class Component:
         """The component that ``text`` names, which a user typed. Raises :class:`UnknownName` with the nearest name,
         :class:`BadParameter` for its parameters, :class:`UsageError` for a file or distribution that does not do."""
         spec = specs.parse(text)
-        who = f"{cls.kind} {spec.name!r}"
+        who = f"{cls.kind} {specs.stored_name(spec.name)}"
         if path := specs.file_of(spec.name):
-            function, sha256 = foreign.from_file(path, spec.name.rpartition(":")[2], who)
+            wanted = next((f"({taken})" for taken in cls.takes.values()), "")
+            function, sha256 = foreign.from_file(path, spec.name.rpartition(":")[2], who, wanted)
             return cls._made(spec, function, Source(sha256, path))
         point = foreign.installed(LISTED[cls.kind]).get(spec.name)
         if point is None:
@@ -173,14 +174,13 @@ class Component:
         """Whether it ships with fgscore."""
         return self.source is OURS
 
-    def call(self, *arguments: Any, wanted: str = "") -> Any:
-        """What its function returns for ``arguments``. What one that is not ours does wrong is a :class:`UsageError`
-        with its file and line; ``wanted`` says what it should have done."""
-        with self.blamed(wanted):
-            return self.function(*arguments, **self.params)
+    def call(self, *arguments: Any) -> Any:
+        """What its function returns for ``arguments``."""
+        return self.function(*arguments, **self.params)
 
     def blamed(self, wanted: str = "") -> AbstractContextManager[None]:
-        """Where its code runs, or what it returned is read: see :meth:`call`."""
+        """Where its code runs, or what it returned is read: what one that is not ours does wrong is a
+        :class:`UsageError` with its file and line; ``wanted`` says what it should have done."""
         if self.is_ours:
             return nullcontext()
         wanted = wanted or f"`fgscore contract` says what a {self.kind} must do"
@@ -207,7 +207,8 @@ class Maker(Component):
             p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
             for p in inspect.signature(self.function).parameters.values()
         )
-        made = self.call(*([runtime] if positional else []))
+        with self.blamed():
+            made = self.call(*([runtime] if positional else []))
         if isinstance(made, self.contract):
             return made
         whole = self.contract()

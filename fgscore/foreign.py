@@ -15,25 +15,25 @@ from types import ModuleType
 from typing import Any
 
 from fgscore import specs
-from fgscore.errors import DataError, MissingExtra, UsageError, missing_extra
+from fgscore.errors import DataError, MissingExtra, UsageError
 from fgscore.types import file_sha256
 
 GROUP = "fgscore."  # entry points: fgscore.scorers, fgscore.encoders ...
 
 
-def from_file(path: Path, name: str, who: str) -> tuple[Callable[..., Any], str]:
+def from_file(path: Path, name: str, who: str, wanted: str) -> tuple[Callable[..., Any], str]:
     """The function ``name`` of a Python file, and the SHA-256 of the file: of the very bytes that were run.
 
-    Modules that the file imports are not covered by it. Raises :class:`UsageError` where there is no such file or
-    function, or where the file itself fails, with the line; ``who`` is what messages call the component.
+    Modules that the file imports are not covered by it. ``who`` is what messages call the component, ``wanted`` what
+    it should have been. Raises :class:`UsageError` where there is no such file or function, or where the file itself
+    fails, with the line.
     """
     if not path.is_file():
         raise UsageError(f"{who}: expected a Python file, found none at {path}")
     source = path.read_bytes()
     sha256 = hashlib.sha256(source).hexdigest()
-    with blamed(path, who, f"expected a file that defines {name}"):
-        module = _run(path, source, sha256)
-    function = vars(module).get(name)
+    with blamed(path, who, f"expected a file that defines {name}{wanted}"):
+        function = getattr(_run(path, source, sha256), name, None)
     if not callable(function):
         raise UsageError(f"{who}: {path.name} defines no function {name!r}")
     return function, sha256
@@ -99,7 +99,8 @@ def blamed(file: Path | None, who: str, wanted: str, function: Callable[..., Any
         if isinstance(error, DataError | MissingExtra) and not _raised_in(file, error):  # the store's
             raise
         if isinstance(error, ModuleNotFoundError) and error.name:
-            raise missing_extra(error.name, who) from error
+            lacks = f"needs the package {error.name!r}, which is not installed; run: pip install {error.name}"
+            raise MissingExtra(f"{place(file, function, error)}: {who} {lacks}") from error
         raise UsageError(f"{place(file, function, error)}: {who}: {_told(error)}; {wanted}") from error
 
 

@@ -13,6 +13,7 @@ from annotated_types import Ge, Gt
 from fgscore import ragged
 from fgscore.components import Component
 from fgscore.errors import BadParameter
+from fgscore.types import read_only
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,21 +59,21 @@ class Pooling(Component):
         """
         g = np.asarray(globals_, np.float32)
         if not self.needs_regions:
-            return self._checked(self.call(g), len(g)), np.zeros(len(g), np.int32)
+            return self._called(len(g), g), np.zeros(len(g), np.int32)
         if self.needs_scores and scores is None:
             raise ValueError(f"{self.name} pooling needs scores")
-        local = self._checked(self.call(np.asarray(regions, np.float32), scores, offsets), len(g))
+        local = self._called(len(g), np.asarray(regions, np.float32), scores, offsets)
         sizes = ragged.lengths(offsets)
         if local.shape[1] == g.shape[1]:
             local[sizes == 0] = g[sizes == 0]
         kept = sizes if self.k is None else np.minimum(sizes, self.k)
         return np.concatenate([g, local], axis=1), kept.astype(np.int32)
 
-    def _checked(self, found: object, n: int) -> np.ndarray:
+    def _called(self, n: int, *arrays: np.ndarray | None) -> np.ndarray:
         if self.is_ours:
-            return np.asarray(found)
+            return np.asarray(self.call(*arrays))
         with self.blamed(f"expected ({n}, d) features"):
-            features = np.array(found, np.float32)
+            features = np.array(self.call(*(a if a is None else read_only(a) for a in arrays)), np.float32)
         if features.ndim != 2 or len(features) != n or not np.isfinite(features).all():
             what = f"{features.shape}" + ("" if np.isfinite(features).all() else ", not all finite")
             raise BadParameter(

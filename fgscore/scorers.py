@@ -68,7 +68,7 @@ class Scorer(Component):
             return self._checked(np.asarray(self.call(inputs, read_only(target))), r)
         wanted = f"expected ({r},) scores, a finite number for each region"
         with np.errstate(), self.blamed(wanted):  # what it sets for numpy ends with it
-            found = self.call(inputs.apart(), read_only(np.array(target)), wanted=wanted)
+            found = self.call(inputs.apart(), read_only(np.array(target)))
             if np.ma.isMaskedArray(found):  # what is masked is no score
                 found = np.ma.filled(found.astype(np.float64), np.nan)
             scores = np.asarray(found)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Annotated, Any
 
 import typer
 
-from fgscore.errors import unknown
+from fgscore.errors import LISTED, unknown
 
 from . import _next, _run
 from . import _options as o
@@ -31,11 +30,6 @@ WORDS = {
         "a picture of a {}.": "any template of your own",
         "./templates.txt": "several, one a line",
         "./descriptions.json": "sentences about each class, by its name",
-    },
-    "targets": {
-        "global": "the zero-shot class of the whole photo",
-        "local": "the zero-shot class of the region itself",
-        "oracle": "the true label: an upper bound, which reads the labels of test images",
     },
 }
 
@@ -66,24 +60,17 @@ def list_components(
 
 
 def _describe(kind: str) -> list[dict[str, Any]]:
-    from fgscore import plugins, probe, scorers
-    from fgscore import pooling as aggregate
+    from fgscore import components, heads, plugins, pooling, scorers, targets
 
     if kind not in KINDS:
         raise unknown("kind of component", kind, KINDS)
     if kind in WORDS:
         return [{"name": name, "parameters": "", "doc": doc} for name, doc in WORDS[kind].items()]
-    functions = {"scorers": scorers.SCORERS, "poolings": aggregate.POOLINGS, "heads": probe.HEADS}.get(kind)
+    kinds: list[Any] = [scorers.Scorer, targets.Target, pooling.Pooling, heads.Head]
+    named = next((one for one in kinds if LISTED[one.kind] == kind), None)
     own = next((name for name, listed in plugins.KINDS.items() if listed == kind), "")
-    rows = plugins.describe(own) if functions is None else [_function(*one) for one in functions.items()]
+    rows = plugins.describe(own) if named is None else components.described(named)
     return [{**row, "parameters": ", ".join(f"{k}={v!r}" for k, v in row["parameters"].items())} for row in rows]
-
-
-def _function(name: str, function: Any) -> dict[str, Any]:
-    from fgscore import specs
-
-    doc = (inspect.getdoc(function) or "").partition("\n")[0]
-    return {"name": name, "parameters": specs.tunables(function), "doc": doc}
 
 
 if __name__ == "__main__":

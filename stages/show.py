@@ -32,14 +32,14 @@ def show(
 
     Example: fgscore show test/crow/12.jpg --scorer entropy --k 3 --out crow.svg
     """
-    from fgscore.pooling import bind as bind_pooling
+    from fgscore.pooling import Pooling
     from fgscore.report.figure import facts
     from fgscore.report.show import show as draw
     from fgscore.scorers import Scorer
     from fgscore.store.paths import slug
 
     (mode,) = _run.targets([target])
-    kept = bind_pooling(f"topk(k={k})").k
+    kept = Pooling.bind(f"topk(k={k})").k
     chosen = Scorer.bind(scorer)
     scored = _run.scored(_run.bundles(data, dataset, regions, encoder, prompt), [chosen], [mode], "show")
     found = [runs[0].bundle for runs in scored]

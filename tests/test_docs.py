@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from fgscore import plugins, probe, scorers, specs
-from fgscore import pooling as aggregate
+from fgscore import plugins, specs
+from fgscore.heads import Head
+from fgscore.pooling import Pooling
+from fgscore.scorers import Scorer
 from fgscore.store.match import Store
 from fgscore_stages._commands import COMMANDS, command, function
 
@@ -98,7 +100,7 @@ def components(args: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def bind(kind: str, text: str) -> None:
-    own: dict[str, Callable[[str], Any]] = {"scorer": scorers.bind, "pooling": aggregate.bind, "head": probe.bind}
+    own: dict[str, Callable[[str], Any]] = {"scorer": Scorer.bind, "pooling": Pooling.bind, "head": Head.bind}
     own[kind](text) if kind in own else plugins.bind(kind, text)
 
 
@@ -121,8 +123,9 @@ def test_calls_in_the_help_of_a_command_name_components_that_exist(name: str) ->
 
 def test_components_in_inline_code_exist() -> None:
     """`entropy(tau=50)`: a name of ours, with parameters it has."""
-    known: dict[str, dict[str, Any]] = {n: specs.tunables(f) for n, f in scorers.SCORERS.items()}
-    known |= {n: specs.tunables(f) for n, f in {**aggregate.POOLINGS, **probe.HEADS}.items()}
+    known: dict[str, dict[str, Any]] = {
+        n: specs.tunables(kind.ours(n)) for kind in (Scorer, Pooling, Head) for n in kind.ours_named()
+    }
     for kind in plugins.KINDS:
         known |= {n: specs.tunables(plugins.module(kind, n).load) for n in plugins.available(kind)}
     checked = 0

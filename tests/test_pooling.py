@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from fgscore import pooling as aggregate
 from fgscore.errors import BadParameter, UnknownName, UsageError
+from fgscore.pooling import Pooling
 
 SIZES = (4, 0, 1, 7, 0, 3)
 
@@ -22,8 +22,8 @@ def data():
 
 def pool(text, data):
     regions, offsets, globals_, scores = data
-    pooling = aggregate.bind(text)
-    return aggregate.pool(pooling, regions, offsets, globals_, scores if pooling.needs_scores else None)
+    pooling = Pooling.bind(text)
+    return pooling(regions, offsets, globals_, scores if pooling.needs_scores else None)
 
 
 def reference(data, weights_of):
@@ -75,7 +75,7 @@ def test_topk_weighs_the_best_regions_by_the_softmax_of_their_scores(data, k, te
 
 
 def test_topk_keeps_five_at_the_papers_temperature_unless_told():
-    pooling = aggregate.bind("topk")
+    pooling = Pooling.bind("topk")
     assert (pooling.k, pooling.params["temperature"]) == (5, 1.0)
 
 
@@ -122,7 +122,7 @@ def test_half_precision_rows_are_pooled_in_float32(data):
 
 def test_topk_without_scores_is_refused(data):
     with pytest.raises(ValueError, match="needs scores"):
-        aggregate.pool(aggregate.bind("topk"), *data[:3])
+        Pooling.bind("topk")(*data[:3])
 
 
 @pytest.mark.parametrize(
@@ -130,25 +130,25 @@ def test_topk_without_scores_is_refused(data):
     [("topk(k=5)", "topk"), ("topk(temperature=2, k=1)", "topk(k=1, temperature=2)"), ("topk(k='all')",) * 2],
 )
 def test_a_pooling_has_one_canonical_text(text, canonical):
-    assert aggregate.bind(text).canonical == canonical
+    assert Pooling.bind(text).canonical == canonical
 
 
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [
         ("topq", UnknownName, "did you mean 'topk'"),
-        ("topk(k=0)", BadParameter, "k must be a whole number above 0 or 'all', found 0"),
+        ("topk(k=0)", BadParameter, "k must be a whole number of at least 1 or 'all', found 0"),
         ("topk(k='most')", BadParameter, "or 'all', found 'most'"),
         ("topk(k=2.5)", BadParameter, "k must be a whole number"),
         ("topk(k=True)", BadParameter, "k must be a whole number"),
-        ("topk(temperature=0)", BadParameter, "temperature must be above 0"),
+        ("topk(temperature=0)", BadParameter, "temperature must be a finite number above 0"),
         ("mean(k=3)", BadParameter, "no parameter 'k'"),
         ("topk(5)", UsageError, "key=value"),
     ],
 )
 def test_what_cannot_be_a_pooling_is_refused_with_a_way_out(text, error, says):
     with pytest.raises(error, match=says):
-        aggregate.bind(text)
+        Pooling.bind(text)
 
 
 def test_self_is_the_global_embedding_twice(data):
@@ -158,5 +158,5 @@ def test_self_is_the_global_embedding_twice(data):
 
 
 def test_what_each_pooling_needs():
-    needs = {text: (p.needs_regions, p.needs_scores) for text in aggregate.POOLINGS for p in [aggregate.bind(text)]}
+    needs = {text: (p.needs_regions, p.needs_scores) for text in Pooling.ours_named() for p in [Pooling.bind(text)]}
     assert needs == {"none": (False, False), "self": (False, False), "mean": (True, False), "topk": (True, True)}

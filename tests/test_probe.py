@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from fgscore import probe
+from fgscore import heads
 from fgscore.errors import BadParameter, DataError, UnknownName
-from fgscore.probe import ProbeData
+from fgscore.heads import Head, ProbeData
+from fgscore.heads.logreg import C_GRID
 
 
 def blobs(per_class=12, classes=4, width=6, spread=1.2, seed=0, splits=("train", "train", "test")):
@@ -32,19 +33,19 @@ def share(found, wanted):
 
 
 def test_top1_is_the_share_that_is_right():
-    assert probe.top1(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 0])) == 0.5
+    assert heads.top1(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 0])) == 0.5
 
 
 def test_mean_per_class_weighs_classes_and_not_images():
     labels = np.array([0, 0, 0, 0, 5, 9, 9])  # classes without images do not count
     predictions = np.array([0, 0, 0, 1, 5, 0, 9])
-    assert probe.mean_per_class(labels, predictions) == pytest.approx((3 / 4 + 1 + 1 / 2) / 3)
+    assert heads.mean_per_class(labels, predictions) == pytest.approx((3 / 4 + 1 + 1 / 2) / 3)
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=40), st.sampled_from([0.1, 0.2, 0.5]), st.integers(0, 5))
 def test_the_holdout_takes_its_share_of_each_class_and_leaves_one(labels, fraction, seed):
     labels = np.array(labels)
-    held = probe.holdout(labels, fraction, seed)
+    held = heads.holdout(labels, fraction, seed)
     assert held.shape == labels.shape
     for label in set(labels.tolist()):
         total, taken = int((labels == label).sum()), int(held[labels == label].sum())
@@ -53,18 +54,18 @@ def test_the_holdout_takes_its_share_of_each_class_and_leaves_one(labels, fracti
         else:
             assert 1 <= taken < total
             assert abs(taken - fraction * total) <= max(0.5, 1 - fraction * total)
-    np.testing.assert_array_equal(held, probe.holdout(labels, fraction, seed))
+    np.testing.assert_array_equal(held, heads.holdout(labels, fraction, seed))
 
 
 def test_another_seed_holds_out_others():
     labels = np.repeat([0, 1, 2], 20)
-    assert (probe.holdout(labels, 0.2, 0) != probe.holdout(labels, 0.2, 1)).any()
+    assert (heads.holdout(labels, 0.2, 0) != heads.holdout(labels, 0.2, 1)).any()
 
 
 @pytest.mark.parametrize("c", [0.01, 1.0, 100.0])
 def test_logreg_at_a_given_c_is_scikit_learns_own(c):
     data = blobs()
-    result = probe.bind(f"logreg(C={c})")(data)
+    result = Head.bind(f"logreg(C={c})")(data)
     wanted = plain(data, c)
     np.testing.assert_array_equal(result.predictions, wanted)
     np.testing.assert_array_equal(result.test_rows, np.flatnonzero(data.split == "test"))
@@ -77,7 +78,7 @@ def test_logreg_at_a_given_c_is_scikit_learns_own(c):
 
 def test_train_and_validation_images_are_both_fitted_in_the_end():
     data = blobs(splits=("train", "val", "test"))
-    result = probe.bind("logreg(C=0.1)")(data)
+    result = Head.bind("logreg(C=0.1)")(data)
     np.testing.assert_array_equal(result.predictions, plain(data, 0.1, ("train", "val")))
     assert (result.predictions != plain(data, 0.1, ("train",))).any()
     assert result.n_train == len(data.rows("train", "val"))
@@ -88,7 +89,7 @@ def test_test_images_are_never_fitted():
     test = data.split == "test"
     shuffled = np.where(test, np.roll(data.labels, 5), data.labels)
     other = ProbeData(data.features, shuffled, data.split, data.n_classes)
-    one, two = probe.bind("logreg")(data), probe.bind("logreg")(other)
+    one, two = Head.bind("logreg")(data), Head.bind("logreg")(other)
     np.testing.assert_array_equal(one.predictions, two.predictions)
     assert one.details == two.details
     assert one.accuracy != two.accuracy
@@ -96,21 +97,21 @@ def test_test_images_are_never_fitted():
 
 def test_c_is_the_best_on_the_official_validation_images():
     data = blobs(per_class=15, spread=1.6, seed=3, splits=("train", "val", "test"))
-    result = probe.bind("logreg")(data)
-    wanted = [share(plain(data, c, ("train",), ("val",)), data.labels[data.split == "val"]) for c in probe.C_GRID]
+    result = Head.bind("logreg")(data)
+    wanted = [share(plain(data, c, ("train",), ("val",)), data.labels[data.split == "val"]) for c in C_GRID]
     assert len(set(wanted)) > 1
-    assert result.details["C"] == probe.C_GRID[wanted.index(max(wanted))]
+    assert result.details["C"] == C_GRID[wanted.index(max(wanted))]
     assert result.details["validation_accuracy"] == max(wanted)
 
 
 def test_without_official_validation_a_part_of_train_chooses_c():
     data = blobs(per_class=30, spread=1.6, seed=1)
-    result = probe.bind("logreg(seed=4)")(data)
+    result = Head.bind("logreg(seed=4)")(data)
     train = data.rows("train")
-    held = probe.holdout(data.labels[train], 0.2, 4)
+    held = heads.holdout(data.labels[train], 0.2, 4)
     as_if = data.split.copy().astype("<U5")
     as_if[train[held]] = "val"
-    official = probe.bind("logreg")(ProbeData(data.features, data.labels, as_if, data.n_classes))
+    official = Head.bind("logreg")(ProbeData(data.features, data.labels, as_if, data.n_classes))
     assert result.details == official.details
     np.testing.assert_array_equal(result.predictions, official.predictions)
     assert result.n_train == len(train)
@@ -118,14 +119,14 @@ def test_without_official_validation_a_part_of_train_chooses_c():
 
 def test_one_image_a_class_leaves_nothing_to_validate_on():
     data = blobs(per_class=2, splits=("train", "test"))
-    result = probe.bind("logreg")(data)
+    result = Head.bind("logreg")(data)
     assert result.details["C"] == 10
     assert "too few images" in result.details["validation"]
     np.testing.assert_array_equal(result.predictions, plain(data, 10.0))
 
 
 def test_a_fit_that_is_cut_short_says_so():
-    cut = probe.bind("logreg(C=1000, max_iter=2)")(blobs())
+    cut = Head.bind("logreg(C=1000, max_iter=2)")(blobs())
     assert not cut.converged
     assert cut.details["n_iter"] == 2
     assert len(cut.predictions) == 16
@@ -133,9 +134,9 @@ def test_a_fit_that_is_cut_short_says_so():
 
 def test_labels_may_skip_classes():
     data = blobs()
-    result = probe.bind("logreg(C=1)")(ProbeData(data.features, 10 * data.labels + 3, data.split, 40))
+    result = Head.bind("logreg(C=1)")(ProbeData(data.features, 10 * data.labels + 3, data.split, 40))
     assert set(result.predictions.tolist()) <= {3, 13, 23, 33}
-    np.testing.assert_array_equal((result.predictions - 3) // 10, probe.bind("logreg(C=1)")(data).predictions)
+    np.testing.assert_array_equal((result.predictions - 3) // 10, Head.bind("logreg(C=1)")(data).predictions)
 
 
 def with_text(width, text_width, seed=0):
@@ -148,7 +149,7 @@ def with_text(width, text_width, seed=0):
 @pytest.mark.parametrize("width", [6, 12], ids=["global only", "global and local"])
 def test_zeroshot_is_the_nearest_class_text_of_the_last_part(width):
     data = with_text(width, 6)
-    result = probe.bind("zeroshot")(data)
+    result = Head.bind("zeroshot")(data)
     wanted = [max(range(4), key=lambda c: float(data.text[c] @ row[-6:])) for row in data.features]
     assert result.predictions.tolist() == wanted
     assert result.predictions.dtype == np.int64
@@ -158,13 +159,13 @@ def test_zeroshot_is_the_nearest_class_text_of_the_last_part(width):
 
 def test_zeroshot_without_text_is_refused_with_the_way_out():
     with pytest.raises(DataError, match="class text embeddings, found none; use --head logreg"):
-        probe.bind("zeroshot")(blobs())
+        Head.bind("zeroshot")(blobs())
 
 
 @pytest.mark.parametrize("head", ["logreg", "zeroshot"])
 def test_an_index_without_test_images_is_refused_with_a_way_out(head):
     with pytest.raises(DataError, match="expected test images.*index a copy with a test split") as caught:
-        probe.bind(head)(blobs(splits=("train", "val")))
+        Head.bind(head)(blobs(splits=("train", "val")))
     assert caught.value.exit_code == 1
 
 
@@ -172,7 +173,7 @@ def test_an_index_without_test_images_is_refused_with_a_way_out(head):
 def test_too_few_classes_to_train_on_are_refused_with_a_way_out(splits):
     data = blobs(per_class=2, classes=2, splits=splits)
     with pytest.raises(DataError, match="at least 2 classes, found .*--head zeroshot"):
-        probe.bind("logreg")(data)
+        Head.bind("logreg")(data)
 
 
 @pytest.mark.parametrize(
@@ -186,20 +187,20 @@ def test_too_few_classes_to_train_on_are_refused_with_a_way_out(splits):
     ],
 )
 def test_a_head_has_one_canonical_text(text, canonical):
-    assert probe.bind(text).canonical == canonical
+    assert Head.bind(text).canonical == canonical
 
 
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [
         ("logregg", UnknownName, "did you mean 'logreg'"),
-        ("logreg(C=0)", BadParameter, "C must be a number above 0 or 'auto', found 0"),
-        ("logreg(C='best')", BadParameter, "C must be a number above 0 or 'auto', found 'best'"),
-        ("logreg(max_iter=0)", BadParameter, "max_iter must be at least 1, found 0"),
-        ("logreg(seed=-1)", BadParameter, "seed must be at least 0, found -1"),
+        ("logreg(C=0)", BadParameter, "C must be a finite number above 0 or 'auto', found 0"),
+        ("logreg(C='best')", BadParameter, "C must be a finite number above 0 or 'auto', found 'best'"),
+        ("logreg(max_iter=0)", BadParameter, "max_iter must be a whole number of at least 1, found 0"),
+        ("logreg(seed=-1)", BadParameter, "seed must be a whole number of at least 0, found -1"),
         ("zeroshot(C=1)", BadParameter, "no parameter 'C'"),
     ],
 )
 def test_what_cannot_be_a_head_is_refused_with_a_way_out(text, error, says):
     with pytest.raises(error, match=says):
-        probe.bind(text)
+        Head.bind(text)

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fgscore import scorers, targets
+from fgscore.components import described
 from fgscore.errors import BadParameter, UnknownName, UsageError
+from fgscore.scorers import Scorer
+from fgscore.targets import Target
 from fgscore.types import ScoreInputs
 
 
@@ -66,26 +68,26 @@ def target(inputs):
 
 
 def test_every_builtin_scorer_has_a_formula():
-    assert set(PAPER) == set(scorers.SCORERS)
+    assert set(PAPER) == set(Scorer.ours_named())
 
 
 @pytest.mark.parametrize("name", ["region_global", "region_text", "hard_margin"])
 def test_scores_without_temperature(name, inputs, target):
-    assert_close(scorers.bind(name)(inputs, target), reference(name, inputs, target), 1)
+    assert_close(Scorer.bind(name)(inputs, target), reference(name, inputs, target), 1)
 
 
 @pytest.mark.parametrize("tau", [1, 10, 100, 1000, None])
 @pytest.mark.parametrize("name", ["soft_margin", "entropy"])
 def test_scores_at_a_temperature(name, tau, inputs, target):
     used = inputs.logit_scale if tau is None else tau  # None is the encoder's own
-    assert_close(scorers.bind(f"{name}(tau={tau})")(inputs, target), reference(name, inputs, target, used), used)
+    assert_close(Scorer.bind(f"{name}(tau={tau})")(inputs, target), reference(name, inputs, target, used), used)
 
 
 @pytest.mark.parametrize("tau", [1, 10, 30, 100, 300, 1000])
 def test_soft_margin_holds_however_little_the_target_leaves(tau, inputs):
     """From a target of a few per cent to one that takes all of the softmax."""
     target = inputs.region_text.argmax(axis=1)
-    found = scorers.bind(f"soft_margin(tau={tau})")(inputs, target)
+    found = Scorer.bind(f"soft_margin(tau={tau})")(inputs, target)
     assert_close(found, reference("soft_margin", inputs, target, tau), tau)
 
 
@@ -97,26 +99,26 @@ def test_scorers_that_share_their_inputs_change_nothing_for_each_other(make_inpu
     shared = make_inputs(classes=classes)
     for name in order:
         alone = make_inputs(classes=classes)
-        found = scorers.bind(name)(shared, targets.resolve(shared, mode))
-        np.testing.assert_array_equal(found, scorers.bind(name)(alone, targets.resolve(alone, mode)))
+        found = Scorer.bind(name)(shared, Target.bind(mode)(shared))
+        np.testing.assert_array_equal(found, Scorer.bind(name)(alone, Target.bind(mode)(alone)))
 
 
 @pytest.mark.parametrize("lam", [0, 0.1, 2.5])
 def test_lambda_weighs_the_entropy(lam, inputs, target):
     wanted = reference("entropy", inputs, target, 10, lam)
-    assert_close(scorers.bind(f"entropy(tau=10, lam={lam})")(inputs, target), wanted, 10)
+    assert_close(Scorer.bind(f"entropy(tau=10, lam={lam})")(inputs, target), wanted, 10)
 
 
 def test_temperature_defaults_to_the_encoders_own(inputs, target):
     for name in ("soft_margin", "entropy"):
-        given = scorers.bind(f"{name}(tau={inputs.logit_scale})")(inputs, target)
-        np.testing.assert_array_equal(scorers.bind(name)(inputs, target), given)
+        given = Scorer.bind(f"{name}(tau={inputs.logit_scale})")(inputs, target)
+        np.testing.assert_array_equal(Scorer.bind(name)(inputs, target), given)
 
 
 def test_with_two_classes_the_soft_margin_is_the_hard_one(make_inputs):
     inputs = make_inputs(classes=2)
     target = np.arange(len(inputs.regions)) % 2
-    soft, hard = scorers.bind("soft_margin")(inputs, target), scorers.bind("hard_margin")(inputs, target)
+    soft, hard = Scorer.bind("soft_margin")(inputs, target), Scorer.bind("hard_margin")(inputs, target)
     np.testing.assert_allclose(soft, hard, rtol=0, atol=1e-7)
 
 
@@ -126,8 +128,8 @@ def test_identical_cosines_are_finite_and_undecided(make_inputs, tau):
     same = ScoreInputs(inputs.offsets, inputs.regions, inputs.globals, inputs.text[[0] * 5], 100.0)
     target = np.arange(len(same.regions)) % 5
     for name in ("hard_margin", f"soft_margin(tau={tau})"):
-        np.testing.assert_allclose(scorers.bind(name)(same, target), 0, atol=1e-6)
-    entropy = scorers.bind(f"entropy(tau={tau}, lam=0.1)")(same, target)
+        np.testing.assert_allclose(Scorer.bind(name)(same, target), 0, atol=1e-6)
+    entropy = Scorer.bind(f"entropy(tau={tau}, lam=0.1)")(same, target)
     np.testing.assert_allclose(entropy, 1 / 5 - 0.1 * math.log(5), atol=1e-5)
 
 
@@ -135,12 +137,12 @@ def test_identical_cosines_are_finite_and_undecided(make_inputs, tau):
 def test_a_margin_over_one_class_is_refused_with_a_way_out(make_inputs, name):
     inputs = make_inputs(classes=1)
     with pytest.raises(BadParameter, match="at least 2 classes.*region_text"):
-        scorers.bind(name)(inputs, np.zeros(len(inputs.regions), np.int64))
+        Scorer.bind(name)(inputs, np.zeros(len(inputs.regions), np.int64))
 
 
 def test_entropy_of_one_class_is_certain(make_inputs):
     inputs = make_inputs(classes=1)
-    assert scorers.bind("entropy")(inputs, np.zeros(len(inputs.regions), np.int64)).tolist() == [1.0] * 9
+    assert Scorer.bind("entropy")(inputs, np.zeros(len(inputs.regions), np.int64)).tolist() == [1.0] * 9
 
 
 def test_scorers_are_given_no_labels():
@@ -148,10 +150,10 @@ def test_scorers_are_given_no_labels():
 
 
 def test_only_region_global_needs_no_target(inputs, target):
-    assert {name for name in scorers.SCORERS if not scorers.bind(name).needs_target} == {"region_global"}
+    assert {name for name in Scorer.ours_named() if not Scorer.bind(name).needs_target} == {"region_global"}
     other = (target + 1) % len(inputs.text)
-    for name in scorers.SCORERS:
-        scorer = scorers.bind(name)
+    for name in Scorer.ours_named():
+        scorer = Scorer.bind(name)
         assert np.array_equal(scorer(inputs, target), scorer(inputs, other)) != scorer.needs_target
 
 
@@ -165,7 +167,7 @@ def test_only_region_global_needs_no_target(inputs, target):
     ],
 )
 def test_a_scorer_has_one_canonical_text(text, canonical):
-    assert scorers.bind(text).canonical == canonical
+    assert Scorer.bind(text).canonical == canonical
 
 
 @pytest.mark.parametrize(
@@ -173,23 +175,23 @@ def test_a_scorer_has_one_canonical_text(text, canonical):
     [
         ("entropi", UnknownName, "did you mean 'entropy'.*fgscore list scorers"),
         ("entropy(tua=1)", BadParameter, "no parameter 'tua'; did you mean 'tau'.*fgscore list scorers"),
-        ("entropy(tau='warm')", BadParameter, "tau must be a finite number or None, found 'warm'"),
+        ("entropy(tau='warm')", BadParameter, "tau must be a finite number above 0 or None, found 'warm'"),
         ("entropy(tau=True)", BadParameter, "tau must be a finite number"),
-        ("entropy(tau=0)", BadParameter, "tau must be above 0"),
-        ("soft_margin(tau=-1)", BadParameter, "tau must be above 0"),
+        ("entropy(tau=0)", BadParameter, "tau must be a finite number above 0"),
+        ("soft_margin(tau=-1)", BadParameter, "tau must be a finite number above 0"),
         ("region_text(tau=1)", BadParameter, "no parameter 'tau'"),
         ("nowhere.py:mine", UsageError, "expected a Python file, found none at nowhere.py"),
     ],
 )
 def test_what_cannot_be_a_scorer_is_refused_with_a_way_out(text, error, says):
     with pytest.raises(error, match=says) as caught:
-        scorers.bind(text)
+        Scorer.bind(text)
     assert caught.value.exit_code == 2
 
 
 def test_builtin_scorers_describe_themselves():
-    rows = {row["name"]: row for row in scorers.describe()}
-    assert set(rows) == set(scorers.SCORERS)
+    rows = {row["name"]: row for row in described(Scorer)}
+    assert set(rows) == set(Scorer.ours_named())
     assert rows["entropy"]["parameters"] == {"tau": None, "lam": 0.1}
     assert all(row["doc"] for row in rows.values())
 
@@ -208,30 +210,30 @@ def mine(tmp_path):
 
 def test_a_file_of_the_users_own_is_a_scorer(mine, make_inputs):
     inputs = make_inputs()
-    scorer = scorers.bind(f"{mine('return alpha * inputs.region_global')}(alpha=2)")
+    scorer = Scorer.bind(f"{mine('return alpha * inputs.region_global')}(alpha=2)")
     np.testing.assert_allclose(scorer(inputs, np.zeros(9, np.int64)), 2 * inputs.region_global)
 
 
 def test_a_users_scorer_is_named_by_its_file_without_the_folder(mine):
     name = mine("return inputs.region_global")
-    assert scorers.bind(name).canonical == "mine.py:score"
-    assert scorers.bind(f"{name}(alpha=1)").canonical == "mine.py:score"  # 1 is the default, written as a float or not
-    assert scorers.bind(f"{name}(alpha=0.5)").canonical == "mine.py:score(alpha=0.5)"
-    assert scorers.bind(f"{name}(alpha=1)").params == scorers.bind(name).params
+    assert Scorer.bind(name).canonical == "mine.py:score"
+    assert Scorer.bind(f"{name}(alpha=1)").canonical == "mine.py:score"  # 1 is the default, written as a float or not
+    assert Scorer.bind(f"{name}(alpha=0.5)").canonical == "mine.py:score(alpha=0.5)"
+    assert Scorer.bind(f"{name}(alpha=1)").params == Scorer.bind(name).params
 
 
 def test_an_edit_of_a_users_file_is_noticed(mine):
-    before = scorers.bind(mine("return inputs.region_global"))
-    after = scorers.bind(mine("return -inputs.region_global"))
-    assert before.sha256 != after.sha256
-    assert before.sha256 == scorers.bind(mine("return inputs.region_global")).sha256
-    assert scorers.bind("entropy").sha256 is None
+    before = Scorer.bind(mine("return inputs.region_global"))
+    after = Scorer.bind(mine("return -inputs.region_global"))
+    assert before.source.sha256 != after.source.sha256
+    assert before.source.sha256 == Scorer.bind(mine("return inputs.region_global")).source.sha256
+    assert Scorer.bind("entropy").source.sha256 is None
 
 
 def test_an_edit_of_a_users_file_changes_the_scores(mine, make_inputs):
     inputs, target = make_inputs(), np.zeros(9, np.int64)
-    before = scorers.bind(mine("return inputs.region_global"))(inputs, target)
-    after = scorers.bind(mine("return -inputs.region_global"))(inputs, target)
+    before = Scorer.bind(mine("return inputs.region_global"))(inputs, target)
+    after = Scorer.bind(mine("return -inputs.region_global"))(inputs, target)
     np.testing.assert_array_equal(before, -after)
 
 
@@ -246,21 +248,21 @@ def test_an_edit_of_a_users_file_changes_the_scores(mine, make_inputs):
 )
 def test_a_users_scorer_that_returns_anything_else_is_refused(mine, make_inputs, body, says):
     with np.errstate(over="ignore"), pytest.raises(BadParameter, match=says):
-        scorers.bind(mine(body))(make_inputs(), np.zeros(9, np.int64))
+        Scorer.bind(mine(body))(make_inputs(), np.zeros(9, np.int64))
 
 
 def test_a_users_file_that_cannot_be_used_is_refused_with_the_reason(mine, tmp_path):
     name = mine("return inputs.region_global")
     with pytest.raises(UsageError, match="mine.py defines no function 'scor'"):
-        scorers.bind(name[:-1])
+        Scorer.bind(name[:-1])
     with pytest.raises(UsageError, match=r"must take \(inputs, target"):
-        scorers.bind(mine("return 1", "inputs"))
+        Scorer.bind(mine("return 1", "inputs"))
     (tmp_path / "broken.py").write_text("def score(:\n")
     with pytest.raises(UsageError, match="SyntaxError"):
-        scorers.bind(f"{tmp_path}/broken.py:score")
+        Scorer.bind(f"{tmp_path}/broken.py:score")
     (tmp_path / "needy.py").write_text("import no_such_package_anywhere\n")
     with pytest.raises(UsageError, match="no_such_package_anywhere"):
-        scorers.bind(f"{tmp_path}/needy.py:score")
+        Scorer.bind(f"{tmp_path}/needy.py:score")
 
 
 OWN = """
@@ -285,9 +287,9 @@ def leaves(inputs, target, /):
 
 def test_whether_a_scorer_needs_text_is_found_by_trying_it(tmp_path):
     (tmp_path / "own.py").write_text(OWN)
-    built_in = {name for name in scorers.SCORERS if scorers.bind(name).needs_text}
+    built_in = {name for name in Scorer.ours_named() if Scorer.bind(name).needs_text}
     assert built_in == {"region_text", "hard_margin", "soft_margin", "entropy"}
-    assert scorers.bind("soft_margin(tau=5)").needs_text
-    needs = {name: scorers.bind(f"{tmp_path}/own.py:{name}").needs_text for name in
+    assert Scorer.bind("soft_margin(tau=5)").needs_text
+    needs = {name: Scorer.bind(f"{tmp_path}/own.py:{name}").needs_text for name in
              ("by_area", "by_text", "by_scale", "by_target", "leaves")}  # fmt: skip
     assert needs == {"by_area": False, "by_text": True, "by_scale": True, "by_target": False, "leaves": False}

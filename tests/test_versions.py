@@ -22,7 +22,12 @@ from fgscore.types import GlobalShard, ScoreShard
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 SOURCES = [path for folder in ("fgscore", "stages") for path in (ROOT / folder).rglob("*.py")]
-DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "segment_anything": "segment-anything"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "annotated_types": "annotated-types",
+    "segment_anything": "segment-anything",
+    "sklearn": "scikit-learn",
+}
 OPTIONAL = {"threadpoolctl"}  # comes with scikit-learn, and is done without where it does not
 
 Run = Callable[..., Any]

@@ -155,7 +155,8 @@ class Head(Component):
             raise DataError(
                 "expected test images to measure on, found none in this index; index a copy with a test split"
             )
-        found = self.call(data, test, *([near] if self.begins_near else []), wanted="expected an Outcome")
+        with self.blamed("expected an Outcome"):
+            found = self.call(data, test, *([near] if self.begins_near else []))
         if not self.is_ours:
             self._check(found, len(test), data.n_classes)
         labels = data.labels[test]

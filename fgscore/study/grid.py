@@ -108,10 +108,11 @@ class Plan:
             return [FeatureRun(bundle, pooling, scored, self.rows, window) for window in self.draws.windows()]
         return [FeatureRun(bundle, pooling, scored, self.rows)]
 
-    def scored(self, bundle: RegionBundle, scorer: Scorer, target: Target) -> ScoreRun:
+    def scored(self, bundle: RegionBundle, scorer: Scorer, target: Target | None) -> ScoreRun:
         """The scores of a line, the same object for the same scores."""
-        key = (bundle.region_embeddings.path, bundle.family, scorer.identity, target.identity)
-        return self._scores.setdefault(key, ScoreRun(bundle, scorer, target_of(bundle, scorer, target)))
+        run = ScoreRun(bundle, scorer, target and target_of(bundle, scorer, target))
+        key = (bundle.region_embeddings.path, bundle.family, scorer.identity, run.target and run.target.identity)
+        return self._scores.setdefault(key, run)
 
     def usable(self, bundles: Sequence[RegionBundle]) -> list[RegionBundle]:
         """Those of ``bundles`` with enough cached crops for the draws; raises :class:`UsageError` with the number
@@ -150,7 +151,8 @@ def paper_lines(family: Family, tables: Sequence[int], plan: Plan) -> tuple[list
             pooling = Pooling.built_in(cell.pool)
             scored = None
             if pooling.needs_scores:
-                scored = plan.scored(bundle, Scorer.built_in(cell.scorer), Target.built_in(cell.target))
+                target = Target.built_in(cell.target) if cell.target else None
+                scored = plan.scored(bundle, Scorer.built_in(cell.scorer), target)
             lines += plan.lines(bundle, pooling, scored, cell)
     return lines, list(missing)
 

@@ -26,13 +26,14 @@ from grid import grid
 from scale import at_scale
 from synthetic import ASIDE, Size, make_store, named, put_aside
 
-from fgscore import scorers, tables
+from fgscore import tables
 from fgscore.evaluate.score import runs_for
 from fgscore.evaluate.score import score as run_score
+from fgscore.scorers import Scorer
 from fgscore.store.match import RegionBundle, Store, bundles
 
 ROOT = Path(__file__).resolve().parents[2]
-ALL = list(scorers.SCORERS)
+ALL = list(Scorer.ours_named())
 MODES = ["global", "local"]
 ROUNDS = 5
 
@@ -83,7 +84,7 @@ def score(folder: Path, names: list[str], modes: list[str]) -> None:
     removed thousands of files (ext4) takes thirty times as long to make a new one."""
     put_aside(folder, "scores")
     bundle = opened(folder)
-    run_score(runs_for(bundle, [scorers.bind(name) for name in names], modes))
+    run_score(runs_for(bundle, [Scorer.bind(name) for name in names], modes))
 
 
 class PlainScript:

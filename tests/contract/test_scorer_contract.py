@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fgscore import scorers
+from fgscore.scorers import Scorer
 from fgscore.types import ScoreInputs
 
 USER_FILE = '''
@@ -18,15 +18,20 @@ def above_mean(inputs, target, /, *, alpha=2.0):
     own = inputs.region_text[np.arange(len(target)), target]
     return own - alpha * inputs.region_text.astype(float).mean(axis=1)
 '''
-TEXTS = [*scorers.SCORERS, "soft_margin(tau=1)", "entropy(tau=10, lam=0.5)", "mine.py:above_mean(alpha=1.5)"]
+TEXTS = [
+    *Scorer.ours_named(),
+    "soft_margin(tau=1)",
+    "entropy(tau=10, lam=0.5)",
+    "mine.py:above_mean(alpha=1.5)",
+]
 
 
 @pytest.fixture(params=TEXTS)
 def scorer(request, tmp_path):
     if not request.param.startswith("mine.py"):
-        return scorers.bind(request.param)
+        return Scorer.bind(request.param)
     (tmp_path / "mine.py").write_text(USER_FILE)
-    return scorers.bind(f"{tmp_path}/{request.param}")
+    return Scorer.bind(f"{tmp_path}/{request.param}")
 
 
 @pytest.fixture

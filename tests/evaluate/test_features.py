@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fgscore import pooling as aggregate
-from fgscore import scorers
 from fgscore.evaluate.features import FeatureRun, aggregate_features, matrix, prepare
 from fgscore.evaluate.score import runs_for
+from fgscore.pooling import Pooling
+from fgscore.scorers import Scorer
 from fgscore.store import match
 from fgscore.store.match import RegionBundle, Store
+from fgscore.targets import Target
 
 
 @pytest.fixture
@@ -24,15 +25,15 @@ def bundle(store: Store) -> RegionBundle:
 
 
 def feature_run(bundle: RegionBundle, pool: str, rows: Any = "unit", scorer: str = "entropy") -> FeatureRun:
-    pooling = aggregate.bind(pool)
-    (scored,) = runs_for(bundle, [scorers.bind(scorer)], ["global"])
+    pooling = Pooling.bind(pool)
+    (scored,) = runs_for(bundle, [Scorer.bind(scorer)], [Target.bind("global")])
     return FeatureRun(bundle, pooling, scored if pooling.needs_scores else None, rows)
 
 
 def expected(bundle: RegionBundle, pool: str, rows: str) -> np.ndarray:
     """(N, 2d) an image at a time, in float64, from what the cache holds."""
-    params = aggregate.bind(pool).params
-    (scored,) = runs_for(bundle, [scorers.bind("entropy")], ["global"])
+    params = Pooling.bind(pool).params
+    (scored,) = runs_for(bundle, [Scorer.bind("entropy")], [Target.bind("global")])
     features = []
     for number in bundle.globals.shard_sizes:
         embedded, whole = bundle.store.read(bundle.region_embeddings, number), bundle.store.read(bundle.globals, number)

@@ -99,7 +99,7 @@ def test_what_cannot_be_saved_is_refused_before_any_work(
 def test_a_scorer_of_ones_own_cannot_be_saved(store: Store, run: Run, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def f(inputs, target, /):\n    return inputs.area\n")
     done = run("probe", "--scorer", f"{tmp_path / 'mine.py'}:f", "--save-probe", tmp_path / "p.safetensors")
-    assert (done.code, "mine.py:f is a file of yours" in done.message) == (2, True)
+    assert (done.code, "scorer mine.py:f is of your own" in done.message) == (2, True)
     assert run("probe", "--save-probe", tmp_path / "p.npz").code == 2
 
 

@@ -12,12 +12,15 @@ import pytest
 
 from fgscore.errors import StaleParent, StoreError
 from fgscore.evaluate import score as scoring
-from fgscore.scorers import SCORERS, bind
+from fgscore.scorers import Scorer
 from fgscore.store import index as index_store
 from fgscore.store import match
 from fgscore.store.match import RegionBundle, Store
+from fgscore.targets import Target
 
 TARGETS = ("global", "local", "oracle")
+
+GLOBAL, LOCAL, ORACLE = map(Target.bind, ("global", "local", "oracle"))
 
 
 @pytest.fixture
@@ -63,9 +66,9 @@ def expected(bundle: RegionBundle, scorer: str, target: str) -> dict[str, np.nda
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("scorer", SCORERS)
+@pytest.mark.parametrize("scorer", Scorer.ours_named())
 def test_stored_scores_are_those_of_the_paper(scorer: str, target: str, bundle: RegionBundle) -> None:
-    (run,) = scoring.runs_for(bundle, [bind(scorer)], [target])
+    (run,) = scoring.runs_for(bundle, [Scorer.bind(scorer)], [Target.bind(target)])
     scoring.score([run])
     reference = expected(bundle, scorer, target)
     seen = []
@@ -80,7 +83,7 @@ def test_stored_scores_are_those_of_the_paper(scorer: str, target: str, bundle: 
 
 def test_scores_of_different_scorers_differ(bundle: RegionBundle) -> None:
     """Else the test above could not fail."""
-    columns = [np.concatenate(list(expected(bundle, scorer, "global").values())) for scorer in SCORERS]
+    columns = [np.concatenate(list(expected(bundle, scorer, "global").values())) for scorer in Scorer.ours_named()]
     columns.append(np.concatenate(list(expected(bundle, "region_text", "oracle").values())))
     for i, a in enumerate(columns):
         for b in columns[:i]:
@@ -88,8 +91,8 @@ def test_scores_of_different_scorers_differ(bundle: RegionBundle) -> None:
 
 
 def test_a_scorer_without_a_target_runs_once(bundle: RegionBundle) -> None:
-    runs = scoring.runs_for(bundle, [bind("region_global"), bind("entropy")], ["global", "local"])
-    assert [(r.scorer.name, r.target) for r in runs] == [
+    runs = scoring.runs_for(bundle, [Scorer.bind("region_global"), Scorer.bind("entropy")], [GLOBAL, LOCAL])
+    assert [(r.scorer.name, r.target and r.target.name) for r in runs] == [
         ("region_global", None),
         ("entropy", "global"),
         ("entropy", "local"),
@@ -98,18 +101,18 @@ def test_a_scorer_without_a_target_runs_once(bundle: RegionBundle) -> None:
 
 def test_scoring_again_computes_nothing(bundle: RegionBundle) -> None:
     for computed, reused in ((3, 0), (0, 3)):
-        (summary,) = scoring.score(scoring.runs_for(bundle, [bind("entropy")], ["global"]))
+        (summary,) = scoring.score(scoring.runs_for(bundle, [Scorer.bind("entropy")], [GLOBAL]))
         assert (summary.computed, summary.reused) == (computed, reused)
 
 
 def test_another_parameter_is_another_artefact(bundle: RegionBundle) -> None:
     texts = ("entropy", "entropy(tau=50)", "entropy(lam=0)", "entropy(tau=100)")
-    runs = scoring.runs_for(bundle, [bind(t) for t in texts], ["global", "local"])
+    runs = scoring.runs_for(bundle, [Scorer.bind(t) for t in texts], [GLOBAL, LOCAL])
     assert len({run.artefact.path for run in runs}) == 8
 
 
 def test_a_default_that_is_written_out_is_the_same_artefact(bundle: RegionBundle) -> None:
-    a, b = scoring.runs_for(bundle, [bind("entropy"), bind("entropy(lam=0.1, tau=None)")], ["global"])
+    a, b = scoring.runs_for(bundle, [Scorer.bind("entropy"), Scorer.bind("entropy(lam=0.1, tau=None)")], [GLOBAL])
     assert a.artefact.path == b.artefact.path
 
 
@@ -154,7 +157,7 @@ def test_a_stale_shard_is_refused_by_the_library(bundle: RegionBundle) -> None:
 def test_an_unfinished_extraction_is_refused_with_the_count(bundle: RegionBundle) -> None:
     (bundle.region_embeddings.path / "shard-00002.json").unlink()
     with pytest.raises(StoreError, match=r"region_embeddings/fake-\w+: 1 of 3 shards are missing"):
-        scoring.score(scoring.runs_for(bundle, [bind("entropy")], ["global"]))
+        scoring.score(scoring.runs_for(bundle, [Scorer.bind("entropy")], [GLOBAL]))
 
 
 def test_a_damaged_shard_is_refused_by_its_file(bundle: RegionBundle, run: Callable[..., Any]) -> None:
@@ -193,7 +196,11 @@ def test_parts_are_whole_images_and_make_up_the_block(
 def test_scores_are_the_same_on_any_number_of_threads_and_however_many_scorers_share_a_pass(
     bundle: RegionBundle,
 ) -> None:
-    runs = scoring.runs_for(bundle, [bind(name) for name in SCORERS], ["global", "local", "oracle"])
+    runs = scoring.runs_for(
+        bundle,
+        [Scorer.bind(name) for name in Scorer.ours_named()],
+        [GLOBAL, LOCAL, ORACLE],
+    )
 
     def digests() -> list[str | None]:
         found = [run.artefact.content(n) for run in runs for n in bundle.region_embeddings.shard_sizes]
@@ -220,7 +227,7 @@ def test_an_error_in_one_shard_ends_the_run_and_keeps_what_is_done(
             raise OSError(5, "Input/output error")
         return real(bundle, number)
 
-    (run,) = scoring.runs_for(bundle, [bind("entropy")], ["global"])
+    (run,) = scoring.runs_for(bundle, [Scorer.bind("entropy")], [GLOBAL])
     monkeypatch.setattr(scoring, "read_block", fail)
     with pytest.raises(OSError, match="Input/output"):
         scoring.score([run], threads=2)

@@ -14,9 +14,9 @@ import numpy as np
 from bench import Count  # type: ignore[import-not-found]
 from typer.testing import CliRunner
 
-from fgscore import scorers
 from fgscore.errors import FgscoreError
 from fgscore.evaluate.score import runs_for, score
+from fgscore.scorers import Scorer
 from fgscore.store import arrays
 from fgscore.store.match import RegionBundle, Store, bundles
 from fgscore.store.paths import Layout
@@ -88,10 +88,10 @@ def beside_others(data: Path, folder: Path, trials: int, seed: int = 5) -> Count
     count, rng = Count("built-in scores beside a scorer that writes in place"), random.Random(seed)
     folder.mkdir()
     (folder / "theirs.py").write_text(SCORER)
-    alone = _scored(data, folder / "alone", list(scorers.SCORERS))
+    alone = _scored(data, folder / "alone", list(Scorer.ours_named()))
     for trial in range(trials):
         own = rng.sample(WHAT, rng.choice([1, 2])) if trial >= len(WHAT) else [WHAT[trial]]
-        names = [*scorers.SCORERS, *(f"{folder / 'theirs.py'}:{name}" for name in own)]
+        names = [*Scorer.ours_named(), *(f"{folder / 'theirs.py'}:{name}" for name in own)]
         rng.shuffle(names)
         found = _scored(data, folder / f"trial-{trial}", names)
         count.note(found == alone, f"{own} in {[name.rpartition(':')[2] for name in names]}")
@@ -105,7 +105,7 @@ def _scored(data: Path, copy: Path, names: list[str]) -> dict[str, list[str | No
     (bundle,) = bundles(store)
     assert isinstance(bundle, RegionBundle)
     try:
-        score(runs_for(bundle, [scorers.bind(name) for name in names], TARGETS))
+        score(runs_for(bundle, [Scorer.bind(name) for name in names], TARGETS))
     except FgscoreError as error:
         if "theirs.py:" not in str(error):
             raise

@@ -6,12 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from fgscore import probe
-from fgscore.heads import _softmax
+from fgscore.heads import Head, ProbeData, _softmax
 from fgscore.heads._hessian import Hessian
 from fgscore.heads._softmax import onward
 from fgscore.heads.logreg import C_GRID, logreg, tolerance
-from fgscore.probe import ProbeData
 
 
 def Softmax(x, y):
@@ -134,7 +132,7 @@ def test_rows_too_long_for_float32_are_given_up_in_time_and_finished_by_scikit_l
     fit = Softmax(100 * x, y).fit(1e4, tolerance(1e4), 5000)
     assert not fit.converged and fit.n_iter < 1000
     data = with_features(100 * x, y)
-    found = probe.bind("logreg(C=10)")(data)
+    found = Head.bind("logreg(C=10)")(data)
     rows, test = data.rows("train", "val"), data.rows("test")
     wanted = LogisticRegression(C=10, tol=1e-7, max_iter=20_000).fit(data.features[rows], data.labels[rows])
     np.testing.assert_array_equal(found.predictions, wanted.predict(data.features[test]))
@@ -171,7 +169,7 @@ def test_what_scikit_learn_finds_left_to_do_it_does(monkeypatch):
     data = with_features(*drawn(150, 3, 6, spread=2.0))
     whole = _softmax.Softmax.fit
     monkeypatch.setattr(_softmax.Softmax, "fit", lambda self, c, tolerance, most, start=None: whole(self, c, 1.0, most))
-    found = probe.bind("logreg(C=10)")(data)
+    found = Head.bind("logreg(C=10)")(data)
     rows, test = data.rows("train", "val"), data.rows("test")
     wanted = LogisticRegression(C=10, tol=1e-8, max_iter=5000).fit(data.features[rows], data.labels[rows])
     np.testing.assert_array_equal(found.predictions, wanted.predict(data.features[test]))

@@ -6,16 +6,18 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from fgscore import encoders, scorers
-from fgscore import pooling as aggregate
+from fgscore import encoders
 from fgscore.evaluate.features import FeatureRun
 from fgscore.evaluate.score import ScoreRun
 from fgscore.extract import thumbnails
 from fgscore.extract.components import Component
+from fgscore.pooling import Pooling
+from fgscore.scorers import Scorer
 from fgscore.store import index
 from fgscore.store.manifest import Artefact, Recipe
 from fgscore.store.match import RegionBundle, Store
 from fgscore.store.paths import Layout
+from fgscore.targets import Target
 from fgscore.types import Runtime
 
 DIGESTS = {
@@ -61,7 +63,7 @@ def followed(store: Store, recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
         store, indexed, at["globals"], at["text"], regions=at["regions"], region_embeddings=at["region_embeddings"]
     )
     scored = {
-        f"{text}, {target or 'none'}": ScoreRun(bundle, scorers.bind(text), target)
+        f"{text}, {target or 'none'}": ScoreRun(bundle, Scorer.bind(text), target and Target.bind(target))
         for text, target in (
             ("region_global", None),
             ("soft_margin", "global"),
@@ -70,9 +72,9 @@ def followed(store: Store, recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
         )
     }
     pooled = {
-        "none": FeatureRun(bundle, aggregate.bind("none")),
-        "mean": FeatureRun(bundle, aggregate.bind("mean"), rows="raw"),
-        "topk": FeatureRun(bundle, aggregate.bind("topk(k=3)"), scored["soft_margin, global"], crops=(0, 32)),
+        "none": FeatureRun(bundle, Pooling.bind("none")),
+        "mean": FeatureRun(bundle, Pooling.bind("mean"), rows="raw"),
+        "topk": FeatureRun(bundle, Pooling.bind("topk(k=3)"), scored["soft_margin, global"], crops=(0, 32)),
     }
     return {name: run.recipe for name, run in [*scored.items(), *pooled.items()]}
 

@@ -11,16 +11,17 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.stats import spearmanr
 
-from fgscore import pooling as aggregate
-from fgscore import probe
 from fgscore.errors import DataError
 from fgscore.evaluate.score import runs_for
 from fgscore.evaluate.score import score as run_scores
-from fgscore.scorers import bind
+from fgscore.heads import Head
+from fgscore.pooling import Pooling
+from fgscore.scorers import Scorer
 from fgscore.store import match
 from fgscore.store.match import RegionBundle, Store
 from fgscore.study import diagnose as library
 from fgscore.study import grid
+from fgscore.targets import Target
 
 Run = Callable[..., Any]
 ARGS = ("cub", "--scorer", "soft_margin", "--scorer", "entropy", "--k", "2", "--head", "logreg(C=10)", "--json")
@@ -40,7 +41,7 @@ def bundle_of(store: Store, generator: str) -> RegionBundle:
 
 def images(bundle: RegionBundle, scorer: str = "soft_margin") -> list[dict[str, Any]]:
     """Every image: label, split, global, regions, areas, scores against the global pseudo-label; float64."""
-    (run,) = runs_for(bundle, [bind(scorer)], ["global"])
+    (run,) = runs_for(bundle, [Scorer.bind(scorer)], [Target.bind("global")])
     run_scores([run])
     index, found = bundle.index, []
     row_of = {image_id: i for i, image_id in enumerate(index.image_ids.tolist())}
@@ -152,15 +153,15 @@ def test_confusions_and_flips_are_those_of_the_predictions(study: Store, run: Ru
 
 def test_a_result_that_is_not_there_is_named_with_the_way_out(study: Store) -> None:
     family = grid.families(match.bundles(study, "cub", "sam"))[0]
-    plan = grid.Plan([[probe.bind("logreg(C=10)")]])
-    line = grid.own_lines(family, [bind("entropy")], ["global"], [aggregate.bind("topk")], plan)[1]
+    plan = grid.Plan([[Head.bind("logreg(C=10)")]])
+    line = grid.own_lines(family, [Scorer.bind("entropy")], [Target.bind("global")], [Pooling.bind("topk")], plan)[1]
     with pytest.raises(DataError, match="no such result of cub is there; run `fgscore probe cub .*entropy"):
         library.confusions(line.runs[0])
 
 
 def test_nothing_wrong_makes_no_pairs(study: Store, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     family = grid.families(match.bundles(study, "cub", "sam"))[0]
-    line = next(grid.Plan([[probe.bind("zeroshot")]]).lines(family.whole, aggregate.bind("none")))
+    line = next(grid.Plan([[Head.bind("zeroshot")]]).lines(family.whole, Pooling.bind("none")))
     from fgscore.evaluate.probe import ProbeRun
     from fgscore.evaluate.results import Predictions
 

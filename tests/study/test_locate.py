@@ -12,11 +12,12 @@ from PIL import Image
 
 from fgscore.demo.parts import PART_NAMES
 from fgscore.evaluate.score import runs_for, score
-from fgscore.scorers import bind
+from fgscore.scorers import Scorer
 from fgscore.store import index as index_store
 from fgscore.store import match
 from fgscore.store.match import RegionBundle, Store
 from fgscore.study.annotations import shares
+from fgscore.targets import Target
 
 Run = Callable[..., Any]
 
@@ -43,7 +44,7 @@ def pixels(bundle: RegionBundle) -> dict[str, list[np.ndarray]]:
 
 
 def scores(bundle: RegionBundle, scorer: str, target: str) -> dict[str, np.ndarray]:
-    (run,) = runs_for(bundle, [bind(scorer)], [target])
+    (run,) = runs_for(bundle, [Scorer.bind(scorer)], [Target.bind(target)])
     score([run])
     found = {}
     for number in bundle.regions.shard_sizes:

@@ -4,10 +4,11 @@ from collections import Counter
 
 import pytest
 
-from fgscore import pooling as aggregate
-from fgscore import scorers, targets
+from fgscore.pooling import Pooling
+from fgscore.scorers import Scorer
 from fgscore.study import paper
 from fgscore.study.paper import DATASETS, Cell
+from fgscore.targets import Target
 
 
 def test_all_505_numbers_are_there():
@@ -54,11 +55,11 @@ def test_every_cell_can_be_made(table, n):
     cells = paper.cells(table)
     assert len(cells) == len(set(cells)) == n
     for cell in cells:
-        pooling = aggregate.bind(cell.pool)
+        pooling = Pooling.bind(cell.pool)
         if pooling.needs_scores:
-            assert scorers.bind(cell.scorer).needs_target == bool(cell.target)
+            assert Scorer.bind(cell.scorer).needs_target == bool(cell.target)
         if cell.target:
-            targets.check(cell.target)
+            Target.bind(cell.target)
         for dataset in DATASETS:
             assert paper.accuracy(dataset, cell) is not None
 

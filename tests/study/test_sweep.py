@@ -10,9 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from fgscore import stats
+from fgscore.pooling import Pooling
 from fgscore.store.match import Store
 from fgscore.study import paper
 from fgscore.study.paper import Cell
+from fgscore.targets import Target
 
 Run = Callable[..., Any]
 FAST = ("--head", "logreg(C=10)")
@@ -54,7 +56,7 @@ def test_every_table_of_every_data_set(study: Store, run: Run) -> None:
 def test_a_sweep_that_is_cut_short_goes_on_where_it_stopped(
     study: Store, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fgscore.probe import Head
+    from fgscore.heads import Head
 
     fitted, whole = [], Head.__call__
 
@@ -77,7 +79,7 @@ def test_fits_begin_where_the_first_of_their_width_ended(
     study: Store, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """But for the first two, whatever regions and scorers they are of; so that on any machine the same fits do."""
-    from fgscore.probe import Head
+    from fgscore.heads import Head
 
     starts: dict[int, list[Any]] = {}
     whole = Head.__call__
@@ -100,7 +102,7 @@ def test_fits_of_different_kinds_do_not_wait_for_each_other(
     from threading import Barrier
 
     from fgscore.evaluate import probe
-    from fgscore.probe import Head
+    from fgscore.heads import Head
 
     both, whole = Barrier(2), Head.__call__
 
@@ -222,19 +224,18 @@ def test_draws_are_disjoint_blocks_of_cached_crops(study: Store, run: Run) -> No
 
 def test_a_draw_is_what_a_smaller_cache_would_have_given(study: Store, run: Run) -> None:
     """Blocks 0:4 and 8:12 against features made by hand from those crops alone."""
-    from fgscore import pooling as aggregate
     from fgscore.evaluate.features import FeatureRun, matrix
     from fgscore.evaluate.score import runs_for
     from fgscore.evaluate.score import score as run_scores
-    from fgscore.scorers import bind
+    from fgscore.scorers import Scorer
     from fgscore.store import match
 
     (bundle,) = match.bundles(study, "cub", "random_crop")
     assert isinstance(bundle, match.RegionBundle)
-    scored = runs_for(bundle, [bind("region_global")], ["global"])
+    scored = runs_for(bundle, [Scorer.bind("region_global")], [Target.bind("global")])
     run_scores(scored)
     for start, stop in ((0, 4), (8, 12)):
-        found = matrix(FeatureRun(bundle, aggregate.bind("topk(k=2)"), scored[0], crops=(start, stop)))
+        found = matrix(FeatureRun(bundle, Pooling.bind("topk(k=2)"), scored[0], crops=(start, stop)))
         at = 0
         for number in bundle.globals.shard_sizes:
             cut, whole = study.read(bundle.region_embeddings, number), study.read(bundle.globals, number)
@@ -316,12 +317,12 @@ def test_one_shot_leaves_nothing_to_select_on(study: Store, run: Run) -> None:
 
 
 def test_lines_with_results_are_told_from_those_without(study: Store, run: Run) -> None:
-    from fgscore import probe
+    from fgscore.heads import Head
     from fgscore.store import match
     from fgscore.study import compare, grid
 
     family = grid.families(match.bundles(study, "cub"))[0]
-    lines, missing = grid.paper_lines(family, [1, 4], grid.Plan([[probe.bind("logreg(C=10)")]]))
+    lines, missing = grid.paper_lines(family, [1, 4], grid.Plan([[Head.bind("logreg(C=10)")]]))
     assert missing == [] and compare.known(lines) == []
     rows = sweep(run, "cub", "--table", "4", *FAST)["results"]
     some = compare.known(lines)
@@ -344,7 +345,7 @@ def test_rows_that_the_cache_cannot_make_are_named(study: Store, run: Run) -> No
         (("--features", "odd"), "expected unit or raw"),
         (("--table", "1", "--k", "3"), "--table brings its own scorers"),
         (("--table", "2", "--target", "local"), "--table brings its own scorers"),
-        (("--head", "logreg(C=[1,-1])"), "C must be a number above 0"),
+        (("--head", "logreg(C=[1,-1])"), "C must be a finite number above 0"),
     ],
 )
 def test_what_cannot_be_swept_is_refused(args: tuple[str, ...], says: str, study: Store, run: Run) -> None:

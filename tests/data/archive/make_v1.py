@@ -16,16 +16,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fgscore import pooling as aggregate
-from fgscore import ragged, scorers
+from fgscore import ragged
 from fgscore.evaluate.features import FeatureRun, aggregate_features
 from fgscore.evaluate.score import runs_for
 from fgscore.extract.extraction import Component, Extraction
 from fgscore.extract.index import make_index
+from fgscore.pooling import Pooling
+from fgscore.scorers import Scorer
 from fgscore.store import index as index_store
 from fgscore.store import manifest, match
 from fgscore.store.match import RegionBundle, Store
 from fgscore.store.paths import Layout
+from fgscore.targets import Target
 from fgscore.types import MaskRLE, RegionBatch, Runtime
 
 CLASSES = ("Brewer's_Sparrow", "Käfer")
@@ -88,8 +90,8 @@ def make(folder: Path) -> None:
         run.thumbnails(16)
     for bundle in match.bundles(store):
         assert isinstance(bundle, RegionBundle)
-        scored = runs_for(bundle, [scorers.bind("entropy(tau=5)")], ["global"])
-        aggregate_features([FeatureRun(bundle, aggregate.bind("topk(k=2)"), s) for s in scored])
+        scored = runs_for(bundle, [Scorer.bind("entropy(tau=5)")], [Target.bind("global")])
+        aggregate_features([FeatureRun(bundle, Pooling.bind("topk(k=2)"), s) for s in scored])
 
 
 def by_hand(store: Store, run: Extraction) -> manifest.Artefact:
