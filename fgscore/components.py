@@ -54,7 +54,7 @@ class Component:
 
     kind: ClassVar[str] = "component"
     home: ClassVar[str] = ""  # the module, or the package of one file each, that ours are in
-    takes: ClassVar[Mapping[int, str]] = {}  # the numbers of positional parameters that its function may have
+    takes: ClassVar[tuple[str, ...]] = ()  # what its function is given by position
 
     name: str
     function: Callable[..., Any] = field(repr=False)
@@ -105,7 +105,7 @@ class Component:
         spec = specs.parse(text)
         who = f"{cls.kind} {specs.stored_name(spec.name)}"
         if path := specs.file_of(spec.name):
-            wanted = next((f"({taken})" for taken in cls.takes.values()), "")
+            wanted = f"({', '.join([*cls.takes, '/'])})" if cls.takes else ""
             function, sha256 = foreign.from_file(path, spec.name.rpartition(":")[2], who, wanted)
             return cls._made(spec, function, Source(sha256, path))
         point = foreign.installed(LISTED[cls.kind]).get(spec.name)
@@ -143,26 +143,28 @@ class Component:
 
     @classmethod
     def _made(cls, spec: specs.Spec, function: Callable[..., Any], source: Source) -> Self:
-        cls._check_signature(function, spec.name)
+        positional(function)  # no signature, no component
         declared = vars(function).get(DECLARED, {}) if hasattr(function, "__dict__") else {}
         if declared and declared["kind"] != cls.kind:
             raise UsageError(f"expected a {cls.kind}, found {spec.name}, which declares itself a {declared['kind']}")
         params = specs.bind(spec, function, cls.kind)
         name = specs.stored_name(spec.name)
         canonical = specs.canonical(name, params, specs.tunables(function))
-        return cls(name=name, function=function, params=params, canonical=canonical, source=source,
+        made = cls(name=name, function=function, params=params, canonical=canonical, source=source,
                    **declared.get("traits", {}))  # fmt: skip
+        made._check_signature()
+        return made
 
-    @classmethod
-    def _check_signature(cls, function: Callable[..., Any], name: str) -> None:
-        wanted = f"{cls.kind} {name!r} must take {' or '.join(f'({t})' for t in cls.takes.values())}"
-        try:
-            parameters = inspect.signature(function).parameters.values()
-        except (ValueError, TypeError) as error:
-            raise UsageError(f"{wanted}, found no signature") from error
-        positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        if cls.takes and len(positional) not in cls.takes:
-            raise UsageError(f"{wanted}, found {inspect.signature(function)}")
+    @property
+    def given(self) -> tuple[str, ...]:
+        """What its function is given by position, by what it declares."""
+        return self.takes
+
+    def _check_signature(self) -> None:
+        if len(positional(self.function)) != len(self.given):
+            wanted = ", ".join([*self.given, "/", "*", "parameters=..."])
+            found = inspect.signature(self.function)
+            raise UsageError(f"{self.place}{self.kind} {self.canonical} must take ({wanted}), found {found}")
 
     @property
     def identity(self) -> tuple[str, str | None]:
@@ -192,29 +194,72 @@ class Component:
         return "" if self.is_ours else f"{foreign.place(self.source.file, self.function)}: "
 
 
+def positional(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters of a function that are given by position. Raises :class:`UsageError` where it has no signature."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"expected a function with a signature, found {function!r}") from error
+    return [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Maker(Component):
     """A component whose function returns the thing itself, an encoder or a region generator: what it declares, it does
     as attributes and methods of ``contract``, whose defaults stand for the rest."""
 
     contract: ClassVar[type] = object
-    takes: ClassVar[Mapping[int, str]] = {0: "*, parameters=...", 1: "runtime, /, *, parameters=..."}
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The runtime, for a function that takes one."""
+        return ("runtime",) if positional(self.function) else ()
 
     def make(self, runtime: Runtime) -> Any:
         """What the function returns; what it has of the contract is its own, the rest is the contract's. ``runtime`` is
         given to a function that takes one. Nothing heavy is loaded yet where the contract is kept."""
-        positional = any(
-            p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-            for p in inspect.signature(self.function).parameters.values()
-        )
         with self.blamed():
-            made = self.call(*([runtime] if positional else []))
+            made = self.call(*([runtime] if self.given else []))
         if isinstance(made, self.contract):
             return made
         whole = self.contract()
         for name in (n for n in dir(self.contract) if not n.startswith("__") and hasattr(made, n)):
             setattr(whole, name, getattr(made, name))
         return whole
+
+
+# what `fgscore list` calls each kind, and the class that is its contract
+KINDS: Mapping[str, str] = {
+    "datasets": "fgscore.datasets:DataSet",
+    "regions": "fgscore.regions:GeneratorMaker",
+    "encoders": "fgscore.encoders:EncoderMaker",
+    "scorers": "fgscore.scorers:Scorer",
+    "targets": "fgscore.targets:Target",
+    "poolings": "fgscore.pooling:Pooling",
+    "heads": "fgscore.heads:Head",
+}
+
+
+def kind_named(word: str) -> type[Component]:
+    """The class of a kind by its name, in one word or two, or as `fgscore list` has it: encoder, encoders, data set,
+    dataset, generator, regions. Raises :class:`UnknownName` for any other word."""
+    plurals = {plural: plural for plural in KINDS} | LISTED | {"dataset": "datasets", "generator": "regions"}
+    if word not in plurals:
+        raise unknown("kind of component", word, plurals)
+    module, _, name = KINDS[plurals[word]].partition(":")
+    return vars(importlib.import_module(module))[name]
+
+
+def kind_declared(text: str) -> type[Component]:
+    """The kind that the function behind ``text``, in a user's file, declares itself to be. Raises :class:`UsageError`
+    where it declares none, or where ``text`` names no file."""
+    name = specs.parse(text).name
+    path = specs.file_of(name)
+    if path is not None:
+        function, _ = foreign.from_file(path, name.rpartition(":")[2], specs.stored_name(name), "")
+        if inspect.isfunction(function) and DECLARED in vars(function):
+            return kind_named(vars(function)[DECLARED]["kind"])
+    raise UsageError(f"{name} does not say what kind of component it is; say it, as --kind head")
 
 
 class Stored(Protocol):
