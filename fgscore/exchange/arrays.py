@@ -56,8 +56,8 @@ def to_regions(records: Mapping[str, Arrays], notes: list[str]) -> RegionBatch:
     """The regions that came, or ones of unknown place where only their embeddings did."""
     record = records.get("regions") or {k: records["region_embeddings"][k] for k in ("image_ids", "offsets")}
     count = int(record["offsets"][-1]) if len(record["offsets"]) else 0
-    unknown = np.full(count, np.nan, np.float32)
     boxes = record.get("boxes_xyxy", np.zeros((count, 4), np.int32))
+    unknown = np.full(len(boxes), np.nan, np.float32)
     batch: RegionBatch = checked(
         RegionBatch,
         record["image_ids"],
@@ -131,11 +131,11 @@ def twice(names: Sequence[str]) -> dict[str, list[int]]:
     return {name: found for name, found in places.items() if len(found) > 1}
 
 
-def check_told_apart(names: Sequence[str], where: str) -> None:
+def check_told_apart(names: Sequence[str], of: str) -> None:
     """Raises :class:`DataError` for class names that occur twice, where classes go by name."""
     for name, found in twice(names).items():
-        raise DataError(f"expected class names that occur once in {where}, found {name!r} as {found[0]} and as "
-                        f"{found[1]}; name each by itself, or bring them in the order of the index")  # fmt: skip
+        raise DataError(f"expected each class name once where {of} go by name, found {name!r} as {found[0]} and as "
+                        f"{found[1]}; name each by itself, or bring them by number, as in the index")  # fmt: skip
 
 
 def to_text(record: Arrays, class_names: tuple[str, ...], notes: list[str]) -> TextBank:
@@ -143,6 +143,9 @@ def to_text(record: Arrays, class_names: tuple[str, ...], notes: list[str]) -> T
     by name otherwise."""
     rows = np.asarray(record["text"], np.float32)
     given = tuple(record["class_names"].tolist()) if "class_names" in record else class_names
+    if given != class_names:
+        check_told_apart(given, "rows of text")
+        check_told_apart(class_names, "rows of text")
     missing = sorted(set(class_names) - set(given))
     if len(rows) != len(given) or missing:
         turned = f" (of shape {rows.shape}: is it transposed?)" if rows.shape[1] == len(given) else ""
@@ -151,13 +154,11 @@ def to_text(record: Arrays, class_names: tuple[str, ...], notes: list[str]) -> T
             f"{f', none for {missing[0]!r}' if missing else ''}; name the classes alike"
         )
     if given != class_names:
-        check_told_apart(given, "the text")
-        check_told_apart(class_names, "the index")
         place = {name: row for row, name in enumerate(given)}
         rows = rows[[place[name] for name in class_names]]
         if unused := [name for name in given if name not in set(class_names)]:
-            notes.append(f"text: {len(unused)} names are no class of the index, and are passed over: "
-                         f"{', '.join(unused[:3])}")  # fmt: skip
+            more = f" and {len(unused) - 3} more" if unused[3:] else ""
+            notes.append(f"text: passed over rows of what is no class of the index: {', '.join(unused[:3])}{more}")
     if len(rows) and np.abs(np.linalg.norm(rows, axis=1) - 1).max() > 1e-5:
         rows, _ = _rows(rows, None, "text")
     templates = tuple(record["templates"].tolist()) if "templates" in record else ()

@@ -9,14 +9,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from fgscore.errors import DataError
 from fgscore.exchange import values
 from fgscore.exchange.contents import Contents, Entry
-from fgscore.exchange.names import ALIASES, KNOWN, NAMES, OF_IMAGES, SHORT, TRANSPOSED, WANTED, Source, address
+from fgscore.exchange.names import (
+    ALIASES,
+    KNOWN,
+    NAMES,
+    OF_IMAGES,
+    SHORT,
+    TRANSPOSED,
+    WANTED,
+    WITH_LABELS,
+    WITH_REGIONS,
+    Source,
+    address,
+)
+from fgscore.exchange.numerals import What, reads_as_numbers
 
 ONE_OF_MANY = ("image_ids", "paths")  # of which the first known will do; of others there must be one
 
@@ -49,7 +62,7 @@ class Choice:
         """The array, checked and in our form. Raises :class:`DataError` that names the file and the row."""
         path, array = self.contents.path, self.contents.read(use.key)
         array = array.T if use.word in TRANSPOSED and array.ndim == 2 else array
-        what = values.What(str(path), use.name + (f" ({use.key})" if use.key != use.name else ""))
+        what = What(str(path), use.name + (f" ({use.key})" if use.key != use.name else ""))
         if use.word == "values" and array.ndim == 2:
             array = _from_one_hot(array, what)
         array = values.clean(use.name, array, what, self.contents.as_text)
@@ -60,7 +73,7 @@ class Choice:
         return array
 
 
-def _from_one_hot(array: np.ndarray, what: values.What) -> np.ndarray:
+def _from_one_hot(array: np.ndarray, what: What) -> np.ndarray:
     """(N,) of (N, C) in which each row has a one and zeros."""
     wrong = (array.max(axis=1, initial=0) != 1) | (np.count_nonzero(array, axis=1) != 1)
     if wrong.any():
@@ -78,12 +91,13 @@ def choose(contents: Contents, sources: Sequence[Source], known: Mapping[str, st
         name = ALIASES.get(key, key)
         if key in taken or name not in NAMES or name in asked or (key in ALIASES and name in entries):
             continue
-        if reason := _unfit(contents, name, found):
+        if reason := _unfit(contents, key, name, found):
             choice.passed[key] = reason
         else:
             choice.uses.append(Use(name, key))
     choice.uses += _known(contents, choice, asked, known)
     _name_by_row(choice)
+    _drop_idle(choice, {(source.name, source.split) for source in sources})
     used = {use.key for use in choice.uses}
     choice.passed |= {key: found.what for key, found in entries.items() if key not in used | set(choice.passed)}
     return choice
@@ -97,24 +111,30 @@ def _asked(contents: Contents, key: str) -> str:
     return alone if alone and re.fullmatch(re.escape(key) + r"[ _.-]?\d+", alone) else ""
 
 
-def _unfit(contents: Contents, name: str, found: Entry) -> str:
-    """Why ``found``, which carries our ``name``, is something else; empty where it is not, or would be missed."""
-    if name == "text" and not _may_be_numbers(contents, name, found):
+def _unfit(contents: Contents, key: str, name: str, found: Entry) -> str:
+    """Why ``found`` at ``key``, which carries our ``name``, is something else; empty where it is not, or would be
+    missed."""
+    if name == "text" and not _may_be_numbers(contents, key):
         return found.what
-    if name in WANTED:
+    is_column = key in contents.columns
+    if name in WANTED and (name in OF_IMAGES[:5] or not is_column):
         return ""
-    if found.load is None or (name in values.OF_NUMBERS and not _may_be_numbers(contents, name, found)):
+    if found.load is None or (name in values.OF_NUMBERS and not _may_be_numbers(contents, key)):
         return found.what
-    wrong = found.shape and len(found.shape) != NAMES[name] and name not in OF_IMAGES
-    return f"shape {'x'.join(map(str, found.shape))}" if wrong else ""
+    wrong = found.shape and len(found.shape) != NAMES[name] and (name not in OF_IMAGES or is_column)
+    return found.what if wrong else ""
 
 
-def _may_be_numbers(contents: Contents, key: str, found: Entry) -> bool:
-    """Whether an entry is of numbers; where all is text, its first row says."""
-    if found.load is None or not (found.is_text and contents.as_text):
-        return found.load is not None and not found.is_text and found.what != "bytes"
+def _may_be_numbers(contents: Contents, key: str, several: bool | None = None) -> bool:
+    """Whether an entry is of numbers, or ``several`` in a cell; where it is text, its first row says."""
+    found = contents.entries[key]
+    if found.load is None or found.what == "bytes":
+        return False
+    if not found.is_text:
+        return True
     first = contents.read(key).ravel()[:1].tolist()
-    return not first or values.starts_with_number(first[0])
+    several = NAMES.get(ALIASES.get(key, key)) == 2 if several is None else several
+    return not first or reads_as_numbers(first[0], several)
 
 
 def _known(contents: Contents, choice: Choice, asked: set[str], known: Mapping[str, str]) -> list[Use]:
@@ -138,6 +158,8 @@ def _known(contents: Contents, choice: Choice, asked: set[str], known: Mapping[s
             found = " and ".join(repr(use.key) for use in believed)
             raise Unnamed(f"{contents.path}: expected one array of {name}, found {found}", f"{name}={believed[0].key}")
         uses += believed[:1]
+    if "boxes_xyxy" in there and not {"labels", "label_names", "split"} & there:  # a row a region
+        uses = [replace(use, name="regions") if use.name == "globals" else use for use in uses]
     return uses
 
 
@@ -152,8 +174,8 @@ def _fits(contents: Contents, key: str, name: str, word: str) -> bool:
     if found.load is None:
         return False
     if name in ("globals", "text"):
-        wide = len(found.shape) == 2 or (contents.as_text and len(found.shape) == 1)
-        return wide and _may_be_numbers(contents, key, found)
+        wide = len(found.shape) == 2 and not found.is_text or len(found.shape) == 1 and found.is_text
+        return wide and _may_be_numbers(contents, key, several=True)
     if name == "labels":
         return (len(found.shape) == 1 and found.what != "bytes") or word == "values"
     if len(found.shape) != NAMES[name]:
@@ -167,6 +189,16 @@ class Unnamed(DataError):
     def __init__(self, message: str, *sources: str) -> None:
         super().__init__(message)
         self.sources = sources
+
+
+def _drop_idle(choice: Choice, asked: set[tuple[str, str | None]]) -> None:
+    """Pass over what nobody asked for and nothing that comes makes use of, whatever it holds."""
+    of_images = {"labels", "label_names", "globals"} & choice.names
+    regions = {"regions", "offsets", "predicted_iou", *(() if of_images else ("boxes_xyxy",))} & choice.names
+    idle = {*(() if regions else WITH_REGIONS), *(() if {"labels", "label_names"} & choice.names else WITH_LABELS)}
+    for use in [use for use in choice.uses if use.name in idle and (use.name, use.split) not in asked]:
+        choice.uses.remove(use)
+        choice.passed[use.key] = choice.contents.entries[use.key].what
 
 
 def _name_by_row(choice: Choice) -> None:

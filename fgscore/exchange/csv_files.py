@@ -17,7 +17,7 @@ from fgscore import regular
 from fgscore.errors import DataError
 from fgscore.exchange.columns import joined
 from fgscore.exchange.contents import Contents, Entry, check_size
-from fgscore.exchange.values import is_number
+from fgscore.exchange.numerals import is_number
 
 SEPARATORS = ",;\t"
 START = 1 << 20  # bytes in which the first row ends

@@ -9,9 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from fgscore.errors import DataError, UsageError
-from fgscore.exchange import formats, pieces
-from fgscore.exchange.choose import Choice, Unnamed, choose
-from fgscore.exchange.names import ALIASES, KNOWN, OF_IMAGES, OF_INDEX, OF_REGIONS, Address, Source, address
+from fgscore.exchange import account, formats, pieces
+from fgscore.exchange.choose import Choice, Use, choose
+from fgscore.exchange.names import (
+    KNOWN,
+    OF_IMAGES,
+    OF_INDEX,
+    OF_REGIONS,
+    WITH_LABELS,
+    Address,
+    Source,
+    address,
+)
 from fgscore.exchange.pieces import Piece
 from fgscore.exchange.values import check_once
 from fgscore.store.arrays import Arrays
@@ -19,28 +28,32 @@ from fgscore.types import SPLITS
 
 Record = dict[str, Arrays]  # kind to arrays
 ONCE = ("globals", "labels", "text")  # not looked for under others' names where any file has them under ours
-SHOWN = 20  # names of what was passed over
 
 
-def read(paths: Sequence[Path], sources: Sequence[Source], joins: bool = False) -> tuple[list[Record], list[str]]:
-    """(records, notes): what the files make up, as kind ('index', 'globals', 'regions', 'region_embeddings', 'text') to
+def read(paths: Sequence[Path], sources: Sequence[Source], joins: bool = False) -> tuple[Record, list[str]]:
+    """(record, notes): what the files make up, as kind ('index', 'globals', 'regions', 'region_embeddings', 'text') to
     its arrays; and lines that say what was taken for what, and what was passed over.
 
     ``joins`` says that there is an index to join: what others call labels is then taken only where a split is beside
     it. Raises :class:`DataError` that names the file, the array and the row at fault.
     """
     choices = _choices(paths, sources, joins)
-    notes = [*_taken(choices), *_passed(choices)]
-    found: list[Piece] = []
-    for choice, at in zip(choices, _addresses(choices), strict=True):
-        found += _pieces(choice, at)
-        if at.split and any(piece.split == at.split for piece in found[-1:]):
-            notes.append(f"{choice.contents.path.name}: {at.split}, by its name")
-    whole, more = pieces.joined(found)
-    records = [_sort(piece, notes) for piece in whole]
-    if not any(records):
-        raise _nothing(choices)
-    return [record for record in records if record], [*notes, *more]
+    by_file = [list(_pieces(choice, at)) for choice, at in zip(choices, _addresses(choices), strict=True)]
+    whole, notes = pieces.joined([piece for of_file in by_file for piece in of_file])
+    records: Record = {}
+    owner: dict[str, str] = {}
+    for piece in whole:
+        for kind, record in _sort(piece, notes).items():
+            if kind in records:
+                raise DataError(f"expected {kind} in one file, found them in {owner[kind]} and {piece.where}; import "
+                                "them one by one")  # fmt: skip
+            records[kind], owner[kind] = record, piece.where
+    if not records:
+        raise account.nothing(choices)
+    said = [*account.of_files(choices), *account.by_name(choices, by_file), *notes]
+    if set(records) == {"index"}:
+        said += account.without_embeddings(choices)
+    return records, said
 
 
 def _choices(paths: Sequence[Path], sources: Sequence[Source], joins: bool) -> list[Choice]:
@@ -60,59 +73,8 @@ def _choices(paths: Sequence[Path], sources: Sequence[Source], joins: bool) -> l
         raise DataError(f"expected an array {missing.key!r} in {', '.join(p.name for p in paths)}, found none, but "
                         f"{there[:300]}; see --array")  # fmt: skip
     if not any(choice.uses for choice in choices):
-        raise _nothing(choices)
+        raise account.nothing(choices)
     return choices
-
-
-def _nothing(choices: Sequence[Choice]) -> DataError:
-    """The error where nothing that came is of use, with what might be meant."""
-    found = {key: entry for choice in choices for key, entry in choice.contents.entries.items()}
-    described = ", ".join(
-        f"{key} ({_described(entry.what, entry.shape)})" for key, entry in list(found.items())[:SHOWN]
-    )
-    wide = [key for key, entry in found.items() if len(entry.shape) == 2 and entry.load is not None]
-    where = ", ".join(str(choice.contents.path) for choice in choices[:3])
-    message = f"expected globals, regions, boxes_xyxy, text or labels in {where}, found {described}"
-    return Unnamed(message, *(f"globals={key}" for key in wide[:1]))
-
-
-def _described(what: str, shape: tuple[int, ...]) -> str:
-    return f"{what}, {' x '.join(map(str, shape))}" if len(shape) > 1 else what
-
-
-def _taken(choices: Sequence[Choice]) -> Iterator[str]:
-    """What was known by a name of others, a line for files that are alike."""
-    for text, names in _alike((choice, _of_words(choice)) for choice in choices):
-        yield f"{names}: {text}"
-
-
-def _of_words(choice: Choice) -> str:
-    return ", ".join(f"{use.key!r} is taken for {use.name}" for use in choice.uses if use.word)
-
-
-def _passed(choices: Sequence[Choice]) -> Iterator[str]:
-    """What was passed over, a line for files that are alike."""
-    for text, names in _alike((choice, _of_passed(choice)) for choice in choices):
-        yield f"{names}: passed over {text}"
-
-
-def _of_passed(choice: Choice) -> str:
-    named = [
-        f"{key or '(without a name)'} ({_described(reason, choice.contents.entries[key].shape)})"
-        for key, reason in choice.passed.items()
-        if ALIASES.get(key) not in choice.names
-    ]
-    return ", ".join(named[:SHOWN]) + (f" and {len(named) - SHOWN} more" if len(named) > SHOWN else "")
-
-
-def _alike(said: Iterator[tuple[Choice, str]]) -> Iterator[tuple[str, str]]:
-    """(text, the files that it is said of) for each text that is not empty."""
-    files: dict[str, list[str]] = {}
-    for choice, text in said:
-        if text:
-            files.setdefault(text, []).append(choice.contents.path.name)
-    for text, names in files.items():
-        yield text, names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
 def _addresses(choices: Sequence[Choice]) -> list[Address]:
@@ -139,28 +101,45 @@ def _pieces(choice: Choice, at: Address) -> Iterator[Piece]:
             f"{whole}:{splits[0]}=KEY too, or leave out the splits"
         )
     for split in splits:
-        yield Piece(
-            str(path), {use.name: choice.read(use) for use in choice.uses if use.split == split}, split, at.part
-        )
+        arrays = _arrays(choice, [use for use in choice.uses if use.split == split])
+        yield Piece((str(path),), arrays, split, at.part)
     if rest:
-        piece = Piece(str(path), {use.name: choice.read(use) for use in rest})
+        piece = Piece((str(path),), _arrays(choice, rest))
         by_name = piece.has_rows and (not piece.is_named or bool({"labels", "label_names"} & set(piece.arrays)))
         yield piece.at(at.split if by_name else None, at.part if piece.has_rows else None)
+
+
+def _arrays(choice: Choice, uses: Sequence[Use]) -> Arrays:
+    """The arrays of ``uses``. A column that only happens to be called as one that an index can do without is passed
+    over."""
+    arrays: Arrays = {}
+    for use in uses:
+        try:
+            arrays[use.name] = choice.read(use)
+        except DataError as error:
+            if use.name not in WITH_LABELS or use.key not in choice.contents.columns:
+                raise
+            choice.passed[use.key] = str(error).partition(": ")[2].partition("; ")[0]
+    return arrays
 
 
 def _sort(piece: Piece, notes: list[str]) -> Record:
     """The arrays of a piece by the kind of record they make up."""
     arrays = piece.arrays
     rows = next(iter(piece.rows().values()), None)
+    if "image_ids" not in arrays and rows is not None and not {"labels", "label_names"} & set(arrays):
+        raise DataError(f"{piece.where}: expected image_ids beside {', '.join(arrays)}, found none, nor labels of as "
+                        "many images; bring them, or name them with --array image_ids=KEY")  # fmt: skip
     if "image_ids" not in arrays and rows is not None:
-        notes.append(f"{Path(piece.where).name}: images are numbered, as no image_ids came")
+        notes.append(f"{Path(piece.files[0]).name}: images are numbered, as no image_ids came")
         arrays = {**arrays, "image_ids": pieces.numbered(rows)}
     records: Record = {}
+    _check_equal(piece.where, "regions", {name: len(arrays[name]) for name in _of_regions(arrays)})
+    of_globals, of_regions = _norms(arrays, "global_norms", "regions"), _norms(arrays, "region_norms", "globals")
     if "globals" in arrays:
-        records["globals"] = _pick(arrays, "image_ids globals", norms=_norms(arrays, "global_norms", "regions"))
+        records["globals"] = _pick(arrays, "image_ids globals", norms=arrays.get(of_globals))
     if "regions" in arrays:
-        norms = _norms(arrays, "region_norms", "globals")
-        records["region_embeddings"] = _pick(arrays, "image_ids offsets regions", norms=norms)
+        records["region_embeddings"] = _pick(arrays, "image_ids offsets regions", norms=arrays.get(of_regions))
     if "offsets" in arrays and {"boxes_xyxy", "mask_counts", "area"} & set(arrays):
         records["regions"] = _pick(arrays, " ".join(OF_REGIONS))
     if "text" in arrays:
@@ -170,7 +149,16 @@ def _sort(piece: Piece, notes: list[str]) -> Record:
         records["index"] = _pick(arrays, " ".join(OF_INDEX), boxes_xyxy=boxes)
     for kind, record in records.items():
         _check_lengths(piece.where, kind, record)
+    used = {"image_ids", "offsets", of_globals, of_regions}.union(*records.values())
+    if records and (idle := [name for name in arrays if name not in used]):
+        notes.append(f"{Path(piece.files[0]).name}: passed over {', '.join(idle)}, of which what came makes no use")
     return records
+
+
+def _of_regions(arrays: Arrays) -> list[str]:
+    """The arrays that have a row a region."""
+    names = ("regions", "boxes_xyxy", "area", "predicted_iou", "stability") if "offsets" in arrays else ()
+    return [name for name in names if name in arrays]
 
 
 def _pick(arrays: Arrays, names: str, **more: np.ndarray | None) -> Arrays:
@@ -178,9 +166,9 @@ def _pick(arrays: Arrays, names: str, **more: np.ndarray | None) -> Arrays:
     return picked | {name: array for name, array in more.items() if array is not None}
 
 
-def _norms(arrays: Arrays, own: str, other: str) -> np.ndarray | None:
-    """``norms`` alone says enough where a file holds embeddings of one kind."""
-    return arrays.get(own, arrays.get("norms") if other not in arrays else None)
+def _norms(arrays: Arrays, own: str, other: str) -> str:
+    """What the norms of embeddings are called: ``norms`` says enough where a file holds embeddings of one kind."""
+    return "norms" if own not in arrays and other not in arrays else own
 
 
 def _check_lengths(where: str, kind: str, record: Arrays) -> None:
@@ -195,8 +183,13 @@ def _check_lengths(where: str, kind: str, record: Arrays) -> None:
         lengths = {name: len(record[name]) for name in (*OF_IMAGES, "boxes_xyxy") if name in record}
         if "offsets" in record:
             lengths = {"image_ids": lengths["image_ids"], "offsets": len(record["offsets"]) - 1}
+    _check_equal(where, kind, lengths)
+    if "image_ids" in record:
+        of_regions = "; if its rows are regions, name them with --array regions=KEY" if kind == "globals" else ""
+        check_once(record["image_ids"], f"{where}: image_ids", f"make them unique{of_regions}")
+
+
+def _check_equal(where: str, kind: str, lengths: dict[str, int]) -> None:
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{name} {n}" for name, n in lengths.items())
-        raise DataError(f"{where}: expected arrays of equal length for {kind}, found {found}")
-    if "image_ids" in record:
-        check_once(record["image_ids"], f"{where}: image_ids")
+        raise DataError(f"{where}: expected arrays of equal length for {kind}, found {found}; mend the file")

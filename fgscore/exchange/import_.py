@@ -58,14 +58,9 @@ def import_files(
     files, notes = formats.expanded(paths)
     joins = any(True for _ in store.artefacts("index", dataset))
     try:
-        read, said = gather.read(files, [parse(source) for source in sources], joins)
+        found, said = gather.read(files, [parse(source) for source in sources], joins)
     except Unnamed as error:
         raise DataError(f"{error}; {_way_out(dataset, paths, [*sources, *error.sources], names)}") from error
-    found: dict[str, Arrays] = {}
-    for record in read:
-        if twice := sorted(set(record) & set(found)):
-            raise DataError(f"expected {twice[0]} in one file, found them in two; import them one by one")
-        found |= record
     facts = {"source": {path.name: file_sha256(path) for path in files}}
     making = _Import(store, dataset, found, names, facts, progress)
     making.look()

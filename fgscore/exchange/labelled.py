@@ -33,6 +33,8 @@ def to_index(dataset: str, record: Arrays, text_names: np.ndarray | None, notes:
         name, places = next(iter(double.items()))
         notes.append(f"class names: {len(double)} stand for several classes, as {name!r} for {places[0]} and for "
                      f"{places[1]}, which are told apart by number")  # fmt: skip
+    if "test" not in set(record["split"].tolist()):
+        notes.append("split: no image is of test, which a probe is measured on")
     ids, n = record["image_ids"], len(labels)
     _, numbers = index_store.assign_shards(ids, None)
     columns = {
@@ -105,7 +107,7 @@ def _by_name(names: np.ndarray, given: tuple[str, ...] | None, notes: list[str])
     if changed := [name for name, short in zip(names.tolist(), trimmed, strict=True) if name != short]:
         notes.append(f"labels: spaces around {len(changed)} names are taken off, as in {changed[0]!r}")
     classes = tuple(sorted(set(trimmed))) if given is None else given
-    check_told_apart(classes, "class_names, which the labels name")
+    check_told_apart(classes, "labels")
     if strangers := sorted(set(trimmed) - set(classes)):
         raise DataError(f"expected labels among the {len(classes)} class names, found {strangers[0]!r} in row "
                         f"{trimmed.index(strangers[0])}; name the classes alike")  # fmt: skip

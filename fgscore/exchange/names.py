@@ -50,6 +50,9 @@ OF_INDEX = ("image_ids", "paths", "labels", "label_names", "split", "class_names
             "shard", "banner", "notes")  # fmt: skip
 OF_REGIONS = ("image_ids", "offsets", "boxes_xyxy", "area", "predicted_iou", "stability", "mask_counts",
               "mask_offsets", "mask_size_hw")  # fmt: skip
+# of no interest where no regions come, or no index is made
+WITH_REGIONS = ("area", "predicted_iou", "stability", "region_norms", "mask_counts", "mask_offsets", "mask_size_hw")
+WITH_LABELS = ("sha256", "sizes_wh", "orientation", "shard", "banner", "notes")
 # without these nothing comes in: they are never passed over, whatever they hold
 WANTED = ("image_ids", "labels", "split", "globals", "offsets", "regions", "boxes_xyxy", "logit_scale")
 

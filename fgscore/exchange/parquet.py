@@ -116,7 +116,7 @@ def _lists(path: Path, name: str) -> np.ndarray:
                 f"{path}: expected lists of one length at {name!r}, found {width} in row 0 and {lengths[odd[0]]} in "
                 f"row {start + odd[0]}; leave it out, or mend it"
             )
-        parts.append(chunk.flatten().to_numpy(zero_copy_only=False).reshape(len(chunk), -1))
+        parts.append(chunk.flatten().to_numpy(zero_copy_only=False).reshape(len(chunk), width or 0))
     return np.concatenate(parts) if parts else np.zeros((0, 0))
 
 

@@ -6,33 +6,36 @@ part, or beside the one file that names them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from fgscore import ragged
 from fgscore.errors import DataError, UsageError
 from fgscore.exchange.names import OF_IMAGES, OF_INDEX, OF_REGIONS
+from fgscore.exchange.relative import relative
 from fgscore.store.arrays import Arrays
 from fgscore.types import SPLITS
 
 WHOLE = ("class_names", "banner", "notes", "text", "logit_scale", "templates")  # without a row an image
 BY_ROW = {*OF_IMAGES, *OF_REGIONS, *OF_INDEX, "regions", "region_norms"} - set(WHOLE)
 CUTS = ("offsets", "mask_offsets")
-ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*://|/|[A-Za-z]:[/\\]|\\\\")
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Arrays by our names of one or more files, ``where``; those with a row an image are of one split and part."""
+    """Arrays by our names of one or more files; those with a row an image are of one split and part."""
 
-    where: str
+    files: tuple[str, ...]
     arrays: Arrays
     split: str | None = None
     part: int | None = None
+
+    @property
+    def where(self) -> str:
+        """Its files, for people."""
+        return shortened(self.files)
 
     @property
     def has_rows(self) -> bool:
@@ -61,6 +64,11 @@ class Piece:
         return {name: len(a) for name, a in self.arrays.items() if name in OF_IMAGES and name not in of_regions}
 
 
+def shortened(names: Sequence[str]) -> str:
+    """``a, b and 3 more``."""
+    return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+
+
 def joined(pieces: Sequence[Piece]) -> tuple[list[Piece], list[str]]:
     """(pieces that are whole, notes). Raises :class:`DataError` where what belongs together does not fit, with both
     numbers."""
@@ -68,7 +76,19 @@ def joined(pieces: Sequence[Piece]) -> tuple[list[Piece], list[str]]:
         _check_rows(piece)
     notes: list[str] = []
     one = _one_after_another(_side_by_side(pieces), notes)
-    return [_named(piece, notes) for piece in _side_by_side(one)], notes
+    return [_named(piece, notes) for piece in _gathered(_side_by_side(one))], notes
+
+
+def _gathered(pieces: Sequence[Piece]) -> list[Piece]:
+    """``pieces``, what says something of classes or text alone beside what has these."""
+    loose = [piece for piece in pieces if not piece.has_rows and "text" not in piece.arrays]
+    whole = [piece for piece in pieces if piece not in loose]
+    for piece in loose:
+        wanted = "text" if {"logit_scale", "templates"} & set(piece.arrays) else "labels"
+        hosts = [i for name in (wanted, "text") for i, one in enumerate(whole) if name in one.arrays]
+        if hosts:
+            whole[hosts[0]] = _beside([whole[hosts[0]], piece])
+    return whole
 
 
 def _check_rows(piece: Piece) -> None:
@@ -105,7 +125,10 @@ def _beside(pieces: Sequence[Piece]) -> Piece:
     owner: dict[str, str] = {}
     for piece in pieces:
         for name, array in piece.arrays.items():
-            if name in arrays and not (name in WHOLE and np.array_equal(arrays[name], array)):
+            if name in arrays and name in WHOLE and not np.array_equal(arrays[name], array):
+                raise DataError(f"expected the same {name} in {owner[name]} and in {piece.where}, found others; mend "
+                                "one of them")  # fmt: skip
+            if name in arrays and name not in WHOLE:
                 raise DataError(f"expected {name} in one file, found it in {owner[name]} and {piece.where}; import "
                                 "them one by one")  # fmt: skip
             arrays[name], owner[name] = array, piece.where
@@ -116,7 +139,7 @@ def _beside(pieces: Sequence[Piece]) -> Piece:
                 f"expected as many rows in {where} as in {counts[0][0]}, found {name} {count} and {counts[0][1]} "
                 f"{counts[0][2]}; bring files that belong together"
             )
-    return replace(pieces[0], where=", ".join(piece.where for piece in pieces), arrays=arrays)
+    return replace(pieces[0], files=tuple(file for piece in pieces for file in piece.files), arrays=arrays)
 
 
 def _one_after_another(pieces: Sequence[Piece], notes: list[str]) -> list[Piece]:
@@ -125,7 +148,7 @@ def _one_after_another(pieces: Sequence[Piece], notes: list[str]) -> list[Piece]
     if not parts:
         return list(pieces)
     arrays = {name: _end_to_end(name, parts) for part in parts for name in part.arrays if name not in WHOLE}
-    whole = _beside([Piece(part.where, {k: a for k, a in part.arrays.items() if k in WHOLE}) for part in parts])
+    whole = _beside([Piece(part.files, {k: a for k, a in part.arrays.items() if k in WHOLE}) for part in parts])
     arrays |= whole.arrays
     counts = [next(iter(part.rows().values())) for part in parts]
     if parts[0].split:
@@ -133,7 +156,7 @@ def _one_after_another(pieces: Sequence[Piece], notes: list[str]) -> list[Piece]
         arrays = _ids_of_splits(arrays, [str(part.split) for part in parts], counts, notes)
     notes += _gaps(parts)
     rest = [piece for piece in pieces if piece.place == (-1, -1)]
-    return [*rest, Piece(whole.where, arrays)]
+    return [*rest, Piece(whole.files, arrays)]
 
 
 def _end_to_end(name: str, parts: Sequence[Piece]) -> np.ndarray:
@@ -161,7 +184,7 @@ def _ids_of_splits(arrays: Arrays, splits: Sequence[str], counts: Sequence[int],
     ids = arrays[key]
     if len(set(ids.tolist())) == len(ids):
         return arrays
-    notes.append(f"image ids carry their split, as {ids[0]!r} stands for {splits[0]}/{ids[0]}: some are in two splits")
+    notes.append(f"image ids carry their split, as {splits[0]}/{ids[0]}: some are in two splits")
     return {**arrays, "image_ids": np.array([f"{s}/{i}" for s, i in zip(arrays["split"], ids, strict=True)], np.str_)}
 
 
@@ -170,7 +193,7 @@ def _gaps(parts: Sequence[Piece]) -> Iterator[str]:
     for split in dict.fromkeys(part.split for part in parts):
         numbers = [part.part for part in parts if part.split == split and part.part is not None]
         if absent := sorted(set(range(min(numbers, default=0), max(numbers, default=0))) - set(numbers)):
-            yield f"parts {', '.join(map(str, absent[:10]))} are not there, of {min(numbers)} to {max(numbers)}"
+            yield f"of parts {min(numbers)} to {max(numbers)} there is no {', '.join(map(str, absent[:10]))}"
 
 
 def numbered(n: int, prefix: str = "") -> np.ndarray:
@@ -182,31 +205,9 @@ def _named(piece: Piece, notes: list[str]) -> Piece:
     """``piece`` with paths that a store may keep, ids, and offsets where its rows are regions."""
     arrays = dict(piece.arrays)
     if "paths" in arrays:
-        arrays["paths"] = _relative(arrays["paths"], piece.where, notes)
+        arrays["paths"] = relative(arrays["paths"], piece.where, notes)
         arrays.setdefault("image_ids", arrays["paths"])
     return replace(piece, arrays=_offsets_from_rows(piece.where, arrays))
-
-
-def _relative(paths: np.ndarray, where: str, notes: list[str]) -> np.ndarray:
-    """Paths with '/', from the folder that absolute ones have in common: a store keeps no place of a machine."""
-    found = [path.replace("\\", "/") if "/" not in path else path for path in paths.tolist()]
-    if (up := next((row for row, path in enumerate(found) if ".." in path.split("/")), None)) is not None:
-        raise DataError(
-            f"{where}: expected paths below one folder, found {found[up]!r} in row {up}; write it without .."
-        )
-    absolute = [bool(ABSOLUTE.match(path)) for path in found]
-    if not any(absolute):
-        return np.array(found, np.str_)
-    if not all(absolute):
-        a, b = absolute.index(True), absolute.index(False)
-        raise DataError(f"{where}: expected all paths from one folder, found {found[a]!r} in row {a} and {found[b]!r} "
-                        f"in row {b}; write them alike")  # fmt: skip
-    folders = [path.split("/")[:-1] for path in found]
-    common = 0
-    while all(len(f) > common for f in folders) and len({f[common] for f in folders}) == 1:
-        common += 1
-    notes.append(f"{Path(where).name}: paths are kept from the folder on that all of them share")
-    return np.array(["/".join(path.split("/")[common:]) for path in found], np.str_)
 
 
 def _offsets_from_rows(where: str, arrays: Arrays) -> Arrays:

@@ -5,32 +5,17 @@ Rows are counted from 0, as in numpy. What is right already is returned as it ca
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from fgscore.errors import DataError
+from fgscore.exchange.numerals import What, from_text, is_number
 from fgscore.types import SPLITS, split_named
 
-WHOLE = re.compile(r"\s*[+-]?\d+(\.0*)?\s*")
 LARGEST = 1 << 53  # beyond it floating point skips whole numbers
 ABSENT = ("", "nan", "NaN")  # how a label that is missing reads as text
-CUT = "..."  # in the text of an array that numpy wrote in short
 NUMBERS = {"i": "whole numbers", "u": "whole numbers", "f": "floating point", "U": "text", "b": "True and False"}
-
-
-@dataclass(frozen=True)
-class What:
-    """An array for people: the file at ``where`` and our ``name``, with what the file calls it."""
-
-    where: str
-    name: str
-
-    def fault(self, wanted: str, found: object, then: str = "mend the file") -> DataError:
-        """The error for another thing ``found`` than was ``wanted``."""
-        return DataError(f"{self.where}: expected {wanted}, found {found}; {then}")
 
 
 Check = Callable[[np.ndarray, What], np.ndarray]
@@ -39,45 +24,11 @@ Check = Callable[[np.ndarray, What], np.ndarray]
 def clean(name: str, array: np.ndarray, what: What, as_text: bool = False) -> np.ndarray:
     """The array called ``name``, one of ours, with values that can be kept. ``as_text`` says that numbers came as text,
     as in CSV. Raises :class:`DataError` that names the row at fault."""
-    if as_text and (name in OF_NUMBERS or (name == "labels" and all(map(is_number, array.ravel().tolist())))):
-        array = _from_text(array, what)
+    of_numbers = name in OF_NUMBERS or (as_text and name == "labels" and all(map(is_number, array.ravel().tolist())))
+    if of_numbers and array.dtype.kind == "U" and array.ndim == 1:
+        array = from_text(array, what)
     check = CHECKS.get(name)
     return array if check is None else check(array, what)
-
-
-def _from_text(array: np.ndarray, what: What) -> np.ndarray:
-    """Numbers, or rows of numbers as ``[0.1, 0.2]``, out of their text."""
-    if array.dtype.kind != "U" or array.ndim != 1:
-        return array
-    rows = [text.strip().strip("[]()") for text in array.tolist()]
-    if all(WHOLE.fullmatch(text) for text in rows):
-        return np.array([int(text.partition(".")[0]) for text in rows], np.int64)
-    if CUT in "".join(rows[:1]):
-        raise what.fault(f"all numbers of {what.name}", f"them cut to '{CUT}' in row 0", "write them in full")
-    found = []
-    for row, text in enumerate(rows):
-        try:
-            found.append([float(number) for number in re.split(r"[\s,;]+", text.strip(" ,;"))])
-        except ValueError:
-            raise what.fault(f"numbers as {what.name}", f"{text[:40]!r} in row {row}", "mend the row") from None
-        if len(found[row]) != len(found[0]):
-            both = f"{len(found[0])} numbers in row 0 and {len(found[row])} in row {row}"
-            raise what.fault(f"rows of one length as {what.name}", both, "mend the row")
-    return np.array(found)[:, 0] if found and len(found[0]) == 1 else np.array(found)
-
-
-def is_number(text: str) -> bool:
-    """Whether ``text`` is a number, NaN too."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def starts_with_number(text: str) -> bool:
-    """Whether a cell holds a number, or a list of them."""
-    return is_number((re.split(r"[\s,;]+", text.strip().strip("[]()").strip()) or [""])[0])
 
 
 def ids(array: np.ndarray, what: What) -> np.ndarray:
@@ -92,13 +43,13 @@ def ids(array: np.ndarray, what: What) -> np.ndarray:
     return found
 
 
-def check_once(found: np.ndarray, where: str) -> None:
+def check_once(found: np.ndarray, where: str, then: str) -> None:
     """Raises :class:`DataError` that names what is there twice among the ids ``found`` (N,), and where."""
     first: dict[str, int] = {}
     for row, text in enumerate(found.tolist()):
         if first.setdefault(text, row) != row:
             raise DataError(f"{where}: expected each image id once, found {text!r} in rows {first[text]} and {row}; "
-                            "make them unique")  # fmt: skip
+                            f"{then}")  # fmt: skip
 
 
 def labels(array: np.ndarray, what: What) -> np.ndarray:
@@ -117,7 +68,7 @@ def whole(array: np.ndarray, what: What, wanted: str = "") -> np.ndarray:
     """int64 of numbers that are whole."""
     wanted = wanted or f"whole numbers as {what.name}"
     if array.dtype.kind not in "iuf":
-        raise what.fault(wanted, f"{array.flat[0]} in row 0" if array.size else array.dtype, "write numbers")
+        raise what.fault(wanted, f"{array.flat[0]} in row 0" if array.size else array.dtype, "write numbers, or names")
     with np.errstate(invalid="ignore"):
         odd = array % 1 != 0
         if array.dtype.kind in "fu":
@@ -209,6 +160,12 @@ def scale(array: np.ndarray, what: What) -> np.ndarray:
     return array
 
 
+def shards(array: np.ndarray, what: What) -> np.ndarray:
+    """Numbers of shards, none lower than the one before."""
+    found = _between(0, (1 << 24) - 1)(array, what)
+    return _refuse(np.diff(found, prepend=found[:1]) < 0, found, what, f"non-decreasing {what.name}")
+
+
 def _between(least: int, greatest: int) -> Check:
     def check(array: np.ndarray, what: What) -> np.ndarray:
         found = whole(array, what)
@@ -238,7 +195,7 @@ CHECKS: Mapping[str, Check] = {
     "predicted_iou": estimates,
     "stability": estimates,
     "logit_scale": scale,
-    "shard": _between(0, (1 << 24) - 1),
+    "shard": shards,
     "orientation": _between(1, 8),
     "sizes_wh": _between(0, (1 << 31) - 1),
     "banner": _between(0, (1 << 31) - 1),

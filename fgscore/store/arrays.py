@@ -114,7 +114,7 @@ def texts(metadata: Mapping[str, str]) -> Arrays:
 def _json_strings(text: str) -> list[str] | None:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, list) and all(isinstance(v, str) for v in value) else None
 
