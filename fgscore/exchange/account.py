@@ -19,9 +19,9 @@ def nothing(choices: Sequence[Choice]) -> DataError:
         f"{key} ({_described(entry.what, entry.shape)})" for key, entry in list(found.items())[:SHOWN]
     )
     wide = _wide(choices)[:1]
-    beside = [
-        k for k, one in found.items() if wide and one.shape == found[wide[0]].shape[:1] and "float" not in one.what
-    ]
+    rows = found[wide[0]].shape[:1] if wide else None
+    idle = [key for choice in choices for key in choice.passed]
+    beside = [key for key in idle if found[key].shape == rows and "float" not in found[key].what]
     where = shortened([str(choice.contents.path) for choice in choices])
     message = f"expected globals, regions, boxes_xyxy, text or labels in {where}, found {described}"
     return Unnamed(message, *(f"globals={key}" for key in wide), *(f"labels={k}" for k in beside if len(beside) == 1))
