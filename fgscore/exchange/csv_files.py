@@ -35,12 +35,7 @@ def csv_file(path: Path) -> Contents:
     if header and all(is_number(name) for name in header) and not header[0].isdecimal():
         raise DataError(f"expected names in the first row of {path}, found numbers, {header[0]} ...; add a first row, "
                         "as image_id,label,split,0,1,2")  # fmt: skip
-    table = pa.csv.read_csv(
-        path,
-        pa.csv.ReadOptions(block_size=min(LONGEST, max(START, path.stat().st_size + 1))),
-        pa.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
-        pa.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False),
-    )
+    table = _table(path, separator, header)
     times = Counter(table.column_names)
     columns = {
         name: Entry("text", (table.num_rows,), 0, lambda name=name: _texts(path, table, name))  # type: ignore[misc]
@@ -50,6 +45,21 @@ def csv_file(path: Path) -> Contents:
     }
     entries = joined(columns, lambda name: _numbers(path, table, name, separator))
     return Contents(path, entries, frozenset(entries), as_text=True)
+
+
+def _table(path: Path, separator: str, header: list[str]) -> pa.Table:
+    """The cells, as text."""
+    try:
+        return pa.csv.read_csv(
+            path,
+            pa.csv.ReadOptions(block_size=min(LONGEST, max(START, path.stat().st_size + 1))),
+            pa.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
+            pa.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False),
+        )
+    except pa.ArrowInvalid as error:
+        if "Empty CSV" not in str(error):
+            raise
+        return pa.table({name: pa.array([], pa.string()) for name in header})
 
 
 def _first_row(start: bytes) -> tuple[str, list[str]]:

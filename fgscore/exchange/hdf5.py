@@ -77,7 +77,7 @@ def _numbers(path: Path, key: str) -> np.ndarray:
 def _strings(path: Path, key: str) -> np.ndarray:
     """Strings of any length, which no header says: some at a time."""
     with _opened(path) as file:
-        dataset = file[key].asstr()
+        dataset = file[key].asstr("utf-8")  # numpy's strings are marked as ASCII, whatever they hold
         if file[key].shape == ():
             return np.array(dataset[()], np.str_)
         found: list[str] = []

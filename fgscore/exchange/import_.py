@@ -139,6 +139,7 @@ class _Import:
         except StoreError:  # a damaged one is made anew
             same = False
         artefact = known if known is not None and same else index_store.write(self.store.layout, self.index, recipe)
+        self.store.forget(artefact)
         self.summaries.append(Summary(artefact.label, "index", int(not same), int(same), len(self.index)))
         return artefact
 

@@ -20,8 +20,8 @@ from fgscore.store import arrays as array_files
 
 RUNS, RUN_OFFSETS = "mask_counts", "mask_offsets"  # lists of different lengths that are one array of ours, and its cuts
 LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-STRINGS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
+STRINGS = ("string", "large_string", "string_view")
+BYTES = ("binary", "large_binary", "binary_view")
 NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal)
 
 
@@ -44,8 +44,8 @@ def parquet(path: Path) -> Contents:
 def _entry(path: Path, file: pq.ParquetFile, field: pa.Field) -> Entry:
     name, rows = field.name, file.metadata.num_rows
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    if _is(kind, STRINGS + BYTES):
-        return Entry("text" if _is(kind, STRINGS) else "bytes", (rows,), 0, lambda: _texts(path, name))
+    if str(kind) in STRINGS + BYTES:
+        return Entry("text" if str(kind) in STRINGS else "bytes", (rows,), 0, lambda: _texts(path, name))
     if _is(kind, NUMBERS):
         return Entry(str(kind), (rows,), 8 * rows, lambda: _numbers(path, name))
     if _is(kind, LISTS) and _is(kind.value_type, NUMBERS):

@@ -23,12 +23,6 @@ from fgscore.store.paths import Layout
 PARENTS = ("index", "regions", "region_embeddings", "globals", "text")
 
 
-@pytest.fixture
-def elsewhere(tmp_path):
-    """A cache with nothing in it."""
-    return Store(Layout(tmp_path / "elsewhere"))
-
-
 def only(store, kind):
     (artefact,) = store.artefacts(kind)
     return collect(store, artefact)
