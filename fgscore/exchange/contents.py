@@ -80,7 +80,7 @@ class Contents:
         with reading(self.path):
             array = np.asarray(found.load())
             if array.dtype.kind == "S":
-                array = np.char.decode(array, "utf-8")
+                array = np.char.decode(array, "utf-8") if array.size else np.zeros(array.shape, np.str_)
         if array.dtype.kind not in "biufU":
             raise DataError(f"{self.path}: expected numbers or strings at {key!r}, found {array.dtype}; convert it")
         return array

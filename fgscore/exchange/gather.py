@@ -81,6 +81,9 @@ def _addresses(choices: Sequence[Choice]) -> list[Address]:
     """The split and the part of each file by its name: a part where there are several of one name, a split where no
     array says one."""
     found = [address(choice.contents.path.stem, numbered=True) for choice in choices]
+    folders = [address(choice.contents.path.parent.name) for choice in choices]
+    if len({folder.split for folder in folders if folder.word in ("", "split")}) > 1:  # train/a.npy beside test/a.npy
+        found = [Address(at.word, at.split or folder.split, at.part) for at, folder in zip(found, folders, strict=True)]
     family = [(at.word, at.split, choice.contents.path.suffix) for at, choice in zip(found, choices, strict=True)]
     sizes = Counter(family)
     says = any(use.split or use.name == "split" for choice in choices for use in choice.uses)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,8 @@ def import_files(
         found, said = gather.read(files, [parse(source) for source in sources], joins)
     except Unnamed as error:
         raise DataError(f"{error}; {_way_out(dataset, paths, [*sources, *error.sources], names)}") from error
-    facts = {"source": {path.name: file_sha256(path) for path in files}}
+    named = Counter(path.name for path in files)
+    facts = {"source": {p.name if named[p.name] == 1 else f"{p.parent.name}/{p.name}": file_sha256(p) for p in files}}
     making = _Import(store, dataset, found, names, facts, progress)
     making.look()
     for note in [*notes, *said, *making.notes]:
@@ -128,8 +130,7 @@ class _Import:
         return self.summaries
 
     def _own_index(self) -> ImageIndex:
-        text_names = self.records.get("text", {}).get("class_names")
-        return labelled.to_index(self.dataset, self.records["index"], text_names, self.notes)
+        return labelled.to_index(self.dataset, self.records["index"], self.records.get("text"), self.notes)
 
     def _write_index(self) -> manifest.Artefact:
         recipe = manifest.Recipe("index", IMPORTED)

@@ -16,13 +16,16 @@ from fgscore.types import SPLITS, ImageIndex
 MOST_CLASSES = 1_000_000  # without names of their own
 
 
-def to_index(dataset: str, record: Arrays, text_names: np.ndarray | None, notes: list[str]) -> ImageIndex:
+def to_index(dataset: str, record: Arrays, text: Arrays | None, notes: list[str]) -> ImageIndex:
     """An index of images that may be elsewhere: paths stand in as ids, sizes as 0, hashes as empty.
 
-    ``labels`` are numbers into the class names, or names; ``label_names`` is the name of each row's class;
-    ``text_names`` are those of the text embeddings, for files without names of their own. Raises :class:`DataError`.
+    ``labels`` are numbers into the class names, or names; ``label_names`` is the name of each row's class; ``text`` is
+    the record of text embeddings, whose class names stand in where the index has none. Raises :class:`DataError`.
     """
-    given = record.get("class_names", text_names)
+    given = record.get("class_names", (text or {}).get("class_names"))
+    if text is not None and given is None and ("labels" not in record or record["labels"].dtype.kind == "U"):
+        raise DataError("expected class_names beside text where labels are names, found none; bring them in the order "
+                        "of text")  # fmt: skip
     classes, labels = _classes(record, None if given is None else tuple(given.tolist()), notes)
     if "split" not in record:
         raise DataError(
@@ -106,13 +109,18 @@ def _by_name(names: np.ndarray, given: tuple[str, ...] | None, notes: list[str])
     trimmed = [name if name in kept else name.strip() for name in names.tolist()]
     if changed := [name for name, short in zip(names.tolist(), trimmed, strict=True) if name != short]:
         notes.append(f"labels: spaces around {len(changed)} names are taken off, as in {changed[0]!r}")
-    classes = tuple(sorted(set(trimmed))) if given is None else given
+    classes = tuple(sorted(set(trimmed), key=_by_number)) if given is None else given
     check_told_apart(classes, "labels")
     if strangers := sorted(set(trimmed) - set(classes)):
         raise DataError(f"expected labels among the {len(classes)} class names, found {strangers[0]!r} in row "
                         f"{trimmed.index(strangers[0])}; name the classes alike")  # fmt: skip
     place = {name: number for number, name in enumerate(classes)}
     return classes, np.array([place[name] for name in trimmed], np.int64)
+
+
+def _by_number(name: str) -> tuple[bool, int, str]:
+    """Numbers in their own order, before names."""
+    return (False, int(name), name) if name.isdecimal() else (True, 0, name)
 
 
 def _from_rows(labels: np.ndarray, names: np.ndarray) -> tuple[str, ...]:

@@ -43,7 +43,8 @@ def parquet(path: Path) -> Contents:
 
 def _entry(path: Path, file: pq.ParquetFile, field: pa.Field) -> Entry:
     name, rows = field.name, file.metadata.num_rows
-    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    kind = field.type.storage_type if isinstance(field.type, pa.BaseExtensionType) else field.type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     if str(kind) in STRINGS + BYTES:
         return Entry("text" if str(kind) in STRINGS else "bytes", (rows,), 0, lambda: _texts(path, name))
     if _is(kind, NUMBERS):
@@ -79,7 +80,7 @@ def _chunks(path: Path, name: str, of_text: bool = False) -> Iterator[tuple[int,
                         f"{path}: expected a value in every row of {name!r}, found none in row {row}; fill it in, or "
                         "leave the row out"
                     )
-                yield start, chunk
+                yield start, chunk.storage if isinstance(chunk, pa.ExtensionArray) else chunk
                 start += len(chunk)
 
 

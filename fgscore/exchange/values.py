@@ -33,7 +33,7 @@ def clean(name: str, array: np.ndarray, what: What, as_text: bool = False) -> np
 
 def ids(array: np.ndarray, what: What) -> np.ndarray:
     """Ids as text: whole numbers exactly, text as it is."""
-    if array.dtype.kind in "fb":
+    if array.size and array.dtype.kind in "fb":
         why = ", in which large ids are not told apart" if array.dtype.kind == "f" else ""
         there = f"{NUMBERS[array.dtype.kind]}{why}"
         raise what.fault(f"{what.name} as text or whole numbers", there, "write them as int64 or text")
@@ -59,6 +59,11 @@ def labels(array: np.ndarray, what: What) -> np.ndarray:
         if (absent := next((row for row, text in enumerate(rows) if text.strip() in ABSENT), None)) is not None:
             there = f"{rows[absent]!r} in row {absent}"
             raise what.fault(f"{what.name} in every row", there, "fill it in, or leave the row out")
+        if (
+            all(map(is_number, rows))
+            and (odd := next((i for i, t in enumerate(rows) if float(t) % 1), None)) is not None
+        ):
+            raise what.fault(f"whole numbers or names as {what.name}", f"{rows[odd]!r} in row {odd}", "mend the row")
         return array
     found = whole(array, what)
     return _refuse(found < 0, found, what, f"{what.name} from 0 on", "leave the row out, or name its class")

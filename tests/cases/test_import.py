@@ -115,8 +115,9 @@ class TestFractionalLabels:
             (LABELS * 10**9, "expected labels below 1,000,000"),
             (LABELS - 1, "labels from 0 on, found -1 in row 0"),
             (np.array(["a", "b", "nan"])[LABELS], "found 'nan' in row 2"),
+            (np.array(["0.5", "1.5", "2"])[LABELS], "found '0.5' in row 0"),
         ],
-        ids=["booleans", "huge", "larger than there can be classes", "negative", "nan as text"],
+        ids=["booleans", "huge", "larger than there can be classes", "negative", "nan as text", "fractions as text"],
     )
     def test_what_is_no_class_is_refused(self, bring, labels, found):
         done = bring("a.npz", labels=labels)

@@ -149,6 +149,13 @@ class TestSplits:
             np.savez(tmp_path / f"{split}.npz", feature_list=ROWS[rows], label_list=LABELS[rows])
         assert_whole(bring(tmp_path / "test.npz", tmp_path / "train.npz"))
 
+    def test_a_folder_a_split(self, bring, tmp_path):
+        for split, rows in OF.items():
+            (tmp_path / "out" / split).mkdir(parents=True)
+            np.save(tmp_path / "out" / split / "features.npy", ROWS[rows])
+            np.save(tmp_path / "out" / split / "labels.npy", LABELS[rows])
+        assert_whole(bring(tmp_path / "out"))
+
     def test_keys_that_say_it(self, bring, tmp_path):
         arrays = {
             f"{kind}_{split}": array[rows] for split, rows in OF.items() for kind, array in (("X", ROWS), ("y", LABELS))

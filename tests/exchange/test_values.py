@@ -123,6 +123,20 @@ def test_a_scale_that_may_be_wrong_is_said(bring, tmp_path, scale, said):
     assert came.arrays("text")["logit_scale"] == pytest.approx(scale or 100)
 
 
+def test_text_by_position_needs_class_names_where_labels_are_names(bring, tmp_path):
+    np.savez(tmp_path / "a.npz", **{**GOOD, "labels": np.array(["b", "a"] * 2)})
+    with pytest.raises(DataError, match="expected class_names beside text where labels are names, found none"):
+        bring(tmp_path / "a.npz")
+    np.savez(tmp_path / "a.npz", **{**GOOD, "labels": np.array(["b", "a"] * 2), "class_names": np.array(["b", "a"])})
+    assert bring(tmp_path / "a.npz").arrays("text")["class_names"].tolist() == ["b", "a"]
+
+
+def test_names_that_are_numbers_come_in_their_order(bring, tmp_path):
+    content = {**GOOD, "labels": np.array(["10", "9", "x", "9"])}
+    np.savez(tmp_path / "a.npz", **{key: array for key, array in content.items() if key != "text"})
+    assert bring(tmp_path / "a.npz").arrays("index")["class_names"].tolist() == ["9", "10", "x"]
+
+
 def test_numbers_without_names_are_counted_and_gaps_said(bring, tmp_path):
     np.savez(tmp_path / "a.npz", **{**GOOD, "labels": np.array([0, 3, 3, 0]), "text": np.eye(4, 8)})
     came = bring(tmp_path / "a.npz")
