@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,15 @@ import numpy as np
 from fgscore.components import Component
 from fgscore.errors import FgscoreError
 
-HOMES = ("arrays", "learning")  # the modules that hold the laws
+HOMES = {
+    "scorer": "arrays",
+    "target": "arrays",
+    "pooling": "arrays",
+    "head": "learning",
+    "encoder": "pictures",
+    "region generator": "pictures",
+    "data set": "listing",
+}  # the module that holds the laws of each kind
 
 
 class Broken(AssertionError):
@@ -39,10 +47,12 @@ class Law:
 
 @dataclass(frozen=True)
 class Given:
-    """What is at hand for a trial: the ``device`` for encoders and generators, the ``root`` folder of a data set."""
+    """What is at hand for a trial: the ``device`` for encoders and generators, what of them is ``loaded``, the ``root``
+    folder of a data set."""
 
     device: str = "auto"
     root: Path | None = None
+    loaded: dict[Any, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,8 +81,7 @@ def law(kind: type[Component], applies: Callable[[Any], bool] = lambda component
 
 def laws(component: Component) -> list[Law]:
     """The laws that hold for ``component``, by what it declares."""
-    for home in HOMES:
-        importlib.import_module(f"fgscore.contract.{home}")
+    importlib.import_module(f"fgscore.contract.{HOMES[component.kind]}")
     return [one for one in _LAWS if one.kind == component.kind and one.applies(component)]
 
 
