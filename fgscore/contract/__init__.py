@@ -85,8 +85,9 @@ def laws(component: Component) -> list[Law]:
     return [one for one in _LAWS if one.kind == component.kind and one.applies(component)]
 
 
-def check(component: Component, given: Given = Given()) -> Iterator[Verdict]:
+def check(component: Component, given: Given | None = None) -> Iterator[Verdict]:
     """Try every law that holds for ``component``; one after another, as it is tried."""
+    given = given or Given()
     for one in laws(component):
         try:
             one.check(component, given)
