@@ -56,7 +56,7 @@ def components(
     dataset: str, regions: list[str] | None, encoder: list[str] | None, prompt: list[str] | None, how: Any
 ) -> Any:
     """What was asked for, the data set's own defaults in place of what was not."""
-    from fgscore.extract.components import Components
+    from fgscore.extract.parts import Components
     from fgscore.extract.index import defaults, noun
 
     own = defaults(dataset)

@@ -14,7 +14,7 @@ from fgscore import datasets, plugins, regular, specs
 from fgscore.acquire.unpack import unpack
 from fgscore.datasets import Download
 from fgscore.errors import DataError, MissingExtra, UsageError, missing_extra
-from fgscore.extract.components import Component
+from fgscore.extract.parts import Component
 from fgscore.machine.progress import Progress, silent
 from fgscore.store import files
 from fgscore.store.paths import Layout

@@ -20,8 +20,8 @@ import numpy as np
 from fgscore import encoders, regions, specs
 from fgscore.errors import BadImage, DataError, MissingWeights, UsageError
 from fgscore.evaluate.saved import SavedProbe
-from fgscore.extract.batches import Batches
-from fgscore.extract.components import Component
+from fgscore.encoders._batches import Batches
+from fgscore.extract.parts import Component
 from fgscore.machine.packages import check_package
 from fgscore.machine.progress import Progress, silent
 from fgscore.pooling import Pooling

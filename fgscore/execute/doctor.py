@@ -15,8 +15,8 @@ import numpy as np
 from fgscore.errors import FgscoreError
 from fgscore.execute import slurm
 from fgscore.execute.estimate import free_bytes
-from fgscore.extract.batches import Batches
-from fgscore.extract.components import Component, Components
+from fgscore.encoders._batches import Batches
+from fgscore.extract.parts import Component, Components
 from fgscore.store import files
 from fgscore.store.paths import Layout
 from fgscore.types import Runtime

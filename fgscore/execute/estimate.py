@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fgscore.extract.components import Components
+from fgscore.extract.parts import Components
 from fgscore.extract.extraction import extract
 from fgscore.extract.index import Indexed
 from fgscore.machine.progress import Progress, Summary, silent

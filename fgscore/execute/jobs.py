@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fgscore.extract.components import Components, stop_at
+from fgscore.extract.parts import Components, stop_at
 from fgscore.extract.extraction import extract
 from fgscore.extract.fill import Share
 from fgscore.extract.index import Indexed

@@ -9,7 +9,7 @@ from itertools import chain, islice, product
 from fgscore import encoders
 from fgscore.errors import DataError, MissingExtra
 from fgscore.execute.estimate import free_bytes
-from fgscore.extract.components import Component, Components, Fault, equal_text, fault_of, stop_at
+from fgscore.extract.parts import Component, Components, Fault, equal_text, fault_of, stop_at
 from fgscore.extract.index import Indexed, Listed, Photos, index_listed, list_photos, noun
 from fgscore.machine.progress import Progress, silent
 from fgscore.store import shards

@@ -15,8 +15,8 @@ import numpy as np
 from fgscore import encoders, regions
 from fgscore.errors import BadImage
 from fgscore.extract import thumbnails
-from fgscore.extract.batches import Batches
-from fgscore.extract.components import Component, Components, equal_text
+from fgscore.encoders._batches import Batches
+from fgscore.extract.parts import Component, Components, equal_text
 from fgscore.extract.fill import Failure, Filler, Made, Share, Task
 from fgscore.extract.index import Indexed
 from fgscore.extract.photos import Photos

@@ -16,8 +16,8 @@ from PIL import Image
 
 from fgscore import demo, regions
 from fgscore.encoders import clip
-from fgscore.extract.batches import Batches
-from fgscore.extract.components import Components
+from fgscore.encoders._batches import Batches
+from fgscore.extract.parts import Components
 from fgscore.extract.extraction import Extraction
 from fgscore.extract.index import make_index
 from fgscore.machine.float32 import full_float32, quick_float32

@@ -10,7 +10,7 @@ import layouts  # noqa: E402
 
 from fgscore.encoders import clip  # noqa: E402
 from fgscore.errors import MissingWeights  # noqa: E402
-from fgscore.extract.components import Component  # noqa: E402
+from fgscore.extract.parts import Component  # noqa: E402
 from fgscore.types import Runtime  # noqa: E402
 
 CPU = Runtime(device="cpu", offline=True)

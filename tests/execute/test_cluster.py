@@ -189,7 +189,7 @@ def test_failed_images_are_tried_again_by_jobs(
 
 
 def test_a_plan_makes_no_shard(photos: Path, tmp_path: Path, small_shards: int) -> None:
-    from fgscore.extract.components import Components
+    from fgscore.extract.parts import Components
     from fgscore.extract.index import make_index
     from fgscore.types import Runtime
 

@@ -10,7 +10,7 @@ import pytest
 from fgscore.errors import DataError, StoreError, UsageError
 from fgscore.execute import devices
 from fgscore.execute.jobs import Job
-from fgscore.extract.components import Components
+from fgscore.extract.parts import Components
 from fgscore.extract.fill import Share
 from fgscore.extract.index import make_index
 from fgscore.store import index as index_store

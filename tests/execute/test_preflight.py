@@ -10,7 +10,7 @@ import pytest
 from fgscore import encoders, plugins
 from fgscore.errors import DataError, Faults, MissingExtra, MissingWeights
 from fgscore.execute import preflight
-from fgscore.extract.components import Components
+from fgscore.extract.parts import Components
 from fgscore.extract.index import Photos
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout

@@ -10,7 +10,7 @@ from fgscore import encoders
 from fgscore.evaluate.features import FeatureRun
 from fgscore.evaluate.score import ScoreRun
 from fgscore.extract import thumbnails
-from fgscore.extract.components import Component
+from fgscore.extract.parts import Component
 from fgscore.pooling import Pooling
 from fgscore.scorers import Scorer
 from fgscore.store import index

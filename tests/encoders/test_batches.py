@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fgscore.errors import StoreError
-from fgscore.extract.batches import Batches
+from fgscore.encoders._batches import Batches
 
 
 class Device:
