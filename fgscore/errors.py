@@ -131,3 +131,8 @@ def missing_extra(packages: str | Sequence[str], feature: str, extra: str = "ext
     named = [packages] if isinstance(packages, str) else list(packages)
     these = f"the package{'s' * (len(named) > 1)} {', '.join(map(repr, named))}, which {'are' if named[1:] else 'is'}"
     return MissingExtra(f"{feature} needs {these} not installed; run: pip install 'fgscore[{extra}]'")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether ``error`` says that this machine, or a device of it, had no memory for what was asked."""
+    return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)

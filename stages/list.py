@@ -60,16 +60,15 @@ def list_components(
 
 
 def _describe(kind: str) -> list[dict[str, Any]]:
-    from fgscore import components, heads, plugins, pooling, scorers, targets
+    from fgscore import components, datasets, encoders, heads, pooling, regions, scorers, targets
 
     if kind not in KINDS:
         raise unknown("kind of component", kind, KINDS)
     if kind in WORDS:
         return [{"name": name, "parameters": "", "doc": doc} for name, doc in WORDS[kind].items()]
-    kinds: list[Any] = [scorers.Scorer, targets.Target, pooling.Pooling, heads.Head]
-    named = next((one for one in kinds if LISTED[one.kind] == kind), None)
-    own = next((name for name, listed in plugins.KINDS.items() if listed == kind), "")
-    rows = plugins.describe(own) if named is None else components.described(named)
+    kinds: list[Any] = [datasets.DataSet, regions.GeneratorMaker, encoders.EncoderMaker, scorers.Scorer,
+                        targets.Target, pooling.Pooling, heads.Head]  # fmt: skip
+    rows = components.described(next(one for one in kinds if LISTED[one.kind] == kind))
     return [{**row, "parameters": ", ".join(f"{k}={v!r}" for k, v in row["parameters"].items())} for row in rows]
 
 

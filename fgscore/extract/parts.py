@@ -1,165 +1,185 @@
-"""Generators and encoders of a run, bound to how it is carried out."""
+"""Generators and encoders of a run; what comes from them is checked here, once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from fgscore import encoders, plugins, regions, specs
-from fgscore.errors import DataError, Faults, FgscoreError, MissingExtra, MissingWeights, UnfitPackage
+import numpy as np
+
+from fgscore import encoders, regions
+from fgscore.encoders import Batches, Encoder, EncoderMaker, ImageRegions, PromptSet
+from fgscore.errors import DataError, UsageError
+from fgscore.extract import trial
+from fgscore.extract.part import AGAIN, Fault, Part, fault_of, stop_at
+from fgscore.machine import timing
+from fgscore.machine.packages import check_installed
 from fgscore.machine.progress import Progress, silent
-from fgscore.store import manifest
-from fgscore.types import NOT_TOLD_APART, Runtime, pairs
+from fgscore.models import Maker
+from fgscore.regions import Generator, GeneratorMaker, Proposals
+from fgscore.types import NOT_TOLD_APART, Runtime, TextBank, pairs
 
-Fault = tuple[str, FgscoreError]  # what was looked at, and what is wrong with it
+__all__ = ["EncoderPart", "Fault", "GeneratorPart", "Parts", "equal_text", "fault_of", "stop_at"]
 
 
-class Component:
-    """A plugin bound to a runtime: its recipe is known at once, its model is loaded when first needed."""
+class GeneratorPart(Part[Generator]):
+    """A region generator of a run."""
 
-    def __init__(self, kind: str, text: str, runtime: Runtime) -> None:
-        self.text, self.bound, self.runtime = text, plugins.bind(kind, text), runtime
-        self.params = dict(self.bound.params)
+    makers: ClassVar[type[Maker]] = GeneratorMaker
 
-    @cached_property
-    def weights(self) -> str | None:
-        """What identifies the weights; raises :class:`MissingWeights`."""
-        weights = getattr(self.bound.module, "weights", None)
-        return weights(self.runtime, self.params) if weights else None
-
-    def files(self) -> list[Path]:
-        """The files of a model that are on this machine."""
-        listed = getattr(self.bound.module, "files", None)
-        return listed(self.params) if listed else []
-
-    @cached_property
-    def loaded(self) -> Any:
-        """The generator or encoder itself."""
-        return self.bound.module.load(self.runtime, **self.params)
-
-    def faults(self, progress: Progress = silent, fetch: bool = True) -> Iterator[Fault]:
-        """What would stop a run, before it starts: packages, weights that are not here or do not fit. Those that a hub
-        has are fetched first, where ``fetch``. Raises :class:`UsageError` for values that exclude each other."""
-        if "area_min" in self.params:
-            regions.check_area(*(self.params[k] for k in ("area_min", "area_max", "n")))  # type: ignore[arg-type]
-        lacking = plugins.lacking_packages(self.bound)
-        yield from fault_of("packages", lambda: plugins.check_installed(lacking))
-        found = list(fault_of(f"weights of {self.text}", lambda: self._find(progress, fetch)))
-        yield from (fault for fault in found if not (lacking and isinstance(fault[1], MissingExtra)))
-        if not lacking and not found:
-            yield from fault_of(f"weights of {self.text}", lambda: self._look(progress, fetch))
-
-    def check(self, progress: Progress = silent) -> None:
-        """Raise what would stop a run, see :meth:`faults`."""
-        stop_at(list(self.faults(progress)))
-
-    def _find(self, progress: Progress, fetch: bool) -> None:
-        module = self.bound.module
-        if fetch and hasattr(module, "fetch"):
-            module.fetch(self.runtime, self.params, progress)
-        _ = self.weights
-
-    def _look(self, progress: Progress, fetch: bool) -> None:
-        module = self.bound.module
-        if hasattr(module, "check"):
+    def propose(self, image: np.ndarray, image_id: str) -> Proposals:
+        """The regions of ``image`` (H, W, 3) uint8, checked, within the area range and at most ``n``. Raises
+        :class:`UsageError`, with the image and the box, for what a generator that is not ours does wrong."""
+        made = self.loaded
+        with self.blamed(made.propose):
+            found = made.propose(image, image_id)
+        with timing.spent("select"):
             try:
-                module.check(self.runtime, self.params)
-            except MissingWeights:  # a file that another tool left out, or that is cut short, is the hub's to mend
-                if not (fetch and self._fetched_again(progress)):
-                    raise
-                module.check(self.runtime, self.params)
-        elif self.weights is None:  # nothing heavy to load, and loading looks at the parameters
-            _ = self.loaded
+                proposals = regions.checked(found, image.shape[:2], made.masks)
+            except (ValueError, TypeError) as error:
+                raise UsageError(f"{self.who}: regions of {image_id}: {error}; {AGAIN}") from error
+            return regions.select(proposals, made.n, made.area_min, made.area_max)
 
-    def _fetched_again(self, progress: Progress) -> bool:
+
+class EncoderPart(Part[Encoder]):
+    """An encoder of a run."""
+
+    makers: ClassVar[type[Maker]] = EncoderMaker
+
+    def _keys(self, kind: str) -> tuple[str, ...]:
+        assert isinstance(self.maker, EncoderMaker)
+        return self.maker.keys(self.made, kind)
+
+    def _begin(self) -> None:
+        self.made.batches = Batches(self.runtime.batch_size, str(self.made.device))
+        if not self.maker.is_ours:
+            trial.check(self)
+
+    def images(self, images: Iterable[np.ndarray]) -> np.ndarray:
+        """(N, d) float32 raw embeddings of whole images (H, W, 3) uint8, in batches that the device can hold."""
+        made = self.loaded
+
+        def embed(block: list[np.ndarray]) -> np.ndarray:
+            with self.blamed(made.embed_images):
+                return encoders.rows_of(made.embed_images(block), len(block), made.dim)
+
+        return _joined(made.batches.embed(embed, images), made.dim)
+
+    def regions(self, images: Iterable[ImageRegions]) -> np.ndarray:
+        """(R, d) float32 raw embeddings of all regions of ``images``, each of which is read once."""
+        made, feed = self.loaded, _Feed(images)
         try:
-            asked = hasattr(self.bound.module, "fetch") and self.bound.module.fetch(
-                self.runtime, self.params, progress, again=True
-            )
-        except MissingWeights:  # what was found at first says more
-            return False
-        self.__dict__.pop("weights", None)
-        return bool(asked)
+            with self.blamed(made.embed_regions):
+                found = made.embed_regions(feed)
+                blocks = [found] if isinstance(found, np.ndarray) else found
+                rows = _joined((encoders.rows_of(block, len(block), made.dim) for block in blocks), made.dim)
+                feed.check(len(rows))
+                return rows
+        except Exception:
+            if feed.error:  # of ours, which only passed through it
+                raise feed.error from None
+            raise
 
-    def recipe(self, kind: str, parents: Mapping[str, str], **extra: Any) -> manifest.Recipe:
-        """The recipe of an artefact of ``kind``, which may depend on some of the parameters only."""
-        keys = getattr(self.bound.module, "PARAMETERS", {}).get(kind, tuple(self.params))
-        stored = getattr(self.bound.module, "resolve", dict)(self.params)
-        params = {k: v for k, v in stored.items() if k in keys}
-        component = specs.canonical(self.bound.name, params, specs.tunables(self.bound.module.load))
-        by_kind = getattr(self.bound.module, "version", None)
-        version = by_kind(self.runtime, self.params, kind) if by_kind else self.bound.version
-        return manifest.Recipe(kind, component, params, version, self.weights, dict(parents), extra)
+    def bank(self, class_names: Sequence[str], prompts: PromptSet) -> TextBank:
+        """Embeddings of the class names; see :func:`fgscore.encoders.embed_text`."""
+        made = self.loaded
+        with self.blamed(made.embed_texts):
+            return encoders.embed_text(made, class_names, prompts, self.who)
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Provenance of what it makes: the device it really runs on, and whose code, where there is a choice."""
-        facts = {"device": str(getattr(self.loaded, "device", "cpu"))}
-        implementation = getattr(self.loaded, "implementation", None)
-        return facts if implementation is None else {**facts, "implementation": implementation}
+    def unit(self, raw: np.ndarray, what: Sequence[str] | str) -> tuple[np.ndarray, np.ndarray]:
+        """Unit rows of ``raw`` (R, d) and their norms; see :func:`fgscore.encoders.unit`."""
+        return encoders.unit(raw, what, self.who)
 
-
-def fault_of(what: str, look: Callable[[], Any]) -> Iterator[Fault]:
-    """What ``look`` finds to be at fault, under the name of ``what`` it looks at; nothing where all is well. Raises
-    :class:`UsageError` where the call is wrong in itself."""
-    try:
-        look()
-    except (DataError, MissingExtra, UnfitPackage) as error:
-        yield what, error
-    except OSError as error:  # such as weights that only their owner may read
-        yield what, DataError(f"{error.strerror or error} at {error.filename or 'an unnamed file'}; mend that")
+    def tokens(self, texts: Sequence[str]) -> list[tuple[int, ...]] | None:
+        """What it reads of each text, where that is known without loading it."""
+        with self.blamed(self.made.tokens):
+            return self.made.tokens(texts)
 
 
-def equal_text(component: Component, prompt: str, equal: Sequence[tuple[str, str]]) -> DataError:
-    """The error for classes of which ``component`` says the same by ``prompt``."""
+class _Feed:
+    """Images with their regions on their way to an encoder: counted, and what goes wrong in reading them is kept."""
+
+    def __init__(self, images: Iterable[ImageRegions]) -> None:
+        self._images, self._count, self._regions, self._is_through = iter(images), 0, 0, False
+        self.error: Exception | None = None
+
+    def __iter__(self) -> _Feed:
+        return self
+
+    def __next__(self) -> ImageRegions:
+        try:
+            one = next(self._images)
+        except StopIteration:
+            self._is_through = True
+            raise
+        except Exception as error:
+            self.error = error
+            raise
+        self._count += 1
+        self._regions += len(one)
+        return one
+
+    def check(self, rows: int) -> None:
+        """Raises :class:`UsageError` unless all images were asked for and there is one of ``rows`` for each region."""
+        if not self._is_through:
+            raise UsageError(f"it stopped after {self._count} images, before the last")
+        if rows != self._regions:
+            raise UsageError(f"found {rows} rows in place of {self._regions}, one for each region")
+
+
+def _joined(blocks: Iterable[np.ndarray], dim: int) -> np.ndarray:
+    return np.concatenate([np.zeros((0, dim), np.float32), *blocks])
+
+
+def equal_text(encoder: EncoderPart, prompt: str, equal: Sequence[tuple[str, str]]) -> DataError:
+    """The error for classes of which ``encoder`` says the same by ``prompt``."""
     return DataError(
-        f"{component.text} says the same of {pairs(equal)} by the prompt {prompt!r}; {NOT_TOLD_APART}: mend the names "
+        f"{encoder.text} says the same of {pairs(equal)} by the prompt {prompt!r}; {NOT_TOLD_APART}: mend the names "
         "or the prompt, or go on with --allow-equal-text"
     )
 
 
 @dataclass(frozen=True)
-class Components:
+class Parts:
     """Generators and encoders of a run."""
 
-    generators: list[Component]
-    encoders: list[Component]
+    generators: list[GeneratorPart]
+    encoders: list[EncoderPart]
     prompts: list[str]
 
     @classmethod
     def of(
         cls,
-        generators: list[str],
-        encoders_: list[str],
-        prompts: list[str],
+        generators: Sequence[str],
+        encoders_: Sequence[str],
+        prompts: Sequence[str],
         runtime: Runtime,
         noun: str | None = None,
-    ) -> Components:
+    ) -> Parts:
         """Parse and bind every component; nothing is loaded. ``noun`` is what the classes are kinds of. Raises
         :class:`UsageError` or :class:`DataError` for one that does not exist."""
         made = cls(
-            [Component("region generator", text, runtime) for text in dict.fromkeys(generators)],
-            [Component("encoder", text, runtime) for text in dict.fromkeys(encoders_)],
+            [GeneratorPart(text, runtime) for text in dict.fromkeys(generators)],
+            [EncoderPart(text, runtime) for text in dict.fromkeys(encoders_)],
             list(dict.fromkeys(prompts)),
         )
         for prompt in made.prompts:
             encoders.prompt_set(prompt, noun)
         return made
 
+    @property
+    def every(self) -> tuple[Part[Any], ...]:
+        """All of them, encoders first."""
+        return (*self.encoders, *self.generators)
+
+    @property
+    def sources(self) -> tuple[str | None, ...]:
+        """The digest of the file or distribution of each, None for ours."""
+        return tuple(part.maker.source.sha256 for part in self.every)
+
     def faults(self, progress: Progress = silent, fetch: bool = True) -> list[Fault]:
-        """What of them would stop a run; packages that lack are told together."""
-        every = (*self.encoders, *self.generators)
-        lacking = sorted({package for component in every for package in plugins.lacking_packages(component.bound)})
-        found = [f for component in every for f in component.faults(progress, fetch) if f[0] != "packages"]
-        return [*fault_of("packages", lambda: plugins.check_installed(lacking)), *found]
-
-
-def stop_at(faults: Sequence[Fault]) -> None:
-    """Raise the one of ``faults``, or all of them as one :class:`Faults`; nothing where there are none."""
-    if len(faults) == 1:
-        raise faults[0][1]
-    if faults:
-        raise Faults(faults)
+        """What of them would stop a run, see :meth:`Part.faults`; packages that lack are told together."""
+        found = [fault for part in self.every for fault in part.faults(progress, fetch) if fault[0] != "packages"]
+        lacking = sorted({package for part in self.every if not part.unmade() for package in part.lacking()})
+        return [*fault_of("packages", lambda: check_installed(lacking)), *found]
