@@ -56,16 +56,17 @@ def components(
     dataset: str, regions: list[str] | None, encoder: list[str] | None, prompt: list[str] | None, how: Any
 ) -> Any:
     """What was asked for, the data set's own defaults in place of what was not."""
-    from fgscore.extract.components import Components
-    from fgscore.extract.index import defaults, noun
+    from fgscore.datasets import DataSet
+    from fgscore.extract.parts import Parts
 
-    own = defaults(dataset)
-    return Components.of(
+    chosen = DataSet.bind(dataset)
+    own = chosen.defaults
+    return Parts.of(
         list(own.regions) if regions is None else regions,
         [own.encoder] if encoder is None else encoder,
         prompt or [own.prompt],
         how,
-        noun(dataset),
+        chosen.noun,
     )
 
 

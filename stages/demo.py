@@ -51,15 +51,15 @@ def demo(
             run.globals(encoder)
             run.text(encoder, chosen.prompts[0])
         for generator in chosen.generators:
-            with timed(times, f"{generator.bound.name}: regions"):
+            with timed(times, f"{generator.maker.name}: regions"):
                 artefact = run.regions(generator)
-            with timed(times, f"{generator.bound.name}: embeddings"):
+            with timed(times, f"{generator.maker.name}: embeddings"):
                 run.region_embeddings(encoder, artefact)
         bundles = [
             bundle
             for generator in chosen.generators
             for bundle in _run.bundles(
-                data, "demo", [generator.bound.canonical], [encoder.bound.canonical], chosen.prompts
+                data, "demo", [generator.maker.canonical], [encoder.maker.canonical], chosen.prompts
             )
         ]
         with timed(times, "score, pool and probe"):

@@ -47,7 +47,7 @@ def doctor(
         with _run.Bars() as bars:
             listed, wrong = preflight.look(store, name, chosen, Photos(root, partial, force, limit), True, bars)
             found += [checks.Check(what, checks.FAULT, str(error)) for what, error in wrong]
-            found += checks.components(chosen, how, {what for what, _ in wrong})
+            found += checks.components(chosen, {what for what, _ in wrong})
             if listed and not any(one.state == checks.FAULT for one in found):
                 expected = estimate(store, index_listed(store, listed, bars), chosen, how, SIZE, bars)
                 found.append(checks.space(store.layout, sum(one.bytes for one in expected)))

@@ -32,9 +32,8 @@ def download(
     Example: fgscore download "sam(checkpoint='vit_b')"
     Example: fgscore download "clip(model='openai/clip-vit-large-patch14')"
     """
-    from fgscore import plugins, specs
     from fgscore.acquire.download import download as run_download
-    from fgscore.acquire.download import instructions
+    from fgscore.acquire.download import instructions, is_dataset
     from fgscore.store.paths import Layout
 
     layout = Layout(data)
@@ -58,8 +57,7 @@ def download(
         for folder in dict.fromkeys(row["folder"] for row in rows):
             print(f"in {folder}")
         print()
-        weights = specs.parse(what).name not in plugins.available("data set")
-        _next.step("fgscore doctor" if weights else f"fgscore check {quoted(what)}")
+        _next.step(f"fgscore check {quoted(what)}" if is_dataset(what) else "fgscore doctor")
 
     _run.emit({"files": rows}, json, show)
 

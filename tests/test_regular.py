@@ -117,7 +117,7 @@ def _prompts(path: Path) -> Any:
 def _table(path: Path) -> Any:
     from fgscore.datasets import table
 
-    return table.load(path.parent, file=path.name)
+    return table.table(path.parent, file=path.name)
 
 
 def _list(path: Path) -> Any:

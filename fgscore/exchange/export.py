@@ -121,16 +121,15 @@ def _predictions(store: Store, chosen: Chosen, folder: Path, suffix: str) -> Ite
 
 def _is_chosen(store: Store, artefact: manifest.Artefact, chosen: Chosen) -> bool:
     """Whether the artefact, or what it was made from, agrees with every component that was written."""
-    recipes = {a.recipe.kind: a.recipe for a in _with_ancestors(store, artefact)}
-    index = recipes.get("index", artefact.recipe)
-    if not of_dataset(index, chosen.dataset):
+    ancestors = {a.recipe.kind: a for a in _with_ancestors(store, artefact)}
+    if not of_dataset(ancestors.get("index", artefact), chosen.dataset):
         return False
     for written, kinds in (
         (chosen.regions, ("regions",)),
         (chosen.scorer, ("scores",)),
         (chosen.encoder, ("region_embeddings", "globals", "text")),
     ):
-        concerned = [recipes[kind] for kind in kinds if kind in recipes]
+        concerned = [ancestors[kind].recipe for kind in kinds if kind in ancestors]
         if written and concerned and not matches(concerned[0], specs.parse(written)):
             return False
     return True

@@ -15,8 +15,7 @@ import numpy as np
 from fgscore.errors import FgscoreError
 from fgscore.execute import slurm
 from fgscore.execute.estimate import free_bytes
-from fgscore.extract.batches import Batches
-from fgscore.extract.components import Component, Components
+from fgscore.extract.parts import EncoderPart, Parts
 from fgscore.store import files
 from fgscore.store.paths import Layout
 from fgscore.types import Runtime
@@ -42,16 +41,16 @@ def machine(layout: Layout, device: str) -> Iterator[Check]:
     yield _slurm()
 
 
-def components(parts: Components, runtime: Runtime, at_fault: Collection[str] = ()) -> Iterator[Check]:
+def components(parts: Parts, at_fault: Collection[str] = ()) -> Iterator[Check]:
     """Weights of every generator and encoder with what identifies them, then a batch through each encoder; none of
     what is ``at_fault``, or of anything where packages are missing."""
-    for part in (*parts.generators, *parts.encoders):
+    for part in parts.every:
         what = f"weights of {part.text}"
         if "packages" in at_fault or what in at_fault:
             continue
         yield Check(what, OK, part.weights or "none needed")
-        if part in parts.encoders:
-            yield _batch(part, runtime.batch_size)
+        if isinstance(part, EncoderPart):
+            yield _batch(part)
 
 
 def space(layout: Layout, needed: float) -> Check:
@@ -77,14 +76,15 @@ def _device(device: str) -> Check:
     return Check("device", OK, f"{name}: {found}; {torch.cuda.device_count()} in all")
 
 
-def _batch(encoder: Component, size: int) -> Check:
-    """``size`` blank images in one forward pass, or what 0 stands for, and how much memory that takes on a GPU."""
+def _batch(encoder: EncoderPart) -> Check:
+    """A batch of grey images in one forward pass, and how much memory that takes on a GPU."""
+    size = encoder.runtime.batch_size
     what = f"a batch of {size or 'any size'} through {encoder.text}"
     try:
-        device = str(encoder.loaded.device)
-        size = Batches(size, device).size
+        device, size = str(encoder.loaded.device), encoder.loaded.batches.size
         what = f"a batch of {size} through {encoder.text}"
-        encoder.loaded.embed_images([np.zeros((64, 64, 3), np.uint8)] * size)
+        with encoder.blamed(encoder.loaded.embed_images):
+            encoder.loaded.embed_images([np.full((64, 64, 3), 127, np.uint8) for _ in range(size)])
     except FgscoreError as error:
         return Check(what, FAULT, str(error))
     except (RuntimeError, MemoryError) as error:

@@ -10,10 +10,10 @@ import warnings
 import pytest
 from typer.testing import CliRunner
 
-from fgscore import plugins
 from fgscore.acquire import download as module
 from fgscore.acquire.download import download, fetch, fetch_all
-from fgscore.datasets import Download, cub
+from fgscore.components import DECLARED
+from fgscore.datasets import DataSet, Download, cub
 from fgscore.errors import DataError, UsageError
 from fgscore.regions import sam
 from fgscore.store.paths import Layout
@@ -145,7 +145,8 @@ def small_cub(server, tmp_path, layouts, monkeypatch):
     counts = {"train": 6, "test": 4}
     content = tgz(layouts.cub(tmp_path / "made", counts, 3))
     monkeypatch.setattr(cub, "EXPECTED", counts)
-    monkeypatch.setattr(cub, "DOWNLOADS", (offer(server, "CUB_200_2011.tgz", content, unpack=True),))
+    offered = (offer(server, "CUB_200_2011.tgz", content, unpack=True),)
+    monkeypatch.setitem(vars(cub.cub)[DECLARED]["traits"], "downloads", offered)
     return server
 
 
@@ -200,7 +201,7 @@ def test_what_has_no_download(tmp_path):
 
 def test_every_official_file_has_a_checksum_and_https():
     for name in ("cub", "flowers", "pets", "aircraft"):
-        for file in plugins.module("data set", name).DOWNLOADS:
+        for file in DataSet.bind(name).downloads:
             kind, _, value = file.checksum.partition(":")
             assert len(value) == {"sha256": 64, "md5": 32}[kind] and file.url.startswith("https://")
 
@@ -209,13 +210,13 @@ def test_weights_of_another_content_are_announced(tmp_path, monkeypatch):
     path = tmp_path / "sam_vit_b_01ec64.pth"
     path.write_bytes(b"other weights")
     with pytest.warns(UserWarning, match="sam_vit_b_01ec64.pth: its SHA-256 .* is not that of the published vit_b"):
-        sam.weights(Runtime(models=tmp_path), {"checkpoint": "vit_b"})
+        sam.sam(Runtime(models=tmp_path), checkpoint="vit_b").weights()
     with pytest.warns(UserWarning, match="not that of any published checkpoint"):
-        sam.weights(Runtime(models=tmp_path), {"checkpoint": str(path)})
+        sam.sam(Runtime(models=tmp_path), checkpoint=str(path)).weights()
     monkeypatch.setitem(sam.SHA256, "vit_b", hashlib.sha256(b"other weights").hexdigest())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        sam.weights(Runtime(models=tmp_path), {"checkpoint": "vit_b"})
+        sam.sam(Runtime(models=tmp_path), checkpoint="vit_b").weights()
 
 
 class TestCommandLine:

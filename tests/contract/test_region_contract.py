@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from fgscore import plugins, regions
+from fgscore import regions
+from fgscore.extract.parts import GeneratorPart
+from fgscore.regions import GeneratorMaker
 from fgscore.types import Runtime
 
 WITHOUT_WEIGHTS = [
-    name
-    for name in plugins.available("region generator")
-    if not hasattr(plugins.module("region generator", name), "weights")
+    name for name in GeneratorMaker.ours_named() if "torch" not in GeneratorPart(name, Runtime()).made.needs
 ]
 SIZES_WH = [(320, 240), (97, 301), (40, 40), (1, 400), (400, 1), (2, 3), (1, 1)]
 
@@ -20,14 +20,11 @@ def test_there_is_a_generator_to_test():
 
 @pytest.fixture(params=WITHOUT_WEIGHTS)
 def make(request):
-    """A function of parameters: the generator as the pipeline runs it, area filter and cap included."""
+    """A function of parameters: the generator as a run has it, area filter and cap included."""
 
     def make(**params):
         given = ", ".join(f"{k}={v}" for k, v in params.items())
-        bound = plugins.bind("region generator", f"{request.param}({given})")
-        generate = bound.module.load(Runtime(), **bound.params)
-        limits = [bound.params[k] for k in ("n", "area_min", "area_max")]
-        return lambda image, image_id: regions.select(generate(image, image_id), *limits)
+        return GeneratorPart(f"{request.param}({given})", Runtime()).propose
 
     return make
 

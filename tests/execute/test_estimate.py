@@ -87,12 +87,12 @@ def test_the_doctor_looks_at_a_run(run: Run, photos: Path, data: Path) -> None:
 
 
 def test_a_batch_that_does_not_fit_is_a_fault(run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fgscore.encoders.fake import FakeEncoder
+    from fgscore.encoders.fake import Fake
 
-    def full(self: FakeEncoder, images: Any) -> Any:
+    def full(self: Fake, images: Any) -> Any:
         raise RuntimeError("CUDA out of memory\nmore")
 
-    monkeypatch.setattr(FakeEncoder, "embed_images", full)
+    monkeypatch.setattr(Fake, "embed_images", full)
     result = run("doctor", *EXTRACT, "--root", photos, "--device", "cpu", "--json")
     assert result.code == 1 and result.json["expected"] == []
     (row,) = [row for row in result.json["checks"] if row["state"] == "fault"]
