@@ -54,7 +54,7 @@ class Component:
 
     kind: ClassVar[str] = "component"
     home: ClassVar[str] = ""  # the module, or the package of one file each, that ours are in
-    takes: ClassVar[Mapping[int, str]] = {}  # the numbers of positional parameters that its function may have
+    takes: ClassVar[tuple[str, ...]] = ()  # what its function is given by position
     shared: ClassVar[tuple[Callable[..., Any], ...]] = ()  # whose parameters all have, without writing them
 
     name: str
@@ -111,7 +111,7 @@ class Component:
         spec = specs.parse(text)
         who = f"{cls.kind} {specs.stored_name(spec.name)}"
         if path := specs.file_of(spec.name):
-            wanted = next((f"({taken})" for taken in cls.takes.values()), "")
+            wanted = f"({', '.join([*cls.takes, '/'])})" if cls.takes else ""
             function, sha256 = foreign.from_file(path, spec.name.rpartition(":")[2], who, wanted)
             return cls._made(spec, function, Source(sha256, path))
         point = foreign.installed(LISTED[cls.kind]).get(spec.name)
@@ -149,26 +149,28 @@ class Component:
 
     @classmethod
     def _made(cls, spec: specs.Spec, function: Callable[..., Any], source: Source) -> Self:
-        cls._check_signature(function, spec.name)
+        positional(function)  # no signature, no component
         declared = vars(function).get(DECLARED, {}) if hasattr(function, "__dict__") else {}
         if declared and declared["kind"] != cls.kind:
             raise UsageError(f"expected a {cls.kind}, found {spec.name}, which declares itself a {declared['kind']}")
         params = specs.bind(spec, function, cls.kind, *cls.shared)
         name = specs.stored_name(spec.name)
         canonical = specs.canonical(name, specs.stored(params, function, *cls.shared), cls.tunables(function))
-        return cls(name=name, function=function, params=params, canonical=canonical, source=source,
+        made = cls(name=name, function=function, params=params, canonical=canonical, source=source,
                    **declared.get("traits", {}))  # fmt: skip
+        made._check_signature()
+        return made
 
-    @classmethod
-    def _check_signature(cls, function: Callable[..., Any], name: str) -> None:
-        wanted = f"{cls.kind} {name!r} must take {' or '.join(f'({t})' for t in cls.takes.values())}"
-        try:
-            parameters = inspect.signature(function).parameters.values()
-        except (ValueError, TypeError) as error:
-            raise UsageError(f"{wanted}, found no signature") from error
-        positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        if cls.takes and len(positional) not in cls.takes:
-            raise UsageError(f"{wanted}, found {inspect.signature(function)}")
+    @property
+    def given(self) -> tuple[str, ...]:
+        """What its function is given by position, by what it declares."""
+        return self.takes
+
+    def _check_signature(self) -> None:
+        if len(positional(self.function)) != len(self.given):
+            wanted = ", ".join([*self.given, "/", "*", "parameters=..."])
+            found = inspect.signature(self.function)
+            raise UsageError(f"{self.place}{self.kind} {self.canonical} must take ({wanted}), found {found}")
 
     @property
     def stored(self) -> dict[str, specs.Value]:
@@ -201,6 +203,49 @@ class Component:
     def place(self) -> str:
         """``mine.py:12: ``, where it is not ours, before a message about it; else nothing."""
         return "" if self.is_ours else f"{foreign.place(self.source.file, self.function)}: "
+
+
+def positional(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters of a function that are given by position. Raises :class:`UsageError` where it has no signature."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"expected a function with a signature, found {function!r}") from error
+    return [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+
+# what `fgscore list` calls each kind, and the class that is its contract
+KINDS: Mapping[str, str] = {
+    "datasets": "fgscore.datasets:DataSet",
+    "regions": "fgscore.regions:GeneratorMaker",
+    "encoders": "fgscore.encoders:EncoderMaker",
+    "scorers": "fgscore.scorers:Scorer",
+    "targets": "fgscore.targets:Target",
+    "poolings": "fgscore.pooling:Pooling",
+    "heads": "fgscore.heads:Head",
+}
+
+
+def kind_named(word: str) -> type[Component]:
+    """The class of a kind by its name, in one word or two, or as `fgscore list` has it: encoder, encoders, data set,
+    dataset, generator, regions. Raises :class:`UnknownName` for any other word."""
+    plurals = {plural: plural for plural in KINDS} | LISTED | {"dataset": "datasets", "generator": "regions"}
+    if word not in plurals:
+        raise unknown("kind of component", word, plurals)
+    module, _, name = KINDS[plurals[word]].partition(":")
+    return vars(importlib.import_module(module))[name]
+
+
+def kind_declared(text: str) -> type[Component]:
+    """The kind that the function behind ``text``, in a user's file, declares itself to be. Raises :class:`UsageError`
+    where it declares none, or where ``text`` names no file."""
+    name = specs.parse(text).name
+    path = specs.file_of(name)
+    if path is not None:
+        function, _ = foreign.from_file(path, name.rpartition(":")[2], specs.stored_name(name), "")
+        if inspect.isfunction(function) and DECLARED in vars(function):
+            return kind_named(vars(function)[DECLARED]["kind"])
+    raise UsageError(f"{name} does not say what kind of component it is; say it, as --kind head")
 
 
 class Stored(Protocol):

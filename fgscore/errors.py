@@ -129,8 +129,8 @@ def quoted(word: str) -> str:
 def missing_extra(
     packages: str | Sequence[str], feature: str, extra: str = "extract", others: Sequence[str] = ()
 ) -> MissingExtra:
-    """The error for an import that failed, or for several that would, because the extra is not installed; ``others`` are
-    those of ``packages`` that are in no extra, which is '' where that is true of all."""
+    """The error for an import that failed, or for several that would, because the extra is not installed; ``others``
+    are those of ``packages`` that are in no extra, which is '' where that is true of all."""
     named = [packages] if isinstance(packages, str) else list(packages)
     these = f"the package{'s' * (len(named) > 1)} {', '.join(map(repr, named))}, which {'are' if named[1:] else 'is'}"
     installed = " ".join([*([f"'fgscore[{extra}]'"] if extra else []), *others])

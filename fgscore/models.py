@@ -3,15 +3,13 @@ found, fetched, looked at and loaded."""
 
 from __future__ import annotations
 
-import inspect
 import types
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
 from fgscore import foreign, specs
-from fgscore.components import Component, Source
+from fgscore.components import Component, Source, positional
 from fgscore.errors import DataError, UsageError
 from fgscore.machine.progress import Progress
 from fgscore.types import Runtime, file_sha256
@@ -109,7 +107,11 @@ class Maker(Component):
     ``contract``, whose defaults stand for the rest."""
 
     contract: ClassVar[type[Model]] = Model
-    takes: ClassVar[Mapping[int, str]] = {0: "*, parameters=...", 1: "runtime, /, *, parameters=..."}
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The runtime, for a function that takes one."""
+        return ("runtime",) if positional(self.function) else ()
 
     @classmethod
     def of(cls, thing: Any) -> Self:
@@ -135,15 +137,10 @@ class Maker(Component):
 
     def _returned(self, runtime: Runtime) -> Any:
         own = {name: self.params[name] for name in specs.tunables(self.function)}
-        return self.function(*[runtime][: self._positional], **own)
+        return self.function(*([runtime] if self.given else []), **own)
 
     def _made_of(self, returned: Any) -> Any:
         return adopted(returned, self.contract)
-
-    @property
-    def _positional(self) -> int:
-        parameters = inspect.signature(self.function).parameters.values()
-        return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
 
     @property
     def paths(self) -> dict[str, Path]:

@@ -3,7 +3,6 @@ concatenation with the global embedding (eq. 6)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -32,13 +31,15 @@ class Pooling(Component):
 
     kind: ClassVar[str] = "pooling"
     home: ClassVar[str] = "fgscore.pooling"
-    takes: ClassVar[Mapping[int, str]] = {
-        3: "regions, scores, offsets, /, *, parameters=...",
-        1: "globals, /, *, parameters=...",
-    }
+    takes: ClassVar[tuple[str, ...]] = ("regions", "scores", "offsets")
 
     needs_regions: bool = True
     needs_scores: bool = True
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Regions, scores and offsets, or whole images alone."""
+        return self.takes if self.needs_regions else ("globals",)
 
     @property
     def k(self) -> int | None:

@@ -6,7 +6,6 @@ region is scored against; all arrays are read-only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Annotated, ClassVar
@@ -39,7 +38,7 @@ class Scorer(Component):
 
     kind: ClassVar[str] = "scorer"
     home: ClassVar[str] = "fgscore.scorers"
-    takes: ClassVar[Mapping[int, str]] = {2: "inputs, target, /, *, parameters=..."}
+    takes: ClassVar[tuple[str, ...]] = ("inputs", "target")
 
     needs_target: bool = True
 

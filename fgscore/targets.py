@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,9 +26,14 @@ class Target(Component):
 
     kind: ClassVar[str] = "target"
     home: ClassVar[str] = "fgscore.targets"
-    takes: ClassVar[Mapping[int, str]] = {1: "inputs, /, *, parameters=...", 2: "inputs, labels, /"}
+    takes: ClassVar[tuple[str, ...]] = ("inputs",)
 
     reads_labels: bool = False
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The inputs, and the labels where it reads them."""
+        return (*self.takes, "labels") if self.reads_labels else self.takes
 
     def __post_init__(self) -> None:
         if self.reads_labels and not self.is_ours:

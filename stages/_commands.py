@@ -112,6 +112,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "list:list_components",
         "List the kinds of components, or all of one kind, with parameters and one line each.",
     ),
+    "contract": (
+        "contract:contract",
+        "Try a component of your own on small random inputs: a tick for each law that it keeps to, or what breaks it.",
+    ),
 }
 
 

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+def named(plural: str) -> Callable[[str], list[str]]:
+    """What a shell completes to: the names of the components of a kind; an error would only disturb the typing."""
+
+    def complete(incomplete: str) -> list[str]:
+        from fgscore.components import kind_named
+
+        try:
+            return [name for name in kind_named(plural).names() if name.startswith(incomplete)]
+        except Exception:
+            return []
+
+    return complete
+
 
 SCORER = "soft_margin"
 TARGET = "global"
@@ -14,18 +30,36 @@ K = "5"
 HEAD = "logreg"
 PROMPT = "plain"
 
-Subject = Annotated[str | None, typer.Argument(help="The data set, as for --dataset.", show_default=False)]
+Subject = Annotated[
+    str | None,
+    typer.Argument(help="The data set, as for --dataset.", show_default=False, autocompletion=named("datasets")),
+]
 Dataset = Annotated[
     str | None,
-    typer.Option("--dataset", help="A data set: cub, cars, demo, or \"folder(name='mine')\".", show_default=False),
+    typer.Option(
+        "--dataset",
+        help="A data set: cub, cars, demo, or \"folder(name='mine')\".",
+        show_default=False,
+        autocompletion=named("datasets"),
+    ),
 ]
 Regions = Annotated[
     list[str] | None,
-    typer.Option("--regions", help='Region generator, as "random_crop(n=64)". Repeatable.', show_default=False),
+    typer.Option(
+        "--regions",
+        help='Region generator, as "random_crop(n=64)" or ./mine.py:grid. Repeatable.',
+        show_default=False,
+        autocompletion=named("regions"),
+    ),
 ]
 Encoder = Annotated[
     list[str] | None,
-    typer.Option("--encoder", help="Encoder, as \"clip(model='DIR')\". Repeatable.", show_default=False),
+    typer.Option(
+        "--encoder",
+        help="Encoder, as \"clip(model='DIR')\" or ./mine.py:dino. Repeatable.",
+        show_default=False,
+        autocompletion=named("encoders"),
+    ),
 ]
 Prompt = Annotated[
     list[str] | None,
@@ -37,19 +71,39 @@ Prompt = Annotated[
 ]
 Scorer = Annotated[
     list[str],
-    typer.Option("--scorer", help='Scorer, as "entropy(tau=50)" or ./mine.py:myscore; or all. Repeatable.'),
+    typer.Option(
+        "--scorer",
+        help='Scorer, as "entropy(tau=50)" or ./mine.py:myscore; or all. Repeatable.',
+        autocompletion=named("scorers"),
+    ),
 ]
 Target = Annotated[
     list[str],
-    typer.Option("--target", help="Class to score against: global, local, oracle (reads labels). Repeatable."),
+    typer.Option(
+        "--target",
+        help="Class to score against: global, local, oracle (reads labels) or ./mine.py:mine. Repeatable.",
+        autocompletion=named("targets"),
+    ),
 ]
-Pool = Annotated[list[str], typer.Option("--pool", help="none, self, mean or topk. Repeatable.")]
+Pool = Annotated[
+    list[str],
+    typer.Option(
+        "--pool", help="none, self, mean, topk or ./mine.py:mine. Repeatable.", autocompletion=named("poolings")
+    ),
+]
 K_ = Annotated[
     list[str] | None,
     typer.Option("--k", help=f"Regions kept by topk, or all ({K} where left out). Repeatable.", show_default=False),
 ]
 Features = Annotated[str, typer.Option("--features", help="Sum unit or raw region embeddings.")]
-Head = Annotated[list[str], typer.Option("--head", help='logreg, "logreg(C=100)", adamw or zeroshot. Repeatable.')]
+Head = Annotated[
+    list[str],
+    typer.Option(
+        "--head",
+        help='logreg, "logreg(C=100)", adamw, zeroshot or ./mine.py:forest. Repeatable.',
+        autocompletion=named("heads"),
+    ),
+]
 Seed = Annotated[
     int, typer.Option("--seed", help="Of the head: the hold-out that chooses C, adamw's start, the shots.")
 ]

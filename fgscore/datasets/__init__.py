@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -52,7 +52,7 @@ class DataSet(Component):
 
     kind: ClassVar[str] = "data set"
     home: ClassVar[str] = "fgscore.datasets"
-    takes: ClassVar[Mapping[int, str]] = {1: "root, /, *, parameters=..."}
+    takes: ClassVar[tuple[str, ...]] = ("root",)
 
     noun: str | None = None
     defaults: Defaults = Defaults()

@@ -110,11 +110,7 @@ class Head(Component):
 
     kind: ClassVar[str] = "head"
     home: ClassVar[str] = "fgscore.heads"
-    takes: ClassVar[Mapping[int, str]] = {
-        2: "data, test, /, *, parameters=...",
-        0: "*, parameters=...",
-        3: "data, test, near, /, *, parameters=...",
-    }
+    takes: ClassVar[tuple[str, ...]] = ("data", "test")
 
     trains: bool = True
     needs_text: bool = False
@@ -131,6 +127,11 @@ class Head(Component):
         if not _estimator.is_made_by(function):
             return super()._made(spec, function, source)
         return super()._made(spec, _estimator.as_head(function, spec, source.file), source)
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Data and test rows, and the path of a fit nearby where it begins there."""
+        return (*self.takes, "near") if self.begins_near else self.takes
 
     @property
     def seed(self) -> int | None:

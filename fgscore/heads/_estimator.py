@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fgscore import foreign, specs
+from fgscore.components import positional
 from fgscore.errors import UsageError
 from fgscore.heads import Outcome, ProbeData
 
@@ -19,11 +20,7 @@ SEED = inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0, anno
 
 def is_made_by(function: Callable[..., Any]) -> bool:
     """Whether ``function`` has nothing but tunables, and so returns the classifier rather than fits one."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (ValueError, TypeError):
-        return False
-    return all(p.kind is p.KEYWORD_ONLY for p in parameters)
+    return not positional(function)
 
 
 def copies_of(estimator: Any) -> Callable[[], Any]:
@@ -43,9 +40,10 @@ def as_head(make: Callable[..., Any], spec: specs.Spec, file: Path | None) -> Ca
     Raises :class:`UsageError` where ``make`` returns no classifier, with the line of ``file``.
     """
     own = specs.bind(specs.Spec(spec.name, {k: v for k, v in spec.params.items() if k != SEED.name}), make, "head")
-    with foreign.blamed(file, f"head {spec}", "expected a function that returns a scikit-learn classifier", make):
+    name = specs.stored_name(spec.name)
+    with foreign.blamed(file, f"head {name}", "expected a function that returns a scikit-learn classifier", make):
         estimator = make(**own)
-    _check(estimator, spec.name, file, make)
+    _check(estimator, name, file, make)
 
     signature = inspect.signature(make)
     chance = [SEED] if _states(estimator) and SEED.name not in signature.parameters else []
@@ -57,7 +55,7 @@ def as_head(make: Callable[..., Any], spec: specs.Spec, file: Path | None) -> Ca
     taken = [p for p in inspect.signature(fit).parameters.values() if p.kind is p.POSITIONAL_ONLY]
     fit.__signature__ = inspect.Signature([*taken, *signature.parameters.values(), *chance])  # type: ignore[attr-defined]
     fit.__annotations__ = {**inspect.get_annotations(make), **({SEED.name: int} if chance else {})}
-    fit.__name__, fit.__doc__ = spec.name, make.__doc__
+    fit.__name__, fit.__doc__ = name, make.__doc__
     vars(fit).update(vars(make))  # what it declares
     return fit
 
@@ -68,7 +66,7 @@ def _check(estimator: Any, name: str, file: Path | None, make: Callable[..., Any
     if not (isinstance(estimator, BaseEstimator) and is_classifier(estimator)):
         found = type(estimator).__name__
         raise UsageError(
-            f"{foreign.place(file, make)}: head {name!r} must return a scikit-learn classifier, found {found}; a head "
+            f"{foreign.place(file, make)}: head {name} must return a scikit-learn classifier, found {found}; a head "
             "of another kind takes (data, test, /)"
         )
 

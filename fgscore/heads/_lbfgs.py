@@ -32,7 +32,7 @@ class Slope(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class Displacement:
     """A step that was taken and the ``change`` of the gradient over it."""
 
     step: np.ndarray
@@ -54,7 +54,7 @@ class Minimum(NamedTuple):
 
 def minimum(slope: Callable[[np.ndarray], Slope], at: np.ndarray, tolerance: float, max_iter: int) -> Minimum:
     """From ``at`` (float64; gradients and steps may be float32)."""
-    now, n_iter, steps = slope(at), 0, deque[Step](maxlen=MEMORY)
+    now, n_iter, steps = slope(at), 0, deque[Displacement](maxlen=MEMORY)
     least, since = np.inf, 0
     while (largest := float(np.abs(now.gradient).max())) > tolerance and n_iter < max_iter:
         least, since = (largest, 0) if largest < least else (least, since + 1)
@@ -67,7 +67,7 @@ def minimum(slope: Callable[[np.ndarray], Slope], at: np.ndarray, tolerance: flo
         if (first := _dot(now.gradient, down)) >= 0:  # rounding again
             break
         step, new = _along(lambda moved: slope(at + moved), down, first)  # noqa: B023
-        if (taken := Step(step, new.gradient - now.gradient)).curvature > 0:
+        if (taken := Displacement(step, new.gradient - now.gradient)).curvature > 0:
             steps.append(taken)
         at, now = at + step, new
     return Minimum(at, n_iter, largest <= tolerance)
@@ -77,7 +77,9 @@ def _dot(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.dot(a.ravel(), b.ravel()))
 
 
-def _downwards(gradient: np.ndarray, inverse: Callable[[np.ndarray], np.ndarray], steps: deque[Step]) -> np.ndarray:
+def _downwards(
+    gradient: np.ndarray, inverse: Callable[[np.ndarray], np.ndarray], steps: deque[Displacement]
+) -> np.ndarray:
     """The gradient through the approximate inverse of the Hessian, downwards: the two loops of L-BFGS."""
     down, shares = -gradient, []
     for one in reversed(steps):

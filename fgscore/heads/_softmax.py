@@ -20,7 +20,7 @@ from fgscore.heads._lbfgs import Slope, minimum
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class Optimum:
     """``weight`` (K, D + 1) float64, the intercepts last, for ``classes`` (K,); ``converged`` where no element of the
     gradient is above the tolerance, which on rows much longer than 1 float32 may not reach."""
 
@@ -34,7 +34,7 @@ class Fit:
         return np.asarray(self.classes[(x @ self.weight.T.astype(np.float32)).argmax(axis=1)])
 
 
-def onward(before: Fit, near: Fit, near_before: Fit) -> Fit:
+def onward(before: Optimum, near: Optimum, near_before: Optimum) -> Optimum:
     """Where to begin at a C at which a problem much like this one has its optimum at ``near``: the optimum at the C
     ``before``, and the way that the other went from there."""
     if not np.array_equal(before.classes, near.classes):
@@ -42,7 +42,7 @@ def onward(before: Fit, near: Fit, near_before: Fit) -> Fit:
     return replace(near, weight=before.weight + near.weight - near_before.weight)
 
 
-class Softmax:
+class SoftmaxRegression:
     """The problem for ``x`` (n, D + 1) float32, rows that end in 1, and ``y`` (n,) of at least two classes."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
@@ -50,14 +50,14 @@ class Softmax:
         self._x = x
         self._rows = np.arange(len(x))
 
-    def fit(self, c: float, tolerance: float, max_iter: int, start: Fit | None = None) -> Fit:
+    def fit(self, c: float, tolerance: float, max_iter: int, start: Optimum | None = None) -> Optimum:
         """The optimum at ``c``, from that of another C or of other images where it has the same classes. Two classes
         are regularised as scikit-learn does, which has one row of weights for them."""
         l2 = (2 if len(self.classes) == 2 else 1) / (len(self._x) * c)
         at = np.zeros((len(self.classes), self._x.shape[1]))
         if start is not None and np.array_equal(start.classes, self.classes):
             at = start.weight
-        return Fit(self.classes, *minimum(lambda weight: self.slope(weight, l2), at, tolerance, max_iter))
+        return Optimum(self.classes, *minimum(lambda weight: self.slope(weight, l2), at, tolerance, max_iter))
 
     def slope(self, at: np.ndarray, l2: float) -> Slope:
         """At ``at`` (K, D + 1): (K, D + 1) float32, the gradient of the objective."""

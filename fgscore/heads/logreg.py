@@ -15,7 +15,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from fgscore.heads import Head, Linear, Outcome, ProbeData, holdout, top1
-from fgscore.heads._softmax import Fit, Softmax, onward
+from fgscore.heads._softmax import Optimum, SoftmaxRegression, onward
 
 C_GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)  # unit rows are short: the best C lies far above scikit-learn's 1
 
@@ -30,20 +30,20 @@ def tolerance(c: float) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Path:
+class Optima:
     """Optima on the way to a head, along the ``axes`` (D, D): ``chosen`` at each C of C_GRID, none where C was given;
     ``final`` on all training images."""
 
     axes: np.ndarray
-    chosen: tuple[Fit, ...]
-    final: Fit
+    chosen: tuple[Optimum, ...]
+    final: Optimum
 
 
 @Head.declares(thread_safe=True, begins_near=True, stochastic=False)
 def logreg(
     data: ProbeData,
     test: np.ndarray,
-    near: Path | None = None,
+    near: Optima | None = None,
     /,
     *,
     C: Annotated[float, Gt(0)] | Literal["auto"] = "auto",
@@ -62,7 +62,7 @@ def logreg(
     x = np.ones((len(train), len(mean) + 1), np.float32)  # each row ends in 1, for the intercept
     x[:, :-1] = centred @ axes
     del centred
-    chosen: tuple[Fit, ...] = ()
+    chosen: tuple[Optimum, ...] = ()
     details: dict[str, Any] = {}
     if C == "auto":
         held = _held(data.split[train], y, seed)
@@ -70,12 +70,12 @@ def logreg(
     else:
         c = float(C)
     start = _start(c, chosen, near)
-    final = _finished(Softmax(x, y).fit(c, tolerance(c), max_iter, start), x, y, c, max_iter)
+    final = _finished(SoftmaxRegression(x, y).fit(c, tolerance(c), max_iter, start), x, y, c, max_iter)
     details |= {"C": c, "n_iter": final.n_iter}
     converged = final.converged and all(fit.converged for fit in chosen)
     linear = _linear(final, mean, axes)
     found = linear.classes[linear.logits(data.features[test]).argmax(axis=1)]
-    return Outcome(found, len(train), converged, details, linear, None if near else Path(axes, chosen, final))
+    return Outcome(found, len(train), converged, details, linear, None if near else Optima(axes, chosen, final))
 
 
 def _principal(x: np.ndarray) -> np.ndarray:
@@ -90,15 +90,15 @@ def _held(split: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _choose(
-    x: np.ndarray, y: np.ndarray, held: np.ndarray, max_iter: int, details: dict[str, Any], near: tuple[Fit, ...]
-) -> tuple[float, tuple[Fit, ...]]:
+    x: np.ndarray, y: np.ndarray, held: np.ndarray, max_iter: int, details: dict[str, Any], near: tuple[Optimum, ...]
+) -> tuple[float, tuple[Optimum, ...]]:
     """The C of C_GRID that is best on the rows ``held``, the smallest of equals, and the solutions at each."""
     fit, labels = x[~held], y[~held]
     if not held.any() or len(np.unique(labels)) < 2:
         details["validation"] = "too few images; C=10"
         return 10.0, ()
-    problem = Softmax(fit, labels)
-    models: list[Fit] = []
+    problem = SoftmaxRegression(fit, labels)
+    models: list[Optimum] = []
     for i, c in enumerate(C_GRID):  # one path: each solution starts the next, weaker-regularised one
         start = models[-1] if models else near[0] if near else None
         if near and models:
@@ -112,7 +112,7 @@ def _choose(
     return C_GRID[int(np.argmax(accuracies))], tuple(models)
 
 
-def _start(c: float, chosen: tuple[Fit, ...], near: Path | None) -> Fit | None:
+def _start(c: float, chosen: tuple[Optimum, ...], near: Optima | None) -> Optimum | None:
     """Where the fit on all training images begins: without a path nearby at the solution at the smallest C, though from
     the others, sure of the images held out and wrong, it takes about as many steps."""
     if near and chosen:
@@ -121,7 +121,7 @@ def _start(c: float, chosen: tuple[Fit, ...], near: Path | None) -> Fit | None:
     return near.final if near else chosen[0] if chosen else None
 
 
-def _finished(near: Fit, x: np.ndarray, y: np.ndarray, c: float, max_iter: int) -> Fit:
+def _finished(near: Optimum, x: np.ndarray, y: np.ndarray, c: float, max_iter: int) -> Optimum:
     """scikit-learn's optimum, begun at ours, where by its own arithmetic nothing is left to do, or little."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -143,7 +143,7 @@ def _finished(near: Fit, x: np.ndarray, y: np.ndarray, c: float, max_iter: int) 
     )
 
 
-def _linear(fit: Fit, mean: np.ndarray, axes: np.ndarray) -> Linear:
+def _linear(fit: Optimum, mean: np.ndarray, axes: np.ndarray) -> Linear:
     """The classifier of features as they are, not centred and along their own axes."""
     weight, intercept = fit.weight[:, :-1] @ axes.T, fit.weight[:, -1]
     return Linear(weight.astype(np.float32), (intercept - weight @ mean).astype(np.float32),

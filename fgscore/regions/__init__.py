@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fgscore import ragged
+from fgscore.components import positional
 from fgscore.errors import BadParameter
 from fgscore.models import Maker, Model
 from fgscore.types import MaskRLE, RegionBatch, Runtime
@@ -121,10 +122,14 @@ class GeneratorMaker(Maker):
     kind: ClassVar[str] = "region generator"
     home: ClassVar[str] = "fgscore.regions"
     contract: ClassVar[type[Model]] = Generator
-    takes: ClassVar[Mapping[int, str]] = {**Maker.takes, 2: "image, image_id, /, *, parameters=..."}
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The picture and its id, for a function that is the generator itself."""
+        return ("image", "image_id") if len(positional(self.function)) == 2 else super().given
 
     def _returned(self, runtime: Runtime) -> Any:
-        if self._positional == 2:
+        if len(self.given) == 2:
             return functools.partial(self.function, **self.params)
         return super()._returned(runtime)
 

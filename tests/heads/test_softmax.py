@@ -12,9 +12,9 @@ from fgscore.heads._softmax import onward
 from fgscore.heads.logreg import C_GRID, logreg, tolerance
 
 
-def Softmax(x, y):
+def SoftmaxRegression(x, y):
     """The problem for rows without the 1 at their end."""
-    return _softmax.Softmax(np.hstack([x, np.ones((len(x), 1), np.float32)]), y)
+    return _softmax.SoftmaxRegression(np.hstack([x, np.ones((len(x), 1), np.float32)]), y)
 
 
 def drawn(n=60, classes=3, width=5, spread=1.0, seed=0):
@@ -47,7 +47,7 @@ def of_scikit_learn(x, y, c):
 @settings(max_examples=25, deadline=None)
 def test_at_what_is_found_the_gradient_is_zero(classes, spread, c, seed):
     x, y = drawn(40, classes, 4, spread, seed)
-    fit = Softmax(x, y).fit(c, tolerance(c), 2000)
+    fit = SoftmaxRegression(x, y).fit(c, tolerance(c), 2000)
     l2 = (2 if classes == 2 else 1) / (len(x) * c)
     assert fit.converged
     assert np.abs(plain_gradient(x, y, fit.weight, l2)).max() <= tolerance(c) + 1e-6
@@ -57,7 +57,7 @@ def test_at_what_is_found_the_gradient_is_zero(classes, spread, c, seed):
 @pytest.mark.parametrize("c", [0.1, 10.0, 1000.0])
 def test_the_optimum_is_scikit_learns(classes, c):
     x, y = drawn(120, classes, 5, spread=2.0)
-    found = Softmax(x, y).fit(c, 1e-8, 5000).weight
+    found = SoftmaxRegression(x, y).fit(c, 1e-8, 5000).weight
     if classes == 2:
         found = found[1:] - found[:1]
     wanted = of_scikit_learn(x, y, c)
@@ -69,7 +69,10 @@ def test_the_optimum_is_scikit_learns(classes, c):
 @pytest.mark.parametrize("scale", [1e-3, 1.0])
 def test_the_optimum_is_found_from_anywhere(scale):
     x, y = drawn(90, 3, 6, spread=1.5)
-    problem, other = Softmax(scale * x, y), Softmax(scale * drawn(90, 3, 6, spread=1.5, seed=1)[0], y)
+    problem, other = (
+        SoftmaxRegression(scale * x, y),
+        SoftmaxRegression(scale * drawn(90, 3, 6, spread=1.5, seed=1)[0], y),
+    )
     wanted = problem.fit(100.0, 1e-7, 5000)
     starts = [problem.fit(1e-3, 1e-6, 5000), problem.fit(1e4, 1e-7, 5000), other.fit(100.0, 1e-7, 5000)]
     starts.append(onward(starts[0], starts[2], other.fit(1e-3, 1e-6, 5000)))
@@ -82,9 +85,9 @@ def test_the_optimum_is_found_from_anywhere(scale):
 
 def test_a_start_of_other_classes_is_left_alone():
     x, y = drawn(classes=3)
-    few = Softmax(*drawn(classes=2)).fit(1.0, 1e-6, 100)
-    fresh = Softmax(x, y).fit(1.0, 1e-6, 100)
-    np.testing.assert_array_equal(Softmax(x, y).fit(1.0, 1e-6, 100, few).weight, fresh.weight)
+    few = SoftmaxRegression(*drawn(classes=2)).fit(1.0, 1e-6, 100)
+    fresh = SoftmaxRegression(x, y).fit(1.0, 1e-6, 100)
+    np.testing.assert_array_equal(SoftmaxRegression(x, y).fit(1.0, 1e-6, 100, few).weight, fresh.weight)
     assert onward(fresh, few, few) is fresh
 
 
@@ -123,13 +126,13 @@ def test_its_inverse_is_positive(l2, length, seed):
 
 
 def test_a_fit_that_is_cut_short_says_so():
-    fit = Softmax(*drawn(spread=2.0)).fit(1e4, 1e-9, 3)
+    fit = SoftmaxRegression(*drawn(spread=2.0)).fit(1e4, 1e-9, 3)
     assert (fit.n_iter, fit.converged) == (3, False)
 
 
 def test_rows_too_long_for_float32_are_given_up_in_time_and_finished_by_scikit_learn():
     x, y = drawn(300, 5, 20, spread=3.0)
-    fit = Softmax(100 * x, y).fit(1e4, tolerance(1e4), 5000)
+    fit = SoftmaxRegression(100 * x, y).fit(1e4, tolerance(1e4), 5000)
     assert not fit.converged and fit.n_iter < 1000
     data = with_features(100 * x, y)
     found = Head.bind("logreg(C=10)")(data)
@@ -148,8 +151,8 @@ def test_a_path_nearby_saves_steps_and_changes_nothing(monkeypatch):
     x, y = drawn(900, 5, 10, spread=3.0)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     data, other = with_features(x, y), with_features(x + 1e-3 * rng.standard_normal(x.shape).astype(np.float32), y)
-    counted, slope = [], _softmax.Softmax.slope
-    monkeypatch.setattr(_softmax.Softmax, "slope", lambda *args: counted.append(1) or slope(*args))
+    counted, slope = [], _softmax.SoftmaxRegression.slope
+    monkeypatch.setattr(_softmax.SoftmaxRegression, "slope", lambda *args: counted.append(1) or slope(*args))
     path = logreg(other, other.rows("test")).path
     assert [len(path.chosen), path.final.converged] == [len(C_GRID), True]
     counted.clear()
@@ -167,8 +170,10 @@ def test_a_path_nearby_saves_steps_and_changes_nothing(monkeypatch):
 def test_what_scikit_learn_finds_left_to_do_it_does(monkeypatch):
     """Where our own solver stopped anywhere, the result is scikit-learn's all the same."""
     data = with_features(*drawn(150, 3, 6, spread=2.0))
-    whole = _softmax.Softmax.fit
-    monkeypatch.setattr(_softmax.Softmax, "fit", lambda self, c, tolerance, most, start=None: whole(self, c, 1.0, most))
+    whole = _softmax.SoftmaxRegression.fit
+    monkeypatch.setattr(
+        _softmax.SoftmaxRegression, "fit", lambda self, c, tolerance, most, start=None: whole(self, c, 1.0, most)
+    )
     found = Head.bind("logreg(C=10)")(data)
     rows, test = data.rows("train", "val"), data.rows("test")
     wanted = LogisticRegression(C=10, tol=1e-8, max_iter=5000).fit(data.features[rows], data.labels[rows])

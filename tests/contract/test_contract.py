@@ -1,0 +1,101 @@
+"""Every component of ours keeps to the laws of its kind, and what breaks one of them is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fgscore.components import Component
+from fgscore.contract import check, laws
+from fgscore.heads import Head
+from fgscore.pooling import Pooling
+from fgscore.scorers import Scorer
+from fgscore.targets import Target
+
+KINDS: tuple[type[Component], ...] = (Scorer, Target, Pooling, Head)
+PARAMETERS = (
+    (Scorer, "soft_margin(tau=1)"),
+    (Scorer, "entropy(tau=10, lam=0.5)"),
+    (Pooling, "topk(k=1)"),
+    (Pooling, "topk(k=all, temperature=0.1)"),
+    (Head, "logreg(C=1)"),
+    (Head, "zeroshot(vote=probability)"),
+)
+OURS = [*((kind, name) for kind in KINDS for name in kind.ours_named()), *PARAMETERS]
+
+# what breaks the law whose first words are the key
+BROKEN: dict[tuple[type[Component], str], str] = {
+    (Scorer, "A finite number"): "def f(inputs, target, /): return inputs.region_global[:-1]",
+    (
+        Scorer,
+        "An image's scores",
+    ): ("def f(inputs, target, /): return inputs.region_global - inputs.region_global.mean()"),
+    (Scorer, "Regions in another order"): "def f(inputs, target, /): return np.arange(len(inputs.regions)) % 2",
+    (Scorer, "The order of the classes"): "def f(inputs, target, /): return target.astype(float)",
+    (Scorer, "It declares"): (
+        "from fgscore.scorers import Scorer\n"
+        "@Scorer.declares(needs_target=False)\ndef f(inputs, target, /): return target.astype(float)"
+    ),
+    (Scorer, "The same regions"): (
+        "CALLS = []\ndef f(inputs, target, /):\n    CALLS.append(1)\n    return inputs.region_global + len(CALLS)"
+    ),
+    (Target, "A class"): "def f(inputs, /): return inputs.top_class[:1]",
+    (Target, "An image's target"): (
+        "def f(inputs, /): return inputs.top_class * 0 + inputs.top_class[:1].sum() if len(inputs.regions) "
+        "else inputs.top_class"
+    ),
+    (Target, "Regions or classes"): "def f(inputs, /): return inputs.top_class * 0",
+    (Pooling, "A finite row"): "def f(regions, scores, offsets, /): return regions[:1]",
+    (Pooling, "An image's features"): (
+        "def f(regions, scores, offsets, /): return np.zeros((len(offsets) - 1, 16)) + scores.sum()"
+    ),
+    (Pooling, "The order of an image's"): (
+        "def f(regions, scores, offsets, /): "
+        "return np.stack([regions[a:b][:1].sum(axis=0) for a, b in zip(offsets, offsets[1:])])"
+    ),
+    (Head, "One of the classes"): (
+        "from fgscore.heads import Outcome\ndef f(data, test, /): return Outcome(np.full(len(test), 7), 1)"
+    ),
+    (Head, "What it predicts"): (
+        "from fgscore.heads import Outcome\ndef f(data, test, /): return Outcome(data.labels[test], 1)"
+    ),
+    (Head, "Classes that lie far apart"): (
+        "from fgscore.heads import Outcome\ndef f(data, test, /): return Outcome(np.zeros(len(test), int), 1)"
+    ),
+    (Head, "The same seed"): (
+        "from sklearn.neighbors import KNeighborsClassifier\nCALLS = []\n"
+        "class Fickle(KNeighborsClassifier):\n    def predict(self, x):\n        CALLS.append(1)\n"
+        "        found = super().predict(x)\n        return np.roll(found, len(CALLS))\n"
+        "def f(): return Fickle()"
+    ),
+    (Head, "Where it gives"): (
+        "from fgscore.heads import Linear, Outcome\nfrom sklearn.neighbors import NearestCentroid\n"
+        "def f(data, test, /):\n    train = data.training_rows()\n"
+        "    fit = NearestCentroid().fit(data.features[train], data.labels[train])\n"
+        "    wrong = Linear(np.zeros((3, 32), np.float32), np.array([0, 1, 0], np.float32), np.arange(3))\n"
+        "    return Outcome(fit.predict(data.features[test]), 1, linear=wrong)"
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "text"), OURS, ids=lambda one: one if isinstance(one, str) else one.kind)
+def test_ours_keep_to_every_law(kind: type[Component], text: str) -> None:
+    if text == "adamw":
+        pytest.importorskip("torch")
+    broken = [verdict for verdict in check(kind.bind(text)) if verdict.counterexample]
+    assert not broken
+
+
+@pytest.mark.parametrize(("kind", "law"), BROKEN, ids=lambda one: one if isinstance(one, str) else one.kind)
+def test_what_breaks_a_law_is_found(kind: type[Component], law: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(f"import numpy as np\n{BROKEN[kind, law]}\n")
+    verdicts = {one.law: one.counterexample for one in check(kind.bind(f"{tmp_path}/mine.py:f"))}
+    (found,) = (says for says in verdicts if says.startswith(law))
+    assert verdicts[found]
+
+
+def test_what_a_component_does_not_declare_is_not_asked_of_it() -> None:
+    said = {one.says for one in laws(Pooling.bind("none"))}
+    assert len(said) == len(laws(Pooling.bind("topk"))) - 1
+    assert not any("order of an image's regions" in law for law in said)
