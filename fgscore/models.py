@@ -108,6 +108,11 @@ class Maker(Component):
 
     contract: ClassVar[type[Model]] = Model
 
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The runtime, for a function that takes one."""
+        return ("runtime",) if positional(self.function) else ()
+
     @classmethod
     def of(cls, thing: Any) -> Self:
         """Also of the thing itself, which is made already."""
@@ -136,11 +141,6 @@ class Maker(Component):
 
     def _made_of(self, returned: Any) -> Any:
         return adopted(returned, self.contract)
-
-    @property
-    def given(self) -> tuple[str, ...]:
-        """The runtime, for a function that takes one."""
-        return ("runtime",) if positional(self.function) else ()
 
     @property
     def paths(self) -> dict[str, Path]:

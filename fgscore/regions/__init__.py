@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -125,11 +125,11 @@ class GeneratorMaker(Maker):
 
     @property
     def given(self) -> tuple[str, ...]:
-        """Image and id, for a function that is the generator itself; otherwise as for every maker."""
-        return ("image", "image_id") if len(positional(self.function)) > 1 else super().given
+        """The picture and its id, for a function that is the generator itself."""
+        return ("image", "image_id") if len(positional(self.function)) == 2 else super().given
 
     def _returned(self, runtime: Runtime) -> Any:
-        if len(self.given) > 1:
+        if len(self.given) == 2:
             return functools.partial(self.function, **self.params)
         return super()._returned(runtime)
 
