@@ -34,9 +34,8 @@ from fgscore import probe as _probe
 from fgscore import ragged
 from fgscore import scorers as _scorers
 from fgscore.errors import UsageError
-from fgscore.evaluate.features import FeatureRun
-from fgscore.evaluate.probe import ProbeRun
 from fgscore.evaluate.probe import probe as _run_probes
+from fgscore.evaluate.runs import probe_runs
 from fgscore.evaluate.score import ScoreRun, runs_for
 from fgscore.evaluate.score import score as _run_scores
 from fgscore.exchange.export import collect as arrays
@@ -122,13 +121,19 @@ def probe(
 ) -> dict[str, Any]:
     """One result, as `fgscore probe --json` gives it: ``accuracy``, ``per_class``, ``n_test`` and what was compared."""
     pooling = _aggregate.bind(pool)
-    scored = _score_run(bundle, scorer, target) if pooling.needs_scores else None
-    (row,) = _run_probes([ProbeRun(FeatureRun(bundle, pooling, scored), _probe.bind(head))])
-    return row
+    runs = probe_runs([bundle], [_scorers.bind(scorer)], [target], [pooling], [_probe.bind(head)])
+    if not runs:
+        raise _without_regions(bundle, f"pool={pool!r} needs")
+    (result,) = _run_probes(runs)
+    return result.to_json()
 
 
 def _score_run(bundle: Bundle, scorer: str, target: str) -> ScoreRun:
     if not isinstance(bundle, RegionBundle):
-        raise UsageError(f"scores need regions, found whole images alone of {bundle.dataset}; pool='none' does without")
+        raise _without_regions(bundle, "scores need")
     (run,) = runs_for(bundle, [_scorers.bind(scorer)], [target])
     return run
+
+
+def _without_regions(bundle: Bundle, what: str) -> UsageError:
+    return UsageError(f"{what} regions, found whole images alone of {bundle.dataset}; pool='none' does without")

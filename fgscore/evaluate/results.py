@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path
@@ -13,13 +14,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from fgscore import specs
+from fgscore.errors import UsageError
 from fgscore.evaluate import sealed, strategies
 from fgscore.evaluate.sealed import DamagedResult, Files, Place, places
 from fgscore.heads.data import mean_per_class, top1
 
+__all__ = ["DamagedResult", "Place", "Predictions", "Result", "places", "read", "read_all", "read_predictions", "write"]
+
 NAME_DIGITS = 16  # of its digest, in the name of a result's files
 PREDICTED = ("image_id", "label", "prediction")
+COMPARED = ("dataset", "regions", "encoder", "prompt", "scorer", "target", "pool", "features", "crops", "head", "shots",
+            "seed")  # fmt: skip
 LINEAGE = "lineage"
+COMPONENTS = frozenset({"scorer", "pool", "head"})
 NO_COLUMNS = frozenset({"more", "cached", "place"})  # fields of a result that its row does not have
 TYPES = {"str": (str,), "int": (int,), "float": (float, int), "float | None": (float, int, type(None)), "bool": (bool,)}
 
@@ -86,6 +94,11 @@ class Result:
     def is_oracle(self) -> bool:
         """Whether it was scored against true labels, so that it is an upper bound."""
         return strategies.is_oracle(self.target)
+
+    @property
+    def compared(self) -> tuple[str | int, ...]:
+        """What was compared: equal for results of the same setting."""
+        return tuple(getattr(self, name) for name in COMPARED)
 
     def to_json(self) -> dict[str, Any]:
         """Columns by name, as commands print them with ``--json``, and ``cached``."""
@@ -178,9 +191,21 @@ def _value(place: Place, column: Field, value: Any) -> Any:
             found = None
         if isinstance(found, dict) and all(isinstance(digest, str) for digest in found.values()):
             return found
-    elif type(value) in TYPES[str(column.type)]:
+    elif type(value) in TYPES[str(column.type)] and _is_written(column.name, value):
         return value
     raise DamagedResult(place.row, f"not a result (its {column.name} is {value!r:.40})")
+
+
+def _is_written(name: str, value: Any) -> bool:
+    """Whether a text can be taken apart as what it is."""
+    if name == "crops":
+        return re.fullmatch(r"(\d{1,9}:\d{1,9})?", value) is not None
+    if name in COMPONENTS and value:
+        try:
+            specs.parse(value)
+        except UsageError:
+            return False
+    return True
 
 
 def _predictions(place: Place, file: bytes) -> Predictions:
@@ -190,9 +215,11 @@ def _predictions(place: Place, file: bytes) -> Predictions:
 
 def _whole_numbers(place: Place, column: pa.ChunkedArray) -> np.ndarray:
     """A column of classes (n,); raises :class:`DamagedResult` where it holds anything else, or nothing."""
-    if not pa.types.is_integer(column.type) or column.null_count or not len(column):
-        raise DamagedResult(place.predictions, "not predictions (no column of classes)")
-    return column.to_numpy()
+    if pa.types.is_integer(column.type) and len(column) and not column.null_count:
+        numbers: np.ndarray = column.to_numpy()
+        if numbers.min() >= 0:
+            return numbers
+    raise DamagedResult(place.predictions, "not predictions (no column of classes)")
 
 
 def _check_measured(result: Result, place: Place, file: bytes) -> None:

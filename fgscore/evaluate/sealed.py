@@ -2,9 +2,9 @@
 
 Below ``<data set>/`` of the results, and below ``<data set>/validation/`` for what validation images measured,
 ``probes/1a2b3c4d5e6f7081.parquet`` is the row, ``predictions/1a2b3c4d5e6f7081.parquet`` the predictions, and
-``seals/1a2b3c4d5e6f7081-0a1b2c3d.json`` the SHA-256 of both files, named by that of the row. The row comes last, so that
-a result is there whole or not at all; two who write the same result at a time each have a seal of their own. The row
-says that it is sealed; rows of before are not.
+``seals/1a2b3c4d5e6f7081-0a1b2c3d.json`` the SHA-256 of both files, named by that of the row. The row comes last, so
+that a result is there whole or not at all; two who write the same result at a time each have a seal of their own. The
+row says that it is sealed; rows of before are not.
 """
 
 from __future__ import annotations
