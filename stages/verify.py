@@ -58,7 +58,7 @@ def repair(data: o.Data = o.DATA, json: o.Json = False) -> None:
         if mended:
             folders = [root for root in (store.layout.cache, store.layout.results) if _of(mended, root)]
             print(f"Moved to {' and '.join(str(root / ASIDE) for root in folders)}.")
-            _steps(_remade(store, mended) or ["fgscore status"])
+            _steps(_remade(store, mended) or ["fgscore status"] * bool(_of(mended, store.layout.cache)))
             if _of(mended, store.layout.results):
                 print("Results that were moved: the same probe or sweep as before computes them anew.")
         else:

@@ -128,10 +128,12 @@ def rebuilt(bundle: Bundle, result: Result) -> FeatureRun | None:
 
 
 def notes(standings: Sequence[Standing]) -> list[str]:
-    """A line for each data set with stale results: how many are left out, and what computes them anew."""
+    """A line for each data set with stale results: how many are left out, and what computes them anew. Those that have
+    been, so that there is a current one of the same setting, are not counted."""
+    measured = {standing.result.compared for standing in standings if standing.state == State.CURRENT}
     by_dataset: dict[str, list[Result]] = {}
     for standing in standings:
-        if standing.state == State.STALE:
+        if standing.state == State.STALE and standing.result.compared not in measured:
             by_dataset.setdefault(standing.result.dataset, []).append(standing.result)
     lines = []
     for dataset, stale in by_dataset.items():

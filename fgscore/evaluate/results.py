@@ -197,7 +197,9 @@ def _value(place: Place, column: Field, value: Any) -> Any:
 
 
 def _is_written(name: str, value: Any) -> bool:
-    """Whether a text can be taken apart as what it is."""
+    """Whether a number is one, and a text can be taken apart as what it is."""
+    if isinstance(value, float):
+        return math.isfinite(value)
     if name == "crops":
         return re.fullmatch(r"(\d{1,9}:\d{1,9})?", value) is not None
     if name in COMPONENTS and value:
