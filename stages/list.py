@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fgscore.errors import LISTED, unknown
+from fgscore.errors import unknown
 
 from . import _next, _run
 from . import _options as o
@@ -60,15 +60,13 @@ def list_components(
 
 
 def _describe(kind: str) -> list[dict[str, Any]]:
-    from fgscore import components, datasets, encoders, heads, pooling, regions, scorers, targets
+    from fgscore.components import described, kind_named
 
     if kind not in KINDS:
         raise unknown("kind of component", kind, KINDS)
     if kind in WORDS:
         return [{"name": name, "parameters": "", "doc": doc} for name, doc in WORDS[kind].items()]
-    kinds: list[Any] = [datasets.DataSet, regions.GeneratorMaker, encoders.EncoderMaker, scorers.Scorer,
-                        targets.Target, pooling.Pooling, heads.Head]  # fmt: skip
-    rows = components.described(next(one for one in kinds if LISTED[one.kind] == kind))
+    rows = described(kind_named(kind))
     return [{**row, "parameters": ", ".join(f"{k}={v!r}" for k, v in row["parameters"].items())} for row in rows]
 
 
