@@ -102,6 +102,11 @@ def _say(line: str) -> None:
         print(visible(line), file=sys.stderr)
 
 
+def note(line: str) -> None:
+    """A line on stderr beside the result, its commands as they work here."""
+    _say(_next.inside(f"note: {line}"))
+
+
 def main(function: Callable[..., Any]) -> None:
     """Run one command as a program of its own: ``python -m stages.score``."""
     _streams.open_all()

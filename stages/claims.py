@@ -31,10 +31,14 @@ def claims(
     Example: fgscore claims
     Example: fgscore claims cub --head logreg --margin 0.5
     """
+    from fgscore.evaluate import current
     from fgscore.study.claims import verdicts
 
     name, share = _run.subject(subject, dataset, False), margin / 100
-    rows = verdicts(_run.store(data), name, regions or (), encoder, prompt, head or (), share)
+    store = _run.store(data)
+    rows = verdicts(store, name, regions or (), encoder, prompt, head or (), share)
+    for line in current.notes(current.standings(store, name)):
+        _run.note(line)
 
     def show() -> None:
         from fgscore import tables

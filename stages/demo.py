@@ -63,7 +63,7 @@ def demo(
             )
         ]
         with timed(times, "score, pool and probe"):
-            rows = probe(table_one(bundles), bars)
+            rows = [result.to_json() for result in probe(table_one(bundles), bars)]
     computed = sum(s.computed for s in run.summaries) + sum(not row["cached"] for row in rows)
 
     def show() -> None:

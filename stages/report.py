@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from . import _next, _run
 from . import _options as o
+from . import _run
 
 LARGE = 25_000_000  # bytes; a page beyond this is slow to open and to send
 
@@ -48,12 +48,13 @@ def report(
     if size > LARGE:
         made["notes"].append(f"report.html is {size / 1e6:.0f} MB; fewer --images make it smaller.")
 
+    for line in made["notes"]:
+        _run.note(line)
+
     def show() -> None:
         from fgscore import tables
 
         tables.show([{**f, "bytes": tables.size(f["bytes"])} for f in made["files"]], {"file": "file", "bytes": "size"})
-        for note in made["notes"]:
-            print(tables.visible(_next.inside(f"note: {note}")))
         print(f"\nOpen in a browser: {folder / 'report.html'}")
 
     _run.emit(made, json, show)

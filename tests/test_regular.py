@@ -159,7 +159,7 @@ def _sealed(path: Path) -> Any:
 def _row(path: Path) -> Any:
     from fgscore.evaluate import results
 
-    return results.heads(path.parent.parent)
+    return results.read(results.Place(path.parents[2], path.parents[1].name, path.stem))
 
 
 READERS = {

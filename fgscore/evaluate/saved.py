@@ -114,7 +114,7 @@ def made_of(run: ProbeRun) -> dict[str, Any]:
         "encoder_weights": embedded.recipe.weights,
         "regions_weights": bundle.regions.recipe.weights if pooled else None,  # type: ignore[attr-defined]
         "shots": run.shots or 0,
-        "digest": run.digest(),
+        "digest": run.digest,
     }
 
 

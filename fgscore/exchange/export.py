@@ -12,6 +12,7 @@ import numpy as np
 
 from fgscore import specs
 from fgscore.errors import NothingCached, UsageError
+from fgscore.evaluate import results
 from fgscore.exchange import coco, flows
 from fgscore.machine.progress import Progress, silent
 from fgscore.store import arrays as array_files
@@ -110,15 +111,17 @@ def _coco_writer(store: Store, artefact: manifest.Artefact) -> Callable[[Path], 
 
 
 def _predictions(store: Store, chosen: Chosen, folder: Path, suffix: str) -> Iterator[Job]:
-    for path in sorted(store.layout.results.glob(f"{dataset_key(chosen.dataset) or '*'}/predictions/*.parquet")):
-        arrays = array_files.read(path)
-        arrays["image_ids"] = arrays.pop("image_id")
+    for place in results.places(store.layout.results, dataset_key(chosen.dataset)):
+        found = results.read_predictions(place)
+        if found is None:
+            continue
+        arrays = {"label": found.labels, "prediction": found.predictions, "image_ids": found.image_ids}
 
         def write(to: Path, arrays: Arrays = arrays) -> int:
             array_files.write(to, arrays, tuple(arrays))
             return len(arrays["image_ids"])
 
-        yield "predictions", folder / f"{path.parent.parent.name}-predictions-{path.stem}{suffix}", write
+        yield "predictions", folder / f"{place.dataset}-predictions-{place.name}{suffix}", write
 
 
 def _is_chosen(store: Store, artefact: manifest.Artefact, chosen: Chosen) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fgscore.evaluate.probed import Result
+from fgscore.evaluate.results import Result, read_predictions
 from fgscore.report import plots, study, views
 from fgscore.report.documents import Estimate
 from fgscore.report.plots import Agreement, Gains, Line, Plot
@@ -19,7 +19,7 @@ K = int(study.PAPER_K)
 
 def charts(results: Sequence[Result], found: Sources) -> list[Plot]:
     """Every plot that there is something for."""
-    made = [_over_k([result.row for result in results]), *_gains(results, found), _agreement(found)]
+    made = [_over_k([result.to_json() for result in results]), *_gains(results, found), _agreement(found)]
     return [plot for plot in made if plot]
 
 
@@ -48,26 +48,33 @@ def _gains(results: Sequence[Result], found: Sources) -> list[Plot]:
     made = []
     for dataset, several in found.by_dataset.items():
         bundle = several[0].bundle
-        own = [r for r in results if r.row["dataset"] == dataset and r.row["target"] != "oracle"]
-        best = max((r for r in own if r.row["regions"]), key=lambda r: float(r.row["accuracy"]), default=None)
-        against = next((r for r in own if best and _is_baseline(r.row, best.row)), None)
+        here = [r for r in results if r.dataset == dataset and r.more.get(study.EMBEDDINGS) != study.NOT_HERE]
+        own = [r for r in here if not r.is_oracle]
+        best = max((r for r in own if r.regions), key=lambda r: r.accuracy, default=None)
+        against = next((r for r in own if best and _is_baseline(r, best)), None)
         if best is None or against is None:
             continue
         names = bundle.index.class_names
-        one, other = best.accuracy_by_class(len(names)), against.accuracy_by_class(len(names))
+        one, other = (_by_class(result, len(names)) for result in (best, against))
         if one is None or other is None:
             continue
         measured = np.flatnonzero(~np.isnan(one) & ~np.isnan(other))
         gains = Gains([names[i] for i in measured], (one - other)[measured])
-        what = f"the best label-free result ({dataset}: {study.describe(best.row)})"
+        what = f"the best label-free result ({dataset}: {study.describe(best.to_json())})"
         plot = plots.class_gains(gains, what, "the global embedding alone")
         several_sets = len(found.by_dataset) > 1
         made.append(replace(plot, name=f"{plot.name}-{bundle.index_artefact.path.name}") if several_sets else plot)
     return made
 
 
-def _is_baseline(row: Mapping[str, Any], best: Mapping[str, Any]) -> bool:
-    return row["pool"] == "none" and all(row.get(key) == best.get(key) for key in ("head", "prompt", "shots", "seed"))
+def _by_class(result: Result, n_classes: int) -> np.ndarray | None:
+    found = read_predictions(result.place) if result.place else None
+    return found.by_class(n_classes) if found else None
+
+
+def _is_baseline(result: Result, best: Result) -> bool:
+    same = [(r.head, r.prompt, r.shots, r.seed) for r in (result, best)]
+    return result.pool == "none" and same[0] == same[1]
 
 
 def _agreement(found: Sources) -> Plot | None:

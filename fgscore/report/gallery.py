@@ -14,7 +14,7 @@ import numpy as np
 
 from fgscore import ragged
 from fgscore.errors import StoreError
-from fgscore.evaluate.probed import Result
+from fgscore.evaluate.results import Result, read_predictions
 from fgscore.report import study
 from fgscore.report.views import Source
 from fgscore.store import manifest, records
@@ -72,7 +72,7 @@ def pack(sources: Sequence[Source], small: manifest.Artefact, results: Sequence[
 
 
 def _best_first(result: Result) -> tuple:
-    return result.row["target"] == "oracle", -float(result.row["accuracy"])
+    return result.is_oracle, -result.accuracy
 
 
 def _ids(store: Store, artefact: manifest.Artefact) -> set[str]:
@@ -99,11 +99,12 @@ def _image(index: ImageIndex, row: int, record: ThumbnailShard, i: int) -> dict[
 
 def _result(result: Result, ids: Sequence[str]) -> dict[str, Any] | None:
     """A result's predictions for the images shown, -1 where it has none; None where it has none at all."""
-    predictions = result.predictions()
-    if predictions is None:
+    found = read_predictions(result.place) if result.place else None
+    if found is None:
         return None
-    label = f"{study.describe(result.row)} ({accuracy(result.row['accuracy'])})"
-    return {"label": label, "predictions": _base64([predictions.get(i, -1) for i in ids], "<i2")}
+    label = f"{study.describe(result.to_json())} ({accuracy(result.accuracy)})"
+    at = records.places(found.image_ids, np.array(ids, np.str_))
+    return {"label": label, "predictions": _base64(np.where(at < 0, -1, found.predictions[at]), "<i2")}
 
 
 def _source(source: Source, index: ImageIndex, rows: np.ndarray, sizes: Sequence[tuple[int, int]]) -> dict[str, Any]:

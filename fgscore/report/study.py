@@ -11,8 +11,9 @@ from fgscore.report.documents import Change, Estimate, Short, Table
 from fgscore.tables import STRATEGIES
 
 Row = Mapping[str, Any]
-SETTINGS = ("encoder", "prompt", "features", "crops", "shots", "head")
-IDENTITY = ("dataset", "regions", "encoder", "prompt", "scorer", "target", "pool", "features", "crops", "shots", "head")
+EMBEDDINGS, NOT_HERE = "embeddings", "not in this cache"  # a column of the report's own, and what it says
+SETTINGS = ("encoder", "prompt", "features", "crops", "shots", "head", EMBEDDINGS)
+IDENTITY = ("dataset", "regions", "scorer", "target", "pool", *SETTINGS)
 HEADINGS = {
     "dataset": "data set",
     "regions": "regions",
@@ -63,6 +64,7 @@ def describe(row: Row) -> str:
     k = k_of(row)
     extra = [f"{key} {row[key]}" for key in ("crops", "shots") if row.get(key)]
     extra += [f"seed {row['seed']}"] if (row.get("seed") or 0) > 0 else []
+    extra += [f"embeddings {row[EMBEDDINGS]}"] if row.get(EMBEDDINGS) else []
     parts = [strategy(row), row["target"], f"k = {k}" if k else "", str(row["regions"]).partition("(")[0], *extra]
     head = row["head"] if row["head"] not in ("logreg", "zeroshot") else ""
     return ", ".join(str(part) for part in (*parts, head) if part)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fgscore import ragged, specs
-from fgscore.errors import NothingCached, StoreError, quoted
+from fgscore.errors import NothingCached, StoreError, UnknownName, quoted
 from fgscore.scorers import Scorer
 from fgscore.store import manifest, records
 from fgscore.store.match import RegionBundle, Store, bundles, matches
@@ -51,7 +51,7 @@ def sources(store: Store, dataset: str | None = None, only: Sequence[str] = ()) 
     found = Sources()
     try:
         cached = bundles(store, dataset)
-    except NothingCached:
+    except (NothingCached, UnknownName):  # results alone may be there
         return found
     for bundle in cached:
         if isinstance(bundle, RegionBundle) and (views := _views(bundle, only, found.notes)):

@@ -12,6 +12,7 @@ from typing import Any
 from fgscore import datasets, specs
 from fgscore.components import Component, same_source
 from fgscore.errors import NothingCached, StoreError, quoted
+from fgscore.evaluate import results
 from fgscore.store import index as index_store
 from fgscore.store import manifest, schema
 from fgscore.store.manifest import Artefact
@@ -187,7 +188,7 @@ def _after(store: Store, name: str, kinds: set[str]) -> str:
         index = next(store.artefacts("index", name), None)
         cached = [a.recipe.component for a in store.artefacts("regions", name)]
         return index_store.extract(index_store.typed(index), {"regions": cached}) if index else ""
-    if any(store.layout.results.glob(f"{name}/probes/*.parquet")):
+    if results.places(store.layout.results, name):
         return f"fgscore report {name}"
     return after_embedding(store, name)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import dataclasses
 import html.parser
 import json
 import os
@@ -17,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fgscore.evaluate import probed
+from fgscore.evaluate import results as kept
+from fgscore.evaluate.results import Place, Result
 from fgscore.report import documents, gallery, views
 from fgscore.report import page as page_module
 from fgscore.report.build import Options, report
@@ -216,13 +217,14 @@ def test_masks_are_those_of_the_store_at_the_thumbnail_s_size(hostile: Path, pac
 
 
 def test_predictions_are_those_of_the_results(hostile: Path, packed: dict[str, Any]) -> None:
-    results = probed.read(Store(Layout(hostile)))
+    results = kept.read_all(hostile / "results")
     assert len(packed["results"]) == len(results) == 18
     by_accuracy = {}
     for result in results:
-        predictions = result.predictions()
+        table = pq.read_table(result.place.predictions).to_pydict()
+        predictions = dict(zip(table["image_id"], table["prediction"], strict=True))
         own = tuple(predictions[one["id"]] for one in packed["images"])
-        by_accuracy.setdefault(f"({result.row['accuracy']:.4f})", []).append(own)
+        by_accuracy.setdefault(f"({result.accuracy:.4f})", []).append(own)
     for one in packed["results"]:
         found = tuple(np.frombuffer(base64.b64decode(one["predictions"]), "<i2").tolist())
         assert found in by_accuracy[one["label"].rpartition(" ")[2]]
@@ -286,23 +288,16 @@ def test_scorers_agree_as_counted_by_hand(hostile: Path) -> None:
 # ---- what is stale, missing or damaged
 
 
-def test_of_results_with_the_same_labels_the_latest_counts(looked_at: Store) -> None:
-    path = next(looked_at.layout.results.glob("*/probes/*.parquet"))
-    (row,) = pq.read_table(path).to_pylist()
-    old = path.with_name("0000000000000000.parquet")
-    pq.write_table(pa.Table.from_pylist([{**row, "accuracy": 0.123, "digest": "other"}]), old)
-    os.utime(old, ns=(1, 1))
-    accuracies = [result.row["accuracy"] for result in probed.read(looked_at)]
-    assert len(accuracies) == 18 and 0.123 not in accuracies
-    os.utime(path, ns=(0, 0))
-    assert 0.123 in [result.row["accuracy"] for result in probed.read(looked_at)]
+def again(result: Result, **changed: Any) -> None:
+    """Write a result of the store anew, with some fields changed; under another digest beside it."""
+    changed = dataclasses.replace(result, **changed)
+    place = Place(result.place.root, result.place.dataset, changed.digest[:16])
+    kept.write(place, changed, kept.read_predictions(result.place))
 
 
-def test_columns_that_later_versions_add_are_passed_over_or_shown(looked_at: Store, tmp_path: Path) -> None:
-    for path in looked_at.layout.results.glob("*/probes/*.parquet"):
-        (row,) = pq.read_table(path).to_pylist()
-        row |= {"low": row["accuracy"] - 0.1, "high": row["accuracy"] + 0.1, "shots": 0, "seed": -1, "novel": [1, 2]}
-        pq.write_table(pa.Table.from_pylist([row]), path)
+def test_columns_that_later_versions_add_are_passed_over(looked_at: Store, tmp_path: Path) -> None:
+    for result in kept.read_all(looked_at.layout.results):
+        again(result, low=result.accuracy - 0.1, high=result.accuracy + 0.1, more={"novel": [1, 2]})
     report(looked_at, tmp_path / "out", Options())
     lines = list(csv.DictReader((tmp_path / "out" / "results.csv").open(encoding="utf-8")))
     assert all(float(v["accuracy_low"]) == pytest.approx(float(v["accuracy"]) - 0.1) for v in lines)
@@ -333,7 +328,7 @@ def test_a_damaged_result_is_named(looked_at: Store, call: Run) -> None:
     path = next(looked_at.layout.results.glob("*/probes/*.parquet"))
     path.write_bytes(b"PAR1")
     done = call("report", data=looked_at.layout.root)
-    assert done.code == 1 and path.name in done.message and "run the same probe again" in done.message
+    assert done.code == 1 and path.name in done.message and done.message.endswith("then the same probe again")
 
 
 def test_predictions_that_are_gone_cost_only_themselves(looked_at: Store, tmp_path: Path) -> None:

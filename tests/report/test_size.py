@@ -104,4 +104,4 @@ def test_a_page_that_got_large_says_so(store: Store, run: Callable[..., Any], mo
     monkeypatch.setattr(stage, "LARGE", 1000)
     assert run("score", "--scorer", "entropy").code == 0
     done = run("report", "--no-plots")
-    assert done.code == 0 and "fewer --images make it smaller" in done.out
+    assert done.code == 0 and "fewer --images make it smaller" in done.err
