@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from fgscore import specs
-from fgscore.errors import DataError, FgscoreError, MissingExtra, UsageError, out_of_memory
+from fgscore.errors import DataError, FgscoreError, MissingExtra, UsageError, guess, out_of_memory
 from fgscore.types import file_sha256
 
 GROUP = "fgscore."  # entry points: fgscore.scorers, fgscore.encoders ...
@@ -34,9 +34,11 @@ def from_file(path: Path, name: str, who: str, wanted: str) -> tuple[Callable[..
     source = path.read_bytes()
     sha256 = hashlib.sha256(source).hexdigest()
     with blamed(path, who, f"expected a file that defines {name}{wanted}"):
-        function = getattr(_run(path, source, sha256), name, None)
+        module = _run(path, source, sha256)
+    function = vars(module).get(name)
     if not callable(function):
-        raise UsageError(f"{who}: {path.name} defines no function {name!r}")
+        own = [key for key, value in vars(module).items() if inspect.isfunction(value) and key[0] != "_"]
+        raise UsageError(f"{who}: {path.name} defines no function {name!r}; {guess(name, own)}")
     return function, sha256
 
 
@@ -130,9 +132,7 @@ def _raised_in(file: Path | None, error: BaseException) -> bool:
 
 def place(file: Path | None, function: Callable[..., Any] | None = None, error: BaseException | None = None) -> str:
     """``mine.py:12``: the line of ``file`` that ``error`` came through last, or else where the function begins."""
-    function = function.__func__ if inspect.ismethod(function) else function
-    code = function.__code__ if inspect.isfunction(function) else None
-    line = code.co_firstlineno if code is not None and code.co_filename == str(file) else None
+    line = _line_of(function, file)
     if isinstance(error, SyntaxError) and error.filename == str(file):
         line = error.lineno
     trace = error.__traceback__ if error else None
@@ -142,6 +142,17 @@ def place(file: Path | None, function: Callable[..., Any] | None = None, error: 
         trace = trace.tb_next
     named = str(file) if file else "a Python object"
     return f"{named}:{line}" if line else named
+
+
+def is_in(file: Path | None, function: Callable[..., Any]) -> bool:
+    """Whether a function or method stands in ``file``."""
+    return _line_of(function, file) is not None
+
+
+def _line_of(function: Callable[..., Any] | None, file: Path | None) -> int | None:
+    function = function.__func__ if inspect.ismethod(function) else function
+    code = function.__code__ if inspect.isfunction(function) else None
+    return code.co_firstlineno if code is not None and code.co_filename == str(file) else None
 
 
 def _told(error: BaseException) -> str:

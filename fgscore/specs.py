@@ -102,6 +102,8 @@ def _keywords(call: str, string: str) -> dict[str, Value]:
 def _literal_value(node: ast.expr) -> Value:
     if isinstance(node, ast.Name):  # k=all needs no quotes, which a shell would want quoted again
         return node.id
+    if isinstance(node, ast.Attribute):  # nor does table=boxes.csv
+        return f"{_literal_value(node.value)}.{node.attr}"
     if isinstance(node, ast.List | ast.Tuple):
         return tuple(_literal_value(element) for element in node.elts)
     return _plain(ast.literal_eval(node))

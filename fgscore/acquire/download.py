@@ -44,6 +44,8 @@ def download(
         return _encoder(what, layout, offline, progress)
     if name in GeneratorMaker.names():
         generator = GeneratorMaker.bind(what).make(Runtime(layout.models))
+        if not generator.downloads:
+            generator.weights()  # says which there are, where these are none
         return fetch_all(name, _offered(generator.downloads, what), root or layout.models, progress)
     dataset = DataSet.bind(what)
     folder = root or layout.raw(dataset.key)

@@ -11,6 +11,7 @@ import numpy as np
 from fgscore import regions
 from fgscore.contract import Broken, Given, law, same, untouched
 from fgscore.encoders import Encoder, EncoderMaker, ImageRegions, batched
+from fgscore.errors import UsageError
 from fgscore.models import Maker
 from fgscore.regions import GeneratorMaker, Proposals
 from fgscore.types import Runs, Runtime
@@ -161,7 +162,7 @@ def found(maker: GeneratorMaker, given: Given, image_id: str) -> Proposals:
     generator, image = loaded(maker, given), picture(*IMAGES[image_id])
     try:
         every = regions.checked(generator.propose(image, image_id), image.shape, generator.masks)
-    except ValueError as error:
+    except UsageError as error:
         raise Broken(f"{image_id} of {' x '.join(map(str, IMAGES[image_id]))} pixels: {error}") from error
     return regions.select(every, generator.n, generator.area_min, generator.area_max)
 

@@ -94,7 +94,7 @@ class DataSet(Component):
         :class:`UsageError`, with file and line, for what a data set that is not ours does wrong."""
         if self.is_ours:
             return self.call(root)
-        with self.blamed(f"expected a Listing of the photos in {root}; --root DIR names another folder"):
+        with self.blamed(f"mend that, or name the folder of the photos with --root DIR in place of {root}"):
             return checked(self.call(root))
 
 

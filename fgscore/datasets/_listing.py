@@ -42,7 +42,7 @@ class Listing:
 def checked(found: Any) -> Listing:
     """``found`` itself. Raises :class:`UsageError` where it is no listing that an index can be made of."""
     if not isinstance(found, Listing):
-        raise UsageError(f"found {type(found).__name__}, expected a fgscore.datasets.Listing")
+        raise UsageError(f"found {type(found).__name__} in place of a fgscore.datasets.Listing")
     if not isinstance(found.root, Path) or not all(isinstance(name, str) and name for name in found.class_names):
         raise UsageError("expected a Listing whose root is a Path and whose class_names are strings")
     for photo in found.photos:

@@ -18,7 +18,7 @@ from fgscore.encoders._regions import ImageRegions
 from fgscore.encoders._render import Rendering
 from fgscore.errors import BadParameter, StoreError, UsageError
 from fgscore.models import Maker, Model
-from fgscore.types import TextBank
+from fgscore.types import Runtime, TextBank
 
 __all__ = ["PROMPTS", "Batches", "Encoder", "EncoderMaker", "ImageRegions", "PromptSet", "Rendering", "batched",
            "embed_text", "prompt_set", "rows_of", "unit"]  # fmt: skip
@@ -93,7 +93,7 @@ class Encoder(Model, ABC):
         """Those of ``texts`` that are longer than it reads, and so are cut by :meth:`embed_texts`."""
         return []
 
-    def tokens(self, texts: Sequence[str]) -> list[tuple[int, ...]] | None:
+    def token_ids(self, texts: Sequence[str]) -> list[tuple[int, ...]] | None:
         """What it reads of each text, known without loading it: two that are equal have one embedding. None where that
         is not known."""
         return None
@@ -126,14 +126,19 @@ class EncoderMaker(Maker):
     contract: ClassVar[type[Model]] = Encoder
     shared: ClassVar[tuple[Callable[..., Any], ...]] = (Rendering,)
 
-    def _made_of(self, returned: Any) -> Encoder:
-        encoder: Encoder = super()._made_of(returned)
+    def make(self, runtime: Runtime) -> Encoder:
+        """The encoder, which has its rendering. Raises as :meth:`Maker.make`, and :class:`BadParameter` where a
+        rendering is asked for that it knows nothing of."""
+        encoder: Encoder = super().make(runtime)
         own = specs.tunables(self.function)
         asked = {name: self.params[name] for name in specs.tunables(Rendering) if name not in own}
         encoder.rendering = Rendering(**asked)  # type: ignore[arg-type]
         if not encoder.renders and encoder.rendering != Rendering():
             changed = next(name for name, value in asked.items() if value != specs.tunables(Rendering)[name])
-            raise BadParameter(f"it embeds regions by a method of its own, which knows no {changed}; leave that out")
+            raise BadParameter(
+                f"{self.place}encoder {self.canonical} embeds regions by a method of its own, which has no {changed}; "
+                "leave that out"
+            )
         return encoder
 
     def keys(self, encoder: Encoder, kind: str) -> tuple[str, ...]:

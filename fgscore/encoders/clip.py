@@ -127,7 +127,7 @@ class Clip(Encoder):
             _transformers.image_processor(folder, config)
             _text.Words(_transformers.tokenizer(folder), config, folder).check()
 
-    def tokens(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+    def token_ids(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """What the model reads of each text."""
         folder = self.folder
         with _transformers.quiet():

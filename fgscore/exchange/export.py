@@ -18,7 +18,7 @@ from fgscore.machine.progress import Progress, silent
 from fgscore.store import arrays as array_files
 from fgscore.store import manifest, schema
 from fgscore.store.arrays import FORMATS, Arrays
-from fgscore.store.match import Store, check_names, check_there, dataset_key, matches, of_dataset
+from fgscore.store.match import Store, check_names, check_there, dataset_key, matches, of_dataset, what_changed
 from fgscore.types import ImageIndex
 
 ARTEFACTS = tuple(kind for kind in schema.KINDS if kind != "thumbnails")  # pictures, not arrays
@@ -60,7 +60,9 @@ def export(
     jobs = list(_jobs(store, chosen, folder, FORMATS[suffix]))
     if not jobs:
         check_there(store, "export", chosen.dataset)
-        raise NothingCached(f"nothing in {store.layout.cache} matches{chosen}; `fgscore status` lists what is cached")
+        changed = what_changed(store, chosen.dataset, chosen.regions, chosen.encoder)
+        why = changed or f"nothing in {store.layout.cache} matches{chosen}"
+        raise NothingCached(f"{why}; `fgscore status` lists what is cached")
     rows = []
     for done, (kind, path, write) in enumerate(jobs):
         progress("export", done, len(jobs))

@@ -117,7 +117,7 @@ def _equal_text(store: Store, usable: Sequence[EncoderPart], prompts: Sequence[s
 
 def _read_alike(encoder: EncoderPart, names: Sequence[str], texts: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
     """Classes, two by two, of whose ``texts`` (C lists) the encoder reads the same tokens, as far as that is known."""
-    tokens = encoder.tokens(list(chain.from_iterable(texts)))
+    tokens = encoder.token_ids(list(chain.from_iterable(texts)))
     if tokens is None:
         return []
     read = iter(tokens)

@@ -124,12 +124,13 @@ class Part(Generic[M]):
         self.__dict__.pop("weights", None)
         return asked
 
-    def blamed(self, method: Callable[..., Any]) -> AbstractContextManager[None]:
+    def blamed(self, method: Callable[..., Any], at: str = "") -> AbstractContextManager[None]:
         """Where its code runs, or what that returned is read: what one that is not ours does wrong is an error with its
-        file and line, that of ``method`` where it raised nothing itself."""
+        file and line, that of ``method`` where it raised nothing itself. ``at`` is the image it was given."""
         if self.maker.is_ours:
             return nullcontext()
-        return foreign.blamed(self.maker.source.file, f"{self.maker.kind} {self.maker.canonical}", AGAIN, method)
+        file, who = self.maker.source.file, f"{self.maker.kind} {self.maker.canonical}{f' at {at}' if at else ''}"
+        return foreign.blamed(file, who, AGAIN, method if foreign.is_in(file, method) else self.maker.function)
 
     @property
     def who(self) -> str:

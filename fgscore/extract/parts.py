@@ -12,7 +12,7 @@ from fgscore import encoders, regions
 from fgscore.encoders import Batches, Encoder, EncoderMaker, ImageRegions, PromptSet
 from fgscore.errors import DataError, UsageError
 from fgscore.extract import trial
-from fgscore.extract.part import AGAIN, Fault, Part, fault_of, stop_at
+from fgscore.extract.part import Fault, Part, fault_of, stop_at
 from fgscore.machine import timing
 from fgscore.machine.packages import check_installed
 from fgscore.machine.progress import Progress, silent
@@ -32,14 +32,11 @@ class GeneratorPart(Part[Generator]):
         """The regions of ``image`` (H, W, 3) uint8, checked, within the area range and at most ``n``. Raises
         :class:`UsageError`, with the image and the box, for what a generator that is not ours does wrong."""
         made = self.loaded
-        with self.blamed(made.propose):
+        with self.blamed(made.propose, image_id):
             found = made.propose(image, image_id)
-        with timing.spent("select"):
-            try:
+            with timing.spent("select"):
                 proposals = regions.checked(found, image.shape[:2], made.masks)
-            except (ValueError, TypeError) as error:
-                raise UsageError(f"{self.who}: regions of {image_id}: {error}; {AGAIN}") from error
-            return regions.select(proposals, made.n, made.area_min, made.area_max)
+                return regions.select(proposals, made.n, made.area_min, made.area_max)
 
 
 class EncoderPart(Part[Encoder]):
@@ -91,10 +88,10 @@ class EncoderPart(Part[Encoder]):
         """Unit rows of ``raw`` (R, d) and their norms; see :func:`fgscore.encoders.unit`."""
         return encoders.unit(raw, what, self.who)
 
-    def tokens(self, texts: Sequence[str]) -> list[tuple[int, ...]] | None:
+    def token_ids(self, texts: Sequence[str]) -> list[tuple[int, ...]] | None:
         """What it reads of each text, where that is known without loading it."""
-        with self.blamed(self.made.tokens):
-            return self.made.tokens(texts)
+        with self.blamed(self.made.token_ids):
+            return self.made.token_ids(texts)
 
 
 class _Feed:

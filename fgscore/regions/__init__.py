@@ -13,7 +13,7 @@ import numpy as np
 
 from fgscore import ragged
 from fgscore.components import positional
-from fgscore.errors import BadParameter
+from fgscore.errors import BadParameter, UsageError
 from fgscore.models import Maker, Model
 from fgscore.types import MaskRLE, RegionBatch, Runtime
 
@@ -80,8 +80,8 @@ class Generator(Model, ABC):
     ``--regions "./mine.py:grid(rows=4)"`` and ``--regions "./mine.py:detected(table=boxes.csv)"``::
 
         def grid(image, image_id, /, *, rows: int = 3):
-            y, x = (np.linspace(0, side, rows + 1).astype(int) for side in image.shape[:2])
-            return [(x[i], y[j], x[i + 1], y[j + 1]) for j in range(rows) for i in range(rows)]
+            y, x = (np.unique(np.linspace(0, side, rows + 1).astype(int)) for side in image.shape[:2])
+            return [(x0, y0, x1, y1) for y0, y1 in zip(y, y[1:]) for x0, x1 in zip(x, x[1:])]
 
         def detected(*, table: Path):  # the file's digest is part of what is stored
             boxes = read(table)
@@ -133,10 +133,14 @@ class GeneratorMaker(Maker):
             return functools.partial(self.function, **self.params)
         return super()._returned(runtime)
 
-    def _made_of(self, returned: Any) -> Generator:
+    def _made_of(self, returned: Any) -> Any:
         if inspect.isroutine(returned) or isinstance(returned, functools.partial):
             return _Plain(returned)
-        generator: Generator = super()._made_of(returned)
+        return super()._made_of(returned)
+
+    def make(self, runtime: Runtime) -> Generator:
+        """The generator. Raises as :meth:`Maker.make`, and :class:`BadParameter` for an empty range of areas."""
+        generator: Generator = super().make(runtime)
         check_area(generator.area_min, generator.area_max, generator.n)
         return generator
 
@@ -152,33 +156,33 @@ def check_area(area_min: float, area_max: float, n: int | None) -> None:
 def checked(found: Any, size_hw: tuple[int, ...], masks: bool) -> Proposals:
     """What a generator found in an image of ``size_hw``, as :class:`Proposals`; ``masks`` is whether it declares them.
 
-    Raises ValueError that names the box: where it is not whole pixels within the image, x0 < x1 and y0 < y1; or says
-    what else does not agree.
+    Raises :class:`UsageError` that names the box, where it is not whole pixels within the image, x0 < x1 and y0 < y1,
+    or says what else does not agree.
     """
     given = found if isinstance(found, Proposals) else None
     boxes = _checked_boxes(given.boxes_xyxy if given else found, size_hw)
     if given is None:
         if masks and len(boxes):
-            raise ValueError("expected Proposals with masks, as it declares them, found boxes alone")
+            raise UsageError("expected Proposals with masks, as it declares them, found boxes alone")
         return replace(Proposals.of_boxes(boxes, size_hw), runs=[] if masks else None)
     for name in ("area", "predicted_iou", "stability"):
         if np.shape(vars(given)[name]) != (len(boxes),):
-            raise ValueError(f"expected {name} {(len(boxes),)}, found {np.shape(vars(given)[name])}")
+            raise UsageError(f"expected {name} {(len(boxes),)}, found {np.shape(vars(given)[name])}")
     if not in_area(given.area, 0, 1).all():
-        raise ValueError("expected every area from 0 to 1, a fraction of the image")
+        raise UsageError("expected every area from 0 to 1, a fraction of the image")
     if (given.runs is not None) != masks:
-        raise ValueError(f"expected {'' if masks else 'no '}masks, as it declares, found {'none' if masks else 'some'}")
+        raise UsageError(f"expected {'' if masks else 'no '}masks, as it declares, found {'none' if masks else 'some'}")
     _check_runs(given, len(boxes))
     return replace(given, boxes_xyxy=boxes)
 
 
 def _check_runs(given: Proposals, m: int) -> None:
     if given.runs is not None and len(given.runs) != m:
-        raise ValueError(f"expected a mask for each of {m} boxes, found {len(given.runs)}")
+        raise UsageError(f"expected a mask for each of {m} boxes, found {len(given.runs)}")
     height, width = given.mask_hw
     for i, runs in enumerate(given.runs or ()):
         if int(np.sum(runs, dtype=np.int64)) != height * width:
-            raise ValueError(f"mask {i}: expected runs that add up to {height} x {width} cells")
+            raise UsageError(f"mask {i}: expected runs that add up to {height} x {width} cells")
 
 
 def _checked_boxes(found: Any, size_hw: tuple[int, ...]) -> np.ndarray:
@@ -187,7 +191,7 @@ def _checked_boxes(found: Any, size_hw: tuple[int, ...]) -> np.ndarray:
     if boxes.size == 0:
         return np.zeros((0, 4), np.int32)
     if boxes.ndim != 2 or boxes.shape[1] != 4 or boxes.dtype.kind not in "iuf":
-        raise ValueError(f"expected boxes (M, 4) of numbers, found {boxes.shape} {boxes.dtype}")
+        raise UsageError(f"expected boxes (M, 4) of numbers, found {boxes.shape} {boxes.dtype}")
     height, width = size_hw[:2]
     with np.errstate(invalid="ignore"):
         whole = (boxes == np.rint(boxes)).all(axis=1)
@@ -195,7 +199,7 @@ def _checked_boxes(found: Any, size_hw: tuple[int, ...]) -> np.ndarray:
         right = inside & whole & (boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])
     if not right.all():
         i = int(right.argmin())
-        raise ValueError(
+        raise UsageError(
             f"box {i}: expected x0, y0, x1, y1 in whole pixels within {width} x {height}, x0 < x1 and y0 < y1, found "
             f"{', '.join(f'{value:g}' for value in boxes[i].tolist())}"
         )

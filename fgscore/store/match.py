@@ -416,9 +416,8 @@ def nothing_cached(
             if all(bundle.text is None for bundle in found):
                 return NothingCached(str(found[0].no_text(f"--prompt {prompt!r}", "the command without --prompt")))
     options = {"regions": regions, "encoder": encoder, "prompt": prompt}
-    if changed := _changed(store, dataset, options):
-        return NothingCached(f"{changed} has changed since, and what is cached was made by what stood there before; "
-                             f"{_way_out(store, dataset, options)}")  # fmt: skip
+    if changed := what_changed(store, dataset, regions, encoder):
+        return NothingCached(f"{changed}; {_way_out(store, dataset, options)}")
     asked = " ".join([*([repr(dataset)] if dataset else []), *(f"--{k} {v!r}" for k, v in options.items() if v)])
     held = sorted(
         {
@@ -438,15 +437,14 @@ def nothing_cached(
     )
 
 
-def _changed(store: Store, dataset: str | None, options: Mapping[str, str | None]) -> str:
-    """The user's file whose content, as it was, made what is asked for; empty where that is not the matter."""
-    for kind, text in (("index", dataset), ("regions", options["regions"]), ("globals", options["encoder"])):
+def what_changed(store: Store, dataset: str | None, regions: str | None = None, encoder: str | None = None) -> str:
+    """That a file of the user's has changed since it made what is asked for; empty where that is not the matter."""
+    for kind, text in (("index", dataset), ("regions", regions), ("globals", encoder)):
         name = specs.parse(text).name if text else ""
-        same_name = [a for a in store.artefacts(kind, dataset_key(dataset))
-                     if specs.file_of(name) and a.recipe.name == specs.stored_name(name)]  # fmt: skip
-        current = (components.same_source(MADE_BY[kind], name, source_of(artefact)) for artefact in same_name)
-        if same_name and not any(current):
-            return str(specs.file_of(name))
+        if path := specs.file_of(name):
+            made = [a for a in store.artefacts(kind, dataset_key(dataset)) if a.recipe.name == specs.stored_name(name)]
+            if made and not any(components.same_source(MADE_BY[kind], name, source_of(artefact)) for artefact in made):
+                return f"{path} has changed since it made what is cached"
     return ""
 
 

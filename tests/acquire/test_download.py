@@ -14,7 +14,7 @@ from fgscore.acquire import download as module
 from fgscore.acquire.download import download, fetch, fetch_all
 from fgscore.components import DECLARED
 from fgscore.datasets import DataSet, Download, cub
-from fgscore.errors import DataError, UsageError
+from fgscore.errors import DataError, MissingWeights, UsageError
 from fgscore.regions import sam
 from fgscore.store.paths import Layout
 from fgscore.types import Runtime
@@ -189,14 +189,17 @@ def test_sam_by_name(server, tmp_path, monkeypatch):
     assert download(layout, "sam(checkpoint='vit_l')")[0]["state"] == "downloaded"
     assert (layout.models / "sam_vit_l_0b3195.pth").read_bytes() == CONTENT
     assert download(layout, "sam(checkpoint='vit_l')")[0]["state"] == "there already"
-    with pytest.raises(UsageError, match="expected a checkpoint of vit_b, vit_l, vit_h, found 'vit_x'"):
+    with pytest.raises(MissingWeights, match="weights at vit_x, found none; give .* or one of vit_b, vit_l, vit_h"):
         download(layout, "sam(checkpoint='vit_x')")
 
 
 def test_what_has_no_download(tmp_path):
     with pytest.raises(UsageError, match="downloads: aircraft, cub, flowers, pets, sam, clip"):
         download(Layout(tmp_path), "folder")
-    assert module.downloadable() == ["aircraft", "cub", "flowers", "pets", "sam", "clip(model='...')"]
+    assert module.downloadable() == ["aircraft", "cub", "flowers", "pets", "sam", "clip"]
+    for what in ("fake", "random_crop", "sam(checkpoint='demo')"):
+        with pytest.raises(UsageError, match="there is no download of "):
+            download(Layout(tmp_path), what)
 
 
 def test_every_official_file_has_a_checksum_and_https():

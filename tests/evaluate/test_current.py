@@ -52,8 +52,8 @@ def of_before(store: Store, *columns: str) -> None:
         (row,) = pq.read_table(path).to_pylist()
         row = {k: v for k, v in row.items() if k not in ("sealed", "lineage", *columns)}
         pq.write_table(pa.Table.from_pylist([row]), path)
-    for folder in store.layout.results.glob("*/seals"):
-        shutil.rmtree(folder)
+    for seals in store.layout.results.glob("*/seals"):
+        shutil.rmtree(seals)
 
 
 @pytest.fixture(params=["recorded", "of before"])

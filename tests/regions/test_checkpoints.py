@@ -136,7 +136,7 @@ def test_weights_that_are_not_finite_are_refused(state, tmp_path):
     name = "mask_decoder.iou_token.weight"
     torch.save(_changed(state, **{name: torch.full_like(state[name], torch.nan)}), tmp_path / "weights.pth")
     with pytest.raises(MissingWeights, match=rf"not finite.*{name}|{name}.*not finite"):
-        sam._load_model(CPU, str(tmp_path / "weights.pth"))
+        sam.sam(CPU, checkpoint=str(tmp_path / "weights.pth")).load()
 
 
 def test_a_cut_file_says_how_much_is_there(state, tmp_path):
@@ -161,7 +161,7 @@ def test_a_path_may_begin_at_home(state, tmp_path, monkeypatch):
     written("plain", state, tmp_path)
     checked("~/weights.pth")
     with pytest.warns(UserWarning, match="SHA-256"):
-        assert len(sam.weights(CPU, {"checkpoint": "~/weights.pth"})) == 64
+        assert len(sam.sam(CPU, checkpoint="~/weights.pth").weights()) == 64
 
 
 def test_a_checkpoint_of_a_published_name_is_looked_into_as_well(tmp_path):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from fgscore.components import DECLARED
 from fgscore.datasets import demo
 from fgscore.demo.write import write_dataset
 
@@ -13,7 +14,8 @@ pytest.importorskip("segment_anything")
 @pytest.fixture
 def small_drawing(monkeypatch):
     """Two train images and one test image a kind in place of ten and ten."""
-    monkeypatch.setattr(demo, "prepare", lambda root, progress=None: write_dataset(root, train=2, test=1))
+    traits = vars(demo.demo)[DECLARED]["traits"]
+    monkeypatch.setitem(traits, "prepare", lambda root, progress: write_dataset(root, train=2, test=1))
 
 
 def test_the_demo_prints_the_table_and_does_its_work_once(small_drawing, run):
