@@ -10,13 +10,16 @@ import pytest
 
 from fgscore import components, specs
 from fgscore.components import Component
+from fgscore.datasets import DataSet
+from fgscore.encoders import EncoderMaker
 from fgscore.errors import BadParameter, UnknownName, UsageError
 from fgscore.heads import Head
 from fgscore.pooling import Pooling
+from fgscore.regions import GeneratorMaker
 from fgscore.scorers import Scorer
 from fgscore.targets import Target
 
-KINDS: list[type[Component]] = [Scorer, Target, Pooling, Head]
+KINDS: list[type[Component]] = [DataSet, GeneratorMaker, EncoderMaker, Scorer, Target, Pooling, Head]
 
 
 @dataclass
@@ -38,7 +41,7 @@ def test_every_name_of_ours_binds_and_is_told_from_a_misspelling(kind: type[Comp
     for name in kind.ours_named():
         bound = kind.bind(name)
         assert (bound.name, bound.canonical, bound.is_ours) == (name, name, True)
-        assert set(bound.params) == set(specs.tunables(bound.function))
+        assert set(bound.params) == set(kind.tunables(bound.function))
     with pytest.raises(UnknownName, match=f"did you mean '{kind.ours_named()[-1]}'"):
         kind.bind(kind.ours_named()[-1] + "x")
 
@@ -111,3 +114,19 @@ def test_a_python_object_has_the_name_and_the_parameters_of_its_function() -> No
     made = Scorer.of(close)
     assert (made.canonical, dict(made.params), made.source.is_object) == ("close", {"power": 2.0}, True)
     assert Scorer.of("entropy").is_ours
+
+
+@pytest.mark.parametrize(
+    ("written", "matched"),
+    [
+        ("fake", True),
+        ("fake(dim=8)", True),
+        ("fake(outside=black)", True),  # which the recipe of whole images lacks: its default
+        ("fake(outside=keep)", False),
+        ("fake(nonsense=1)", False),
+        ("clip", False),
+    ],
+)
+def test_what_all_encoders_have_is_matched_where_a_recipe_does_without(written: str, matched: bool) -> None:
+    whole_images = Kept("fake", {"dim": 8, "seed": 0, "fit": "crop"})
+    assert components.matches(EncoderMaker, whole_images, specs.parse(written)) is matched
