@@ -21,7 +21,7 @@ def photos_are_listed(dataset: DataSet, given: Given) -> None:
     photos = _listing(dataset, given).photos
     ids = [photo.image_id for photo in photos]
     if not ids:
-        raise Broken(f"no photo is listed in {given.root}")
+        raise Broken(f"expected photos in {given.root}, found none listed")
     if len(set(ids)) < len(ids):
         twice = next(one for one in ids if ids.count(one) > 1)
         raise Broken(f"{twice!r} is the id of {ids.count(twice)} photos")
