@@ -191,12 +191,11 @@ class Component:
         """What its function returns for ``arguments``."""
         return self.function(*arguments, **self.params)
 
-    def blamed(self, wanted: str = "") -> AbstractContextManager[None]:
+    def blamed(self, wanted: str) -> AbstractContextManager[None]:
         """Where its code runs, or what it returned is read: what one that is not ours does wrong is a
         :class:`UsageError` with its file and line; ``wanted`` says what it should have done."""
         if self.is_ours:
             return nullcontext()
-        wanted = wanted or f"`fgscore contract` says what a {self.kind} must do"
         return foreign.blamed(self.source.file, f"{self.kind} {self.canonical}", wanted, self.function)
 
     @property

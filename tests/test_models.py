@@ -76,7 +76,7 @@ def test_two_of_one_class_keep_their_own() -> None:
     assert (first.dim, second.dim) == (7, 0)
 
 
-@pytest.mark.parametrize("thing", [None, 3, "clip", object()], ids=repr)
+@pytest.mark.parametrize("thing", [None, 3, "clip", object()], ids=lambda one: type(one).__name__)
 def test_what_lacks_what_has_no_default_is_refused(thing: Any) -> None:
     with pytest.raises(UsageError, match="which has no dim and no embed_images"):
         adopted(thing, Encoder)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from fgscore import foreign
 from fgscore.components import Component
 from fgscore.errors import FgscoreError
 
@@ -95,6 +96,9 @@ def check(component: Component, given: Given | None = None) -> Iterator[Verdict]
             yield Verdict(one.says, str(broken))
         except FgscoreError as error:  # which says by itself what is wrong, and where
             yield Verdict(one.says, str(error))
+        except Exception as error:  # whatever a component of a user's does
+            where = foreign.place(component.source.file, None, error)
+            yield Verdict(one.says, f"{where}: {type(error).__name__}: {error}")
         else:
             yield Verdict(one.says)
 

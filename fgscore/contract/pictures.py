@@ -169,16 +169,9 @@ def found(maker: GeneratorMaker, given: Given, image_id: str) -> Proposals:
 
 @law(GeneratorMaker)
 def regions_lie_in_their_picture(maker: GeneratorMaker, given: Given) -> None:
-    """Boxes of whole pixels within the picture, each with an area and, where declared, a mask."""
+    """Boxes of whole pixels within the picture, each with an area and, where declared, a mask; none for ids unknown."""
     for image_id in IMAGES:
         found(maker, given, image_id)
-
-
-@law(GeneratorMaker)
-def an_ordinary_picture_has_some(maker: GeneratorMaker, given: Given) -> None:
-    """Some picture has regions."""
-    if not any(len(found(maker, given, image_id).area) for image_id in IMAGES):
-        raise Broken(f"no region in any of {len(IMAGES)} pictures of noise; of a table of boxes, none has such an id")
 
 
 @law(GeneratorMaker)

@@ -85,7 +85,7 @@ class Generator(Model, ABC):
 
         def detected(*, table: Path):  # the file's digest is part of what is stored
             boxes = read(table)
-            return lambda image, image_id: boxes[image_id]
+            return lambda image, image_id: boxes.get(image_id, [])
 
     ``n`` is how many regions of an image are kept at most, ``area_min`` and ``area_max`` what share of the image each
     may cover; left out, all are kept. One of ``masks`` returns :class:`Proposals`.

@@ -19,6 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fgscore.components import DECLARED
+from fgscore.datasets.folder import folder
 from fgscore.evaluate import current
 from fgscore.evaluate.results import Place, Result, read_all
 from fgscore.store import index as index_store
@@ -50,8 +52,8 @@ def of_before(store: Store, *columns: str) -> None:
         (row,) = pq.read_table(path).to_pylist()
         row = {k: v for k, v in row.items() if k not in ("sealed", "lineage", *columns)}
         pq.write_table(pa.Table.from_pylist([row]), path)
-    for folder in store.layout.results.glob("*/seals"):
-        shutil.rmtree(folder)
+    for seals in store.layout.results.glob("*/seals"):
+        shutil.rmtree(seals)
 
 
 @pytest.fixture(params=["recorded", "of before"])
@@ -253,7 +255,7 @@ def test_the_way_out_for_a_scorer_of_ones_own_names_it(store: Store, run: Run, t
 def test_two_indexes_of_one_name_are_told_apart(
     probed: Store, extract: Callable[..., Any], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fgscore.datasets.folder.VERSION", 99, raising=False)
+    monkeypatch.setitem(vars(folder)[DECLARED]["traits"], "version", 99)
     extract()
     for command in (POOLED, WHOLE):
         assert run(*command).code == 0

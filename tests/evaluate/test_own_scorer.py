@@ -232,5 +232,5 @@ def test_a_file_may_define_dataclasses(tmp_path: Path) -> None:
 
 def test_a_name_without_a_signature_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("f = max\n")
-    with pytest.raises(UsageError, match="must take .inputs, target"):
+    with pytest.raises(UsageError, match="expected a function with a signature"):
         Scorer.bind(f"{tmp_path}/mine.py:f")

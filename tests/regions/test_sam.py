@@ -80,6 +80,13 @@ def test_an_image_without_masks_is_a_normal_case():
     assert batch.masks.size_hw.tolist() == [[64, 48]]
 
 
+def test_an_image_too_thin_for_the_models_square_has_none():
+    thin = np.zeros((400, 1, 3), np.uint8)
+    demo = sam.sam(Runtime(device="cpu"), checkpoint="demo")
+    demo.load()
+    assert len(demo.propose(thin, "thin").area) == 0
+
+
 def test_masks_are_capped_by_predicted_iou(bird):
     generate = loaded.generator("sam", Runtime(device="cpu"), checkpoint="demo", **LOOSE)
     everything = generate.propose(bird, "a")

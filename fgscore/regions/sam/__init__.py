@@ -209,9 +209,13 @@ class Sam(Generator):
             keep_freed()
 
     def propose(self, image: np.ndarray, image_id: str) -> Proposals:
-        """Masks of ``image`` (H, W, 3) uint8, before the area filter and the cap."""
+        """Masks of ``image`` (H, W, 3) uint8, before the area filter and the cap; none of one that is so thin that
+        nothing of it would be left in the model's square."""
         with timing.spent("resize"):
             reduced = reduce(image, self._max_side)
+        side = self._upstream.predictor.transform.target_length
+        if 2 * side * min(reduced.shape[:2]) < max(reduced.shape[:2]):  # upstream rounds its shorter side to zero
+            return proposals(columns([]), reduced.shape[:2], image.shape[:2])
         with timing.spent("masks"):
             masks = self._own.generate(reduced) if self._own else columns(self._upstream.generate(reduced))
         return proposals(masks, reduced.shape[:2], image.shape[:2])
