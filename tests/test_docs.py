@@ -152,11 +152,26 @@ def test_the_scorer_in_the_readme_scores_and_probes(store: Store, run: Callable[
     assert result.json["results"][0]["scorer"] == f"mine.py:{name[1]}"
 
 
+def test_the_encoder_and_the_regions_in_the_readme_are_extracted(
+    photos: Path, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    block = re.search(r"```python\n# own\.py\n(.*?)```", DOCS[0].read_text(encoding="utf-8"), re.S)
+    assert block, "the README shows an encoder of one's own, beginning with # own.py"
+    (tmp_path / "own.py").write_text(block[1])
+    own = ("--encoder", f"{tmp_path}/own.py:colours(outside=keep)", "--regions", f"{tmp_path}/own.py:halves")
+    result = run("extract", "folder", "--root", photos, *own, "--json")
+    assert result.code == 0, result.err
+    made = {artefact["kind"]: artefact for artefact in result.json["artefacts"]}
+    assert made["region_embeddings"]["regions"] == 20
+
+
 def test_files_named_in_the_documents_exist() -> None:
     for path in DOCS:
         text = path.read_text(encoding="utf-8")
         links = re.findall(r"\]\(([^)#:]+)\)", text)
-        code = [c for c in re.findall(r"`([\w/]+\.(?:py|md)|[a-z]+/(?:[a-z_]+/)*)`", text) if c != "mine.py"]
+        code = [
+            c for c in re.findall(r"`([\w/]+\.(?:py|md)|[a-z]+/(?:[a-z_]+/)*)`", text) if c not in ("mine.py", "own.py")
+        ]
         for name in [*links, *code]:
             here = [ROOT / name, ROOT / "fgscore" / name]
             if not name.startswith("data/"):

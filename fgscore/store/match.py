@@ -438,13 +438,15 @@ def nothing_cached(
 
 
 def what_changed(store: Store, dataset: str | None, regions: str | None = None, encoder: str | None = None) -> str:
-    """That a file of the user's has changed since it made what is asked for; empty where that is not the matter."""
+    """That a file of the user's, or a distribution, has changed since it made what is asked for; empty where that is
+    not the matter."""
     for kind, text in (("index", dataset), ("regions", regions), ("globals", encoder)):
         name = specs.parse(text).name if text else ""
-        if path := specs.file_of(name):
-            made = [a for a in store.artefacts(kind, dataset_key(dataset)) if a.recipe.name == specs.stored_name(name)]
-            if made and not any(components.same_source(MADE_BY[kind], name, source_of(artefact)) for artefact in made):
-                return f"{path} has changed since it made what is cached"
+        if kind == "index" and not specs.file_of(name):  # by its name alone, a data set is whatever was indexed
+            continue
+        made = [a for a in store.artefacts(kind, dataset_key(dataset)) if a.recipe.name == specs.stored_name(name)]
+        if made and not any(components.same_source(MADE_BY[kind], name, source_of(artefact)) for artefact in made):
+            return f"{specs.file_of(name) or name} has changed since it made what is cached"
     return ""
 
 

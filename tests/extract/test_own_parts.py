@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fgscore import foreign
 from fgscore.store import match
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
@@ -301,6 +302,16 @@ def test_a_distributions_components_go_the_same_way(installed: Path, run: Run, d
     assert run("sweep", "birds", "--regions", "grid", "--scorer", "region_global").code == 0
     assert run("report", "birds", "--no-plots").code == 0 and run("verify").code == 0
     assert told(run("status", "birds").out) == "report birds"
+
+
+def test_what_another_version_of_a_distribution_made_is_not_taken_for_its_own(
+    installed: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("extract", "birds", "--root", "photos", "--encoder", "dino", "--regions", "grid").code == 0
+    monkeypatch.setattr(foreign, "package_sha256", lambda point: "0" * 64)
+    refused = run("probe", "birds", "--encoder", "dino", "--pool", "none")
+    assert refused.code == 1 and "dino has changed since it made what is cached; run `fgscore ext" in refused.message
+    assert run("probe", "birds", "--pool", "none").code == 0
 
 
 def test_a_distributions_names_are_listed_and_guessed(installed: Path, run: Run) -> None:
