@@ -21,9 +21,11 @@ ORDER = (ZERO_SHOT, *POOLINGS.values(), *SCORERS.values())  # as in the paper's 
 
 def strategy(scorer: str, pool: str, head: str) -> str:
     """The paper's name for what was done, from the canonical texts of a result, '' for no scorer: ``Soft negative
-    margin``, ``Entropy confidence (tau=50)`` where a hyper-parameter is not the default, ``Global linear``."""
+    margin``, ``Entropy confidence (tau=50)`` where a hyper-parameter is not the default, ``Global linear``. What a
+    pooling has besides k is said behind: ``Soft negative margin, temperature=0.1``."""
     if scorer:
-        return _named(scorer, SCORERS)
+        rest = {key: value for key, value in specs.parse(pool).params.items() if key != "k"}
+        return ", ".join([_named(scorer, SCORERS), *([specs.text("", rest)[1:-1]] if rest else [])])
     if pool == "none" and specs.parse(head).name == "zeroshot":
         return ZERO_SHOT
     return _named(pool, POOLINGS)
