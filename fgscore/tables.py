@@ -75,7 +75,7 @@ class Table:
     @cached_property
     def _agreed(self) -> dict[str, str]:
         values = {c: {row.get(c.key) for row in self.rows} - {None} for c in self.filled if c.key in self.once}
-        return {c.key: f"{c.heading} {text(*of, c.kind)}" for c, of in values.items() if len(of) == 1}
+        return {c.key: f"{c.heading} {text(of.pop(), c.kind)}" for c, of in values.items() if len(of) == 1}
 
     @cached_property
     def _names(self) -> dict[str, dict[str, str]]:
@@ -95,14 +95,21 @@ class Table:
         value = row.get(column.key)
         return self._names[column.key].get(value or "", "") if column.kind == "component" else text(value, column.kind)
 
+    @cached_property
+    def _largest(self) -> dict[str, str]:
+        largest: dict[str, str] = {}
+        marked = set(self.marked)
+        for column in (column for column in self.columns if column.key in self.best):
+            values = [number(row.get(column.key)) for i, row in enumerate(self.rows) if i not in marked]
+            compared = [value for value in values if value is not None]
+            largest |= {column.key: text(max(compared), column.kind)} if len(compared) > 1 else {}
+        return largest
+
     def is_best(self, i: int, column: Column) -> bool:
         """Whether row ``i`` has the largest value of ``column``, as printed, and there is one to compare it with."""
-        if column.key not in self.best or i in self.marked:
+        if column.key not in self._largest or i in self.marked:
             return False
-        values = [number(row.get(column.key)) for j, row in enumerate(self.rows) if j not in self.marked]
-        compared = [value for value in values if value is not None]
-        own = number(self.rows[i].get(column.key))
-        return len(compared) > 1 and own is not None and text(own, column.kind) == text(max(compared), column.kind)
+        return text(number(self.rows[i].get(column.key)), column.kind) == self._largest[column.key]
 
 
 def text(value: Any, kind: Kind) -> str:

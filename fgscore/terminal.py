@@ -20,9 +20,9 @@ from fgscore.tables import Table
 
 WIDE = 240  # a pipe has no width of its own
 GAP = 2
-LONG = 20  # a longer word is broken where it must be
-# parts of a long word, each up to a separator; 1e-05 stays in one
-PART = re.compile(r".+?(?:[/_]+|-+(?=[^\W\d_])|$)", re.DOTALL)
+LONG = 16  # a longer word is broken where it must be
+# parts of a long word, each up to a separator; -0.5 and 1e-05 stay in one
+PART = re.compile(r".+?(?:[/_]+|(?<=[^\W\d_])(?<!\de)-+|$)", re.DOTALL)
 
 OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, reversals of direction, halves of characters, ends of lines
 JOINERS = "\u200c\u200d"  # of the kind, but spelling needs them
@@ -103,9 +103,10 @@ class Strip:
     @cached_property
     def least(self) -> int:
         """The width that it must have: of its longest number or, up to :data:`LONG`, its longest word."""
-        broken = (self.heading,) if self.is_number else (self.heading, *self.cells)
-        words = max((min(LONG, cell_len(word)) for text in broken for word in text.split()), default=1)
-        return max([words, *(cell_len(cell) for cell in self.cells if self.is_number)])
+        words = self.heading.replace("-", "- ").split()
+        words += [] if self.is_number else [word for cell in self.cells for word in cell.split()]
+        numbers = self.cells if self.is_number else ()
+        return max([1, *(min(LONG, cell_len(word)) for word in words), *map(cell_len, numbers)])
 
 
 @dataclass(frozen=True)

@@ -78,11 +78,11 @@ def prune(
     ]
 
     def show() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.tables import Column, Table
 
-        if rows:
-            sized = [{**r, "bytes": tables.size(r["bytes"])} for r in rows]
-            tables.show(sized, {"path": "path", "why": "why", "bytes": "size"})
+        columns = [Column("path", "path"), Column("why", "why"), Column("bytes", "size", "bytes")]
+        terminal.show(Table("unused", "", columns, rows))
         if rows and not yes:
             _next.step("fgscore prune --yes")
         else:
@@ -104,11 +104,11 @@ def _steps(commands: list[str]) -> None:
 
 
 def _list(problems: list[Any], cache: Path) -> None:
-    from fgscore import tables
+    from fgscore.terminal import visible
 
     for problem in problems:
         where = problem.paths[0].relative_to(cache).as_posix()
-        print(tables.visible(f"{problem.severity}: {where}: {_next.inside(problem.what)}"))
+        print(visible(f"{problem.severity}: {where}: {_next.inside(problem.what)}"))
 
 
 if __name__ == "__main__":

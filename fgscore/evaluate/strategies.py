@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fgscore import specs
 from fgscore.pooling import topk
+from fgscore.tables import Column
 
 K = specs.tunables(topk)["k"]  # the paper's, in all tables that do not vary it
 UPPER_BOUND = "Target oracle reads the labels of test images: an upper bound."
@@ -14,9 +15,33 @@ SCORERS = {
     "soft_margin": "Soft negative margin",
     "entropy": "Entropy confidence",
 }
-POOLINGS = {"none": "Global linear", "self": "Global embedding twice", "mean": "Average local"}
-ZERO_SHOT = "Zero-shot"
+ZERO_SHOT, GLOBAL_LINEAR = "Zero-shot", "Global linear"
+POOLINGS = {"none": GLOBAL_LINEAR, "self": "Global embedding twice", "mean": "Average local"}
+COLUMNS = {
+    column.key: column
+    for column in (
+        Column("dataset", "data set"),
+        Column("strategy", "strategy"),
+        Column("regions", "regions", "component"),
+        Column("scorer", "scorer", "component"),
+        Column("target", "pseudo-label"),
+        Column("pool", "pooling", "component"),
+        Column("k", "k", "count"),
+        Column("encoder", "encoder", "component"),
+        Column("prompt", "prompt"),
+        Column("features", "features"),
+        Column("crops", "crops"),
+        Column("shots", "shots", "count"),
+        Column("head", "head", "component"),
+        Column("seed", "seed", "count"),
+    )
+}
 ORDER = (ZERO_SHOT, *POOLINGS.values(), *SCORERS.values())  # as in the paper's Table 1
+
+
+def columns(*keys: str) -> list[Column]:
+    """The columns of these keys of a setting."""
+    return [COLUMNS[key] for key in keys]
 
 
 def strategy(scorer: str, pool: str, head: str) -> str:
@@ -29,6 +54,11 @@ def strategy(scorer: str, pool: str, head: str) -> str:
     if pool == "none" and specs.parse(head).name == "zeroshot":
         return ZERO_SHOT
     return _named(pool, POOLINGS)
+
+
+def scored(scorer: str, target: str | None) -> str:
+    """What scores a region, from a scorer's canonical text: ``Entropy confidence, global``."""
+    return strategy(scorer, topk.__name__, "") + (f", {target_name(target)}" if target else "")
 
 
 def _named(component: str, names: dict[str, str]) -> str:

@@ -15,13 +15,14 @@ from fgscore.machine.progress import Progress, silent
 from fgscore.report import documents, gallery, page, plots, study, views
 from fgscore.report import provenance as origin
 from fgscore.report.charts import charts
-from fgscore.report.documents import Table
 from fgscore.report.page import Page, Picture
 from fgscore.report.plots import Plot
 from fgscore.report.views import Sources
 from fgscore.store import files
 from fgscore.store.match import Store, dataset_key, nothing_cached
+from fgscore.study import claims_tables
 from fgscore.study.claims import verdicts
+from fgscore.tables import Table
 
 IMAGES, SEED = 200, 0
 FOLDER = "report"  # within the results
@@ -44,15 +45,14 @@ def report(
     store: Store,
     folder: Path,
     options: Options,
-    claims: Sequence[Mapping[str, Any]] | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Write tables (Markdown, CSV, LaTeX), plots (SVG, PNG) and ``report.html`` into ``folder``.
 
-    ``claims`` are rows as :func:`fgscore.report.page.claims_table` takes them, those that the results in the cache can
-    decide where left out. Returns the files with their sizes, and
-    notes about what was left out. Raises :class:`NothingCached` where there are neither results nor scores.
+    Returns the files with their sizes, and notes about what was left out. Raises :class:`NothingCached` where there are
+    neither results nor scores.
     """
+    documents.templates()  # without which there is no page: said before any work is done, not after
     if options.plots:
         plots.check()
     results = probed.read(store, options.dataset)
@@ -62,7 +62,8 @@ def report(
         raise NothingCached(" ".join(found.notes)) if asked else _nothing(store, options.dataset)
     rows = [result.row for result in results]
     tables = study.tables(rows)
-    decided = page.claims_table(_decided(store, options.dataset) if claims is None else claims)
+    claims = _decided(store, options.dataset)
+    decided = claims_tables.table(claims) if claims else None
     written = [*tables, *([decided] if decided else [])]
     for table in written:
         for suffix, write in WRITERS.items():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
-import html
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import resources
 from types import SimpleNamespace
 from typing import Any
 
+from fgscore.errors import missing_extra
 from fgscore.tables import Column, Table, number, to_dicts
 
 FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")  # what a spreadsheet takes for one, at the start
@@ -32,12 +34,18 @@ def markdown(table: Table) -> str:
 def latex(table: Table) -> str:
     """The table as a LaTeX float in the style of booktabs."""
     letters = "".join("r" if column.is_number else "l" for column in table.shown)
-    caption = " ".join([f"{table.title}.", *(f"{said.removesuffix('.')}." for said in table.below)])
-    lines = ["% needs \\usepackage{booktabs}", "\\begin{table}", "\\centering", f"\\caption{{{latex_text(caption)}}}"]
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        "\\begin{table}",
+        "\\centering",
+        f"\\caption{{{latex_text(table.title)}}}",
+    ]
     lines += [f"\\label{{tab:{table.name}}}", f"\\begin{{tabular}}{{{letters}}}", "\\toprule"]
     lines += [" & ".join(latex_text(column.heading) for column in table.shown) + r" \\", "\\midrule"]
     lines += [" & ".join(_cells(table, i, latex_text, "\\textbf{{{}}}")) + r" \\" for i in range(len(table.rows))]
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}", ""])
+    lines += ["\\bottomrule", "\\end{tabular}"]
+    lines += [f"\\par\\smallskip\\raggedright\\footnotesize {latex_text(said)}" for said in table.below]
+    return "\n".join([*lines, "\\end{table}", ""])
 
 
 def _cells(table: Table, i: int, escape: Callable[[str], str], bold: str) -> list[str]:
@@ -71,29 +79,25 @@ def _inert(value: Any) -> Any:
 
 def hypertext(table: Table) -> str:
     """The table as HTML; a cell that holds a number carries it in full, for the page to sort by."""
-
-    def attributes(column: Column) -> str:
-        return ' class="number"' if column.is_number else ""
-
-    head = "".join(f'<th scope="col"{attributes(c)}>{html.escape(c.heading)}</th>' for c in table.shown)
-    body = []
-    for i, row in enumerate(table.rows):
-        cells = []
-        for column, cell in zip(table.shown, _cells(table, i, _with_interval, "<b>{}</b>"), strict=True):
-            value = number(row.get(column.key)) if column.is_number else None
-            data = "" if value is None else f' data-value="{value!r}"'
-            cells.append(f"<td{attributes(column)}{data}>{cell}</td>")
-        body.append(f"<tr>{''.join(cells)}</tr>")
-    return (
-        f"<table><caption>{html.escape(table.title)}</caption><thead><tr>{head}</tr></thead>"
-        f"<tbody>{''.join(body)}</tbody></table>"
-        + "".join(f'<p class="note">{html.escape(said)}</p>' for said in table.below)
-    )
+    return str(templates().get_template("table.html").module.plain(table))
 
 
-def _with_interval(cell: str) -> str:
-    """Escaped, an interval at the end in small print."""
-    return re.sub(r"^(\d\.\d+) (\([\d.–]+\))$", r"\1 <small>\2</small>", html.escape(cell))
+@cache
+def templates() -> Any:
+    """The page's templates, in which every text is escaped. Raises :class:`MissingExtra` without jinja2."""
+    try:
+        import jinja2
+    except ImportError as error:
+        raise missing_extra("jinja2", "writing the page", "report") from error
+    loader = jinja2.FunctionLoader(asset)
+    made = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    made.globals |= {"printed": _printed, "number": number}
+    return made
+
+
+def asset(name: str) -> str:
+    """A file that the page is made of."""
+    return resources.files("fgscore.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def markdown_text(words: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fgscore import pooling as aggregate
-from fgscore import scorers
+from fgscore import probe, scorers
 from fgscore.errors import NoText, UsageError
 from fgscore.evaluate.features import FeatureRun, Rows
 from fgscore.evaluate.probe import ProbeRun
@@ -151,6 +151,14 @@ def paper_lines(family: Family, tables: Sequence[int], plan: Plan) -> tuple[list
             scorer = scorers.bind(cell.scorer) if pooling.needs_scores else None
             lines += plan.lines(bundle, pooling, plan.scored(bundle, scorer, cell.target) if scorer else None, cell)
     return lines, list(missing)
+
+
+def table_one(family: Family) -> list[Line]:
+    """The rows of the paper's Table 1 for all generators of ``family``: zero-shot, the global embedding, and of each
+    generator the mean of its regions and every scorer with both pseudo-labels."""
+    zero_shot = Plan([[probe.bind("zeroshot")]]).lines(family.whole, aggregate.bind("none"))
+    chosen, poolings = [scorers.bind(name) for name in scorers.SCORERS], [aggregate.bind(t) for t in ("mean", "topk")]
+    return [*zero_shot, *own_lines(family, chosen, ("global", "local"), poolings, Plan([[probe.bind("logreg")]]))]
 
 
 def own_lines(
