@@ -29,9 +29,10 @@ class Measured:
 class Column:
     """A column: the key of its values in the rows, its heading, and what kind of values they are.
 
-    component: canonical text, as ``sam(n=3)``; shown by its name where that tells it from the others of the column.
-    accuracy: a number in 0..1 or :class:`Measured`. difference: of two numbers in 0..1, shown in points. interval:
-    (low, high) of such a difference. share and p: in 0..1. number: any other. In place of a number may stand a word.
+    Of a component the rows hold the canonical text, ``sam(n=3)``; it is shown by its name where that tells it from the
+    others of the column. An accuracy is a fraction or :class:`Measured`; a difference is one of two fractions, shown in
+    points, an interval the two ends of such, as a tuple; shares and p are fractions; seconds and bytes are in these
+    units; a number is any other. A word may stand in place of a number.
     """
 
     key: str
@@ -79,13 +80,14 @@ class Table:
 
     @cached_property
     def _names(self) -> dict[str, dict[str, str]]:
-        components = [column for column in self.shown if column.kind == "component"]
+        components = [column for column in self.filled if column.kind == "component"]
         return {c.key: shortened(str(row.get(c.key) or "") for row in self.rows) for c in components}
 
     @property
     def below(self) -> list[str]:
         """What is said below: components that are shown by name, what all rows agree on, the notes."""
-        names = {full: name for of_column in self._names.values() for full, name in of_column.items()}
+        components = [self._names[column.key] for column in self.shown if column.kind == "component"]
+        names = {full: name for own in components for full, name in own.items()}
         legend = [f"{name}: {full}" for full, name in names.items() if name != full]
         agreed = [f"Everywhere: {', '.join(self._agreed.values())}."] if self._agreed else []
         return [*legend, *agreed, *self.notes]
@@ -93,7 +95,7 @@ class Table:
     def text(self, row: Row, column: Column) -> str:
         """A cell as people read it."""
         value = row.get(column.key)
-        return self._names[column.key].get(value or "", "") if column.kind == "component" else text(value, column.kind)
+        return self._names[column.key].get(value, "") if column.kind == "component" else text(value, column.kind)
 
     @cached_property
     def _largest(self) -> dict[str, str]:
@@ -113,8 +115,11 @@ class Table:
 
 
 def text(value: Any, kind: Kind) -> str:
-    """A value as people read it: '' for None, a word in place of a number as it is. As 240, 0.1234 and 31.25, 0.6558
-    (0.6401-0.6703), +1.25, -0.50 to +3.00, < 0.0001, 0.512, 1.20 s and 2.5 h, 4.1 kB, yes."""
+    """A value as people read it: '' for None, a word in place of a number as it is.
+
+    count: 240. number: 0.1234, 31.25. accuracy: 0.6558, 0.6558 (0.6401-0.6703). difference: +1.25. interval: -0.50 to
+    +3.00. p: 0.0312, < 0.0001. share: 0.512. seconds: 1.20 s, 2.5 min, 12.0 h. bytes: 4.1 kB. flag: yes, no.
+    """
     if value is None:
         return ""
     return value if isinstance(value, str) else FORMATS[kind](value)

@@ -123,9 +123,10 @@ def blocks(strips: Sequence[Strip], width: int) -> list[list[Place]]:
     every = list(range(len(strips)))
     if fitted := _fitted(strips, every, width):
         return [fitted]
+    beside = width - GAP - max(strip.least for strip in strips)  # what labels leave free, any column finds room in
     labels: list[int] = []
     for i in every:
-        if strips[i].is_label and _fitted(strips, [*labels, i], 2 * width // 3):
+        if strips[i].is_label and _fitted(strips, [*labels, i], beside):
             labels.append(i)
     made = [list(labels)]
     for i in (i for i in every if i not in labels):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import chain, islice, product
 
-from fgscore import encoders
+from fgscore import encoders, tables
 from fgscore.errors import DataError, MissingExtra
 from fgscore.execute.estimate import free_bytes
 from fgscore.extract.components import Component, Components, Fault, equal_text, fault_of, stop_at
@@ -107,7 +107,7 @@ def _space(layout: Layout, listed: Listed, parts: Components, thumbnails: bool) 
     if needed <= free:
         return []
     error = DataError(
-        f"expected {needed / 1e6:,.1f} MB at least for {len(listed.listing.photos):,} photos, found "
-        f"{free / 1e6:,.1f} MB free at {layout.cache}; make room, or name another place with --data DIR"
+        f"expected {tables.text(needed, 'bytes')} at least for {len(listed.listing.photos):,} photos, found "
+        f"{tables.text(free, 'bytes')} free at {layout.cache}; make room, or name another place with --data DIR"
     )
     return [("space", error)]

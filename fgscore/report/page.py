@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from fgscore.report.documents import asset, templates
@@ -42,13 +42,11 @@ class Page:
     sets: Sequence[Mapping[str, Any]] = ()
     gallery_note: str = ""
     provenance: Sequence[Table] = ()
-    notes: Sequence[str] = field(default_factory=tuple)
+    notes: Sequence[str] = ()
 
 
 def render(page: Page) -> str:
     """The page as HTML text. Raises :class:`MissingExtra` without jinja2."""
-    from markupsafe import Markup  # what jinja2 is told not to escape: files of ours, and what is safe where it stands
-
     style, script = asset("page.css"), "\n".join(asset(f"{name}.js") for name in ("tables", "regions", "gallery"))
     there = {
         "results": page.notes or page.tables,
@@ -64,9 +62,9 @@ def render(page: Page) -> str:
             page=page,
             sections={name: bool(content) for name, content in there.items()},
             policy=_policy(style, script),
-            style=Markup(style),
-            script=Markup(script),
-            data=Markup(embedded({"sets": list(page.sets)})),
+            style=style,
+            script=script,
+            data=embedded({"sets": list(page.sets)}),
             uri=lambda content: f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}",
         )
     )

@@ -41,7 +41,8 @@ def describe(row: Row) -> str:
     k = kept(str(row["pool"]))
     extra = [f"{key} {row[key]}" for key in ("crops", "shots") if row.get(key)]
     extra += [f"seed {row['seed']}"] if (row.get("seed") or 0) > 0 else []
-    parts = [strategy(row), row["target"], f"k = {k}" if k else "", str(row["regions"]).partition("(")[0], *extra]
+    target = strategies.target_name(row["target"]) if row["target"] else ""
+    parts = [strategy(row), target, f"k = {k}" if k else "", str(row["regions"]).partition("(")[0], *extra]
     head = row["head"] if row["head"] not in ("logreg", "zeroshot") else ""
     return ", ".join(str(part) for part in (*parts, head) if part)
 

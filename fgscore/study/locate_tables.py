@@ -46,7 +46,7 @@ def tables(rows: Sequence[Row]) -> list[Table]:
 def _line(row: Row) -> dict[str, Any]:
     return {
         **row,
-        "strategy": strategies.strategy(row["scorer"], "topk", ""),
+        "strategy": strategies.scored(row["scorer"], None),
         "target": strategies.target_name(row["target"]),
         "interval": (row["low"], row["high"]),
     }

@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import shutil
+import sys
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Callable
@@ -176,6 +177,7 @@ def test_scores_targets_and_boxes_are_those_of_the_store(hostile: Path, packed: 
         for view, packed_view in zip(source.views, one["views"], strict=True):
             record = store.read(view.artefact, 0)
             assert (view.scorer, view.target) == (packed_view["scorer"], packed_view["target"])
+            assert view.label.startswith(packed_view["name"]) and not view.label.startswith(view.scorer)
             scores = np.frombuffer(base64.b64decode(packed_view["scores"]), "<f4")
             np.testing.assert_array_equal(scores, record.scores[regions])
             if view.target:
@@ -357,6 +359,16 @@ def test_a_cache_without_scores_names_the_next_command(store: Store, run: Run) -
     done = run("report")
     assert done.code == 1 and "run `fgscore probe`" in done.message
     assert run("report", "cub").code == 1
+
+
+def test_without_jinja2_the_line_that_installs_it_is_said_before_any_work(
+    looked_at: Store, call: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    documents.templates.cache_clear()
+    done = call("report", "--no-plots", "--out", tmp_path / "out", data=looked_at.layout.root)
+    assert done.code == 2 and "'jinja2'" in done.message and "pip install 'fgscore[report]'" in done.message
+    assert not (tmp_path / "out").exists()
 
 
 # ---- claims
