@@ -53,10 +53,18 @@ def aggregate(
                 )
 
     def show() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.evaluate import strategies
+        from fgscore.tables import Column, Table
 
-        names = {"dataset": "data set", "pool": "pooling", "computed": "shards made", "reused": "already there"}
-        tables.show(rows, {key: names.get(key, key) for key in rows[0]})
+        columns = [
+            *strategies.columns("dataset", "regions", "encoder", "prompt", "scorer", "target", "pool"),
+            Column("computed", "shards made", "count"),
+            Column("reused", "already there", "count"),
+            Column("artefact", "artefact"),
+        ]
+        marked = [{**row, "target": strategies.target_name(row["target"])} for row in rows]
+        terminal.show(Table("features", "", columns, marked, once=("dataset", "encoder", "prompt")))
         print()
         where = {"regions": regions, "encoder": encoder, "prompt": prompt}
         how = {"scorer": scorer, "target": target, "pool": pool, "k": k, "features": features}

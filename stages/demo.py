@@ -32,7 +32,7 @@ def demo(
     from fgscore.evaluate.probe import probe
     from fgscore.extract.extraction import Extraction
     from fgscore.extract.index import make_index
-    from fgscore.study.comparison import table_one
+    from fgscore.study import grid
 
     times: dict[str, float] = {}
     how = _extract.runtime(data, device, batch_size, workers)
@@ -63,15 +63,19 @@ def demo(
             )
         ]
         with timed(times, "score, pool and probe"):
-            rows = [result.to_json() for result in probe(table_one(bundles), bars)]
+            (family,) = grid.families(bundles)
+            lines = grid.table_one(family)
+            rows = [result.to_json() for result in probe([run for line in lines for run in line.runs], bars)]
     computed = sum(s.computed for s in run.summaries) + sum(not row["cached"] for row in rows)
 
     def show() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.report import study
+        from fgscore.tables import Column, Table
 
-        tables.show(tables.comparison(rows), tables.COMPARISON_COLUMNS)
-        print()
-        tables.show([{"stage": k, "seconds": v} for k, v in times.items()], {"stage": "stage", "seconds": "seconds"})
+        columns = [Column("stage", "stage"), Column("seconds", "time", "seconds")]
+        spent = Table("spent", "", columns, [{"stage": stage, "seconds": s} for stage, s in times.items()])
+        terminal.show(study.comparison(rows), spent)
         if not computed:
             print("\nEverything was there already: nothing was recomputed.")
         print()

@@ -54,10 +54,12 @@ def doctor(
     faults = any(one.state == checks.FAULT for one in found)
 
     def show() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.tables import Column, Table
 
         told = [{**vars(one), "found": _next.inside(one.found)} for one in found]
-        tables.show(told, {"what": "looked at", "state": "state", "found": "found"})
+        columns = [Column("what", "looked at"), Column("state", "state"), Column("found", "found")]
+        terminal.show(Table("checks", "", columns, told))
         if expected:
             print()
             _estimate.table(expected)

@@ -50,10 +50,11 @@ def download(
         rows = run_download(layout, what, root=root, offline=_run.offline(), progress=bars)
 
     def show() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.tables import Column, Table
 
-        keys = [key for key in ("sha256",) if any(key in row for row in rows)]
-        tables.show(rows, {"file": "file", "state": ""} | {key: key for key in keys})
+        columns = [Column("file", "file"), Column("state", ""), Column("sha256", "sha256")]
+        terminal.show(Table("files", "", columns, rows))
         for folder in dict.fromkeys(row["folder"] for row in rows):
             print(f"in {folder}")
         print()

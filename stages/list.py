@@ -49,9 +49,11 @@ def list_components(
     rows = [{"name": name, "doc": doc} for name, doc in KINDS.items()] if kind is None else _describe(kind)
 
     def show() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.tables import Column, Table
 
-        tables.show(rows, {"name": "name", "parameters": "parameters", "doc": ""})
+        columns = [Column("name", "name"), Column("parameters", "parameters"), Column("doc", "")]
+        terminal.show(Table("components", "", columns, rows))
         if kind is None:
             print()
             _next.step("fgscore list scorers", "For example")

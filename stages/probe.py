@@ -63,9 +63,10 @@ def probe(
             save(next(iter(runs.values())), save_probe)
 
     def show() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.report import study
 
-        tables.show(tables.probe_rows(rows), tables.PROBE_COLUMNS)
+        terminal.show(study.every_result(rows))
         known = sum(row["cached"] for row in rows)
         if known:
             print(f"\n{known} of {len(rows)} results were known already.")

@@ -85,11 +85,11 @@ def prune(
     ]
 
     def show() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.tables import Column, Table
 
-        if rows:
-            sized = [{**r, "bytes": tables.size(r["bytes"])} for r in rows]
-            tables.show(sized, {"path": "path", "why": "why", "bytes": "size"})
+        columns = [Column("path", "path"), Column("why", "why"), Column("bytes", "size", "bytes")]
+        terminal.show(Table("unused", "", columns, rows))
         if rows and not yes:
             _next.step("fgscore prune --yes")
         else:
@@ -116,12 +116,12 @@ def _steps(commands: list[str]) -> None:
 
 
 def _list(problems: list[Any], store: Any) -> None:
-    from fgscore import tables
+    from fgscore.terminal import visible
     from fgscore.upkeep.verify import shown
 
     for problem in problems:
         where = shown(store.layout, problem.paths[0])
-        print(tables.visible(f"{problem.severity}: {where}: {_next.inside(problem.what)}"))
+        print(visible(f"{problem.severity}: {where}: {_next.inside(problem.what)}"))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fgscore import datasets, regular, specs
+from fgscore import datasets, regular, specs, tables
 from fgscore.acquire.unpack import unpack
 from fgscore.datasets import DataSet
 from fgscore.encoders import EncoderMaker
@@ -105,7 +105,9 @@ def fetch_all(label: str, downloads: Sequence[Download], folder: Path, progress:
     folder.mkdir(parents=True, exist_ok=True)
     needed = sum(d.size * (2 if d.unpack else 1) for d in downloads if not _is_done(d, folder))
     if needed > (free := shutil.disk_usage(folder).free):
-        raise DataError(f"expected {needed / 1e9:.1f} GB free in {folder}, found {free / 1e9:.1f} GB; make room")
+        raise DataError(
+            f"expected {tables.text(needed, 'bytes')} free in {folder}, found {tables.text(free, 'bytes')}; make room"
+        )
     return [_get(label, d, folder, progress) for d in downloads]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fgscore import tables
 from fgscore.encoders import unit
 from fgscore.errors import DataError
 from fgscore.store import index as index_store
@@ -26,7 +27,8 @@ def _rows(array: np.ndarray, norms: np.ndarray | None, what: str) -> tuple[np.nd
     if (np.abs(found - 1) <= UNIT).all():
         return array, found if norms is None else norms
     if norms is not None:
-        raise DataError(f"expected {what} of norm 1 beside their norms, found {found.max():.3f}; leave out the norms")
+        norm = tables.text(found.max(), "number")
+        raise DataError(f"expected {what} of norm 1 beside their norms, found {norm}; leave out the norms")
     if (found == 0).any():
         raise DataError(f"expected {what} other than zero, found zero in row {int(np.argmin(found))}")
     return unit(array, what)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fgscore import tables
 from fgscore.errors import FgscoreError
 from fgscore.execute import slurm
 from fgscore.execute.estimate import free_bytes
@@ -56,7 +57,7 @@ def components(parts: Parts, at_fault: Collection[str] = ()) -> Iterator[Check]:
 def space(layout: Layout, needed: float) -> Check:
     """Whether ``needed`` bytes fit where the store is."""
     free = free_bytes(layout)
-    found = f"{needed / 1e9:.2f} GB needed, {free / 1e9:.1f} GB free"
+    found = f"{tables.text(needed, 'bytes')} needed, {tables.text(free, 'bytes')} free"
     return Check("space", FAULT if needed > free else WARNING if needed > 0.8 * free else OK, found)
 
 
@@ -72,7 +73,7 @@ def _device(device: str) -> Check:
     if not name.startswith("cuda"):
         return Check("device", OK if device != "auto" else WARNING, f"{name}: no GPU is used")
     free, total = torch.cuda.mem_get_info(name)
-    found = f"{torch.cuda.get_device_name(name)}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free"
+    found = f"{torch.cuda.get_device_name(name)}, {tables.text(free, 'bytes')} of {tables.text(total, 'bytes')} free"
     return Check("device", OK, f"{name}: {found}; {torch.cuda.device_count()} in all")
 
 
@@ -96,14 +97,14 @@ def _batch(encoder: EncoderPart) -> Check:
 
     peak, (_, total) = torch.cuda.max_memory_allocated(device), torch.cuda.mem_get_info(device)
     state = WARNING if peak > 0.9 * total else OK
-    return Check(what, state, f"{peak / 1e9:.1f} of {total / 1e9:.1f} GB on {device}")
+    return Check(what, state, f"{tables.text(peak, 'bytes')} of {tables.text(total, 'bytes')} on {device}")
 
 
 def _disk(layout: Layout) -> Check:
     """Seconds to write and flush a file of :data:`SPEED_BYTES` into the store, which is removed again."""
     path = layout.cache / f"speed-{secrets.token_hex(4)}"
     if free_bytes(layout) < 2 * SPEED_BYTES:
-        return Check("writing", FAULT, f"{free_bytes(layout) / 1e6:.0f} MB free at {layout.cache}")
+        return Check("writing", FAULT, f"{tables.text(free_bytes(layout), 'bytes')} free at {layout.cache}")
     start = time.perf_counter()
     try:
         files.publish(path, bytes(SPEED_BYTES))
@@ -112,7 +113,7 @@ def _disk(layout: Layout) -> Check:
     finally:
         path.unlink(missing_ok=True)
     speed = SPEED_BYTES / (time.perf_counter() - start)
-    return Check("writing", OK if speed > SLOW else WARNING, f"{speed / 1e6:.0f} MB/s")
+    return Check("writing", OK if speed > SLOW else WARNING, f"{tables.text(speed, 'bytes')}/s")
 
 
 def _slurm() -> Check:

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import chain, islice, product
 from typing import Any
 
-from fgscore import encoders
+from fgscore import encoders, tables
 from fgscore.datasets import DataSet
 from fgscore.errors import BadImage, DataError, MissingExtra
 from fgscore.execute.estimate import free_bytes
@@ -146,7 +146,7 @@ def _space(layout: Layout, listed: Listed, parts: Parts, thumbnails: bool) -> li
     if needed <= free:
         return []
     error = DataError(
-        f"expected {needed / 1e6:,.1f} MB at least for {len(listed.listing.photos):,} photos, found "
-        f"{free / 1e6:,.1f} MB free at {layout.cache}; make room, or name another place with --data DIR"
+        f"expected {tables.text(needed, 'bytes')} at least for {len(listed.listing.photos):,} photos, found "
+        f"{tables.text(free, 'bytes')} free at {layout.cache}; make room, or name another place with --data DIR"
     )
     return [("space", error)]

@@ -17,13 +17,14 @@ from fgscore.machine.progress import Progress, silent
 from fgscore.report import documents, gallery, page, plots, study, views
 from fgscore.report import provenance as origin
 from fgscore.report.charts import charts
-from fgscore.report.documents import Table
 from fgscore.report.page import Page, Picture
 from fgscore.report.plots import Plot
 from fgscore.report.views import Sources
 from fgscore.store import files
 from fgscore.store.match import Store, dataset_key, nothing_cached
+from fgscore.study import claims_tables
 from fgscore.study.claims import verdicts
+from fgscore.tables import Table
 
 IMAGES, SEED = 200, 0
 FOLDER = "report"  # within the results
@@ -46,16 +47,15 @@ def report(
     store: Store,
     folder: Path,
     options: Options,
-    claims: Sequence[Mapping[str, Any]] | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Write tables (Markdown, CSV, LaTeX), plots (SVG, PNG) and ``report.html`` into ``folder``.
 
-    ``claims`` are rows as :func:`fgscore.report.page.claims_table` takes them, those that the results in the cache can
-    decide where left out. Returns the files with their sizes, and
-    notes about what was left out: results that are stale, see :mod:`fgscore.evaluate.current`, among them. Raises
-    :class:`NothingCached` where there are neither results nor scores.
+    Returns the files with their sizes, and notes about what was left out: results that are stale, see
+    :mod:`fgscore.evaluate.current`, among them. Raises :class:`NothingCached` where there are neither results nor
+    scores.
     """
+    documents.templates()  # without which there is no page: said before any work is done, not after
     if options.plots:
         plots.check()
     standings = current.standings(store, options.dataset)
@@ -66,7 +66,8 @@ def report(
     results = _marked(standings)
     rows = [result.to_json() for result in results]
     tables = study.tables(rows)
-    decided = page.claims_table(_decided(store, options.dataset) if claims is None else claims)
+    claims = _decided(store, options.dataset)
+    decided = claims_tables.table(claims) if claims else None
     written = [*tables, *([decided] if decided else [])]
     for table in written:
         for suffix, write in WRITERS.items():

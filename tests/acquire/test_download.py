@@ -175,7 +175,7 @@ def test_what_was_unpacked_is_not_fetched_again(server, tmp_path, layouts):
 
 def test_a_full_disk_is_said_before(server, tmp_path):
     huge = Download(f"{server.url}/file.bin", "file.bin", "sha256:00", 10**18)
-    with pytest.raises(DataError, match=r"expected 2000000000.0 GB free in .*; make room"):
+    with pytest.raises(DataError, match=r"expected 2000000.0 TB free in .*; make room"):
         fetch_all("x", [huge], tmp_path)
     assert server.asked == []
 

@@ -64,7 +64,7 @@ def test_a_dry_run_says_when_the_disk_is_too_small(run: Run, photos: Path, monke
     monkeypatch.setattr(doctor, "free_bytes", lambda layout: 1000)
     result = run("extract", *EXTRACT, "--root", photos, "--dry-run", "--devices", "cpu,cpu")
     assert result.code == 1
-    assert "fault: 0.00 GB needed, 0.0 GB free" in result.out and "with 2 that share it" in result.out
+    assert "kB needed, 1.0 kB free" in result.out and "with 2 that share it" in result.out
 
 
 def test_the_doctor_looks_at_the_machine(run: Run, data: Path) -> None:
