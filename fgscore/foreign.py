@@ -35,7 +35,7 @@ def from_file(path: Path, name: str, who: str, wanted: str) -> tuple[Callable[..
     sha256 = hashlib.sha256(source).hexdigest()
     with blamed(path, who, f"expected a file that defines {name}{wanted}"):
         module = _run(path, source, sha256)
-    function = vars(module).get(name)
+        function = getattr(module, name, None)
     if not callable(function):
         own = [key for key, value in vars(module).items() if inspect.isfunction(value) and key[0] != "_"]
         raise UsageError(f"{who}: {path.name} defines no function {name!r}; {guess(name, own)}")

@@ -65,6 +65,10 @@ OTHER = {
     "abstract": ("class No(Encoder): dim = 4\ndef f(): return No()", "abstract class No .*embed_images"),
     "positional": ("def f(a, b): return Base()", r"must take \(runtime, /, \*, parameters=...\), found \(a, b\)"),
     "raises": ("def f(): return 1 / 0", "ZeroDivisionError"),
+    "a package that it declares": (
+        "class E(Base): needs = ('torch', 'no_such_one')\ndef f(): return E()",
+        "needs the package.* 'no_such_one'.*pip install .*no_such_one$",
+    ),
     "another name": ("def ff(): return Base()", "defines no function 'f'; did you mean 'ff'"),
     "no Python": ("def f(:", "SyntaxError"),
     "a parameter": ("def f(*, a: int = 1): return Base()", "has no parameter 'z'"),
@@ -115,7 +119,7 @@ def test_what_makes_no_encoder_is_named(
     case = next(name for name, one in OTHER.items() if one == (body, says))
     asked = ("--encoder", f"{tmp_path}/mine.py:f{params.get(case, '')}", "--regions", "random_crop(n=2)")
     message = refused(run, data, "--root", str(photos), *asked)
-    assert re.search(says, message) and "mine.py:f" in message, message
+    assert re.search(says, message) and ("mine.py:f" in message or "no_such_one" in message), message
 
 
 @pytest.mark.parametrize(("body", "says"), GENERATORS.values(), ids=GENERATORS)
@@ -128,6 +132,15 @@ def test_a_generator_is_tried_on_the_first_photo(
     assert re.search(says, message), message
     place = rf"error: {tmp_path}/mine\.py:[12]: region generator mine\.py:f at train/blue_jay/0\.png: "
     assert re.match(place, message), message
+
+
+def test_workers_find_the_same(run: Run, photos: Path, data: Path, tmp_path: Path) -> None:
+    bad = "dim = 5\n    def embed_texts(self, texts): return np.eye(len(texts), 5)"
+    (tmp_path / "mine.py").write_text(f"{ENCODER}class Bad(Base):\n    {bad}\ndef f(): return Bad()\n")
+    asked = ("--root", photos, "--encoder", f"{tmp_path}/mine.py:f", "--regions", "random_crop(n=2)")
+    done = run("extract", "folder", *asked, "--devices", "cpu,cpu")
+    assert done.code == 2 and not list(data.rglob("shard-*"))
+    assert "encoder mine.py:f: found (2, 4) float64 in place of (2, 5)" in done.message
 
 
 def test_the_first_photo_that_can_be_read_is_meant(run: Run, photos: Path, data: Path, tmp_path: Path) -> None:
