@@ -6,6 +6,7 @@ the store, is opened before this has looked at it.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import stat
@@ -15,6 +16,9 @@ from typing import BinaryIO
 from fgscore.errors import Exhausted
 
 MOST = 1 << 28  # bytes of a file that is read whole, where nothing else is said
+# the longer first: one begins like another
+MARKS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16",
+         codecs.BOM_UTF16_BE: "UTF-16"}  # fmt: skip
 _KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 _EXHAUSTED = [os.strerror(code) for code in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)]
 
@@ -54,6 +58,25 @@ def read(path: Path | str, most: int = MOST) -> bytes:
     size = check(path, most)
     with open(path, "rb") as file:
         return file.read(size)
+
+
+def read_text(path: Path | str, most: int = MOST) -> str:
+    """The text of the file at ``path``, which is UTF-8, with a byte order mark or without: see :func:`check`.
+
+    Raises ValueError that names another encoding, or the line that is none.
+    """
+    content = read(path, most)
+    for mark, name in MARKS.items():
+        if content.startswith(mark):
+            raise ValueError(f"it is {name}, not UTF-8")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"line {line} is not UTF-8 (byte 0x{content[error.start]:02x})") from error
+    if "\0" in text:
+        raise ValueError("it has NUL characters, as UTF-16 without its mark has, not UTF-8")
+    return text
 
 
 def check_exhausted(path: object, error: Exception) -> None:

@@ -21,8 +21,16 @@ from fgscore.machine import halves
 from fgscore.machine.lazy import lazy
 
 SPLITS = ("train", "val", "test")
+SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
+               "test": "test", "testing": "test"}  # fmt: skip
 IMPLEMENTATIONS = ("exact", "upstream")
 EQUAL = 1e-2  # between unit rows of text: what bfloat16 makes of one text twice; two texts are ten times as far apart
+
+
+def split_named(name: str) -> str | None:
+    """The split that ``name`` stands for: train, val or test, also as training, valid, validation, dev or testing, in
+    capitals or not; None for any other."""
+    return SPLIT_NAMES.get(name.strip().casefold())
 
 
 def _check(owner: object, name: str, shape: tuple[int | None, ...], dtype: Any = None) -> np.ndarray:

@@ -13,7 +13,12 @@ from . import _options as o
 
 def import_embeddings(
     dataset: Annotated[str, typer.Argument(help="The data set to keep them under, as for --dataset later.")],
-    files: Annotated[list[Path], typer.Argument(help=".npz, .parquet or .safetensors files.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help=".npz, .npy, .parquet, .safetensors, .pt, .pth, .h5, .hdf5, .csv or .tsv files, or folders of them."
+        ),
+    ],
     array: Annotated[
         list[str] | None,
         typer.Option(
@@ -31,10 +36,17 @@ def import_embeddings(
     """Take global, region and text embeddings from files, so that score, aggregate and probe work on them.
 
     Arrays are named image_ids, labels, split, class_names, globals, offsets, regions, boxes_xyxy, text, logit_scale;
-    the README's format section says what each is. Files without labels join the data set's index in the cache.
+    the README's format section says what each is. Where none is, what others call them is found: an embedding column,
+    img_emb_0.npy beside metadata_0.parquet, features_train.pt and targets_train.pt, test_f.pt and keys_16shots.pt.
+    What is passed over, rounded or made up is said in a line each.
+
+    Labels are whole numbers, or names; class names go by position. Files without labels join the data set's index in
+    the cache. A split may stand in the name of a file: x_train.npz, x_test.npz. Nothing is loaded from a pickle; .pt
+    and .pth need torch.
 
     Example: fgscore import mine embeddings.npz --encoder "open_clip(model='ViT-L-14')"
     Example: fgscore import mine a.npz --array globals:train=x --array labels:train=y --array globals:test=xt
+    Example: fgscore import mine clip_features/features_*.pt clip_features/targets_*.pt
     """
     from fgscore.exchange.import_ import Names, import_files
     from fgscore.upkeep.status import after_embedding
@@ -48,6 +60,7 @@ def import_embeddings(
             sources=array or [],
             names=Names(encoder, regions, prompt),
             progress=bars,
+            say=bars.say,
         )
     step = after_embedding(store, dataset) or _next.meant("status", dataset)
     _extract.finish(summaries, json, True, step)

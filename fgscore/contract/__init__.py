@@ -111,7 +111,7 @@ def same(found: np.ndarray, wanted: np.ndarray, what: str, atol: float = 2e-5) -
     wrong = np.argwhere(~np.isclose(found.astype(float), wanted.astype(float), rtol=1e-4, atol=atol))
     if len(wrong):
         at = tuple(int(i) for i in wrong[0])
-        values = f"{float(wanted[at]):.6g}, found {float(found[at]):.6g}"
+        values = f"{float(wanted[at])!r}, found {float(found[at])!r}"
         raise Broken(f"{what}: expected {values} at {list(at)}, {len(wrong)} of {found.size} differ")
 
 

@@ -14,6 +14,7 @@ from fgscore.encoders import Encoder, EncoderMaker, ImageRegions, batched
 from fgscore.errors import UsageError
 from fgscore.models import Maker
 from fgscore.regions import GeneratorMaker, Proposals
+from fgscore.tables import text
 from fgscore.types import Runs, Runtime
 
 SIZES_WH = [(64, 48), (48, 64), (1, 30), (30, 1), (1, 1), (32, 32), (200, 10)]
@@ -184,7 +185,8 @@ def areas_are_of_the_picture(maker: GeneratorMaker, given: Given) -> None:
         wrong = np.flatnonzero(regions_found.area > share + 1e-2)
         if len(wrong):
             i = int(wrong[0])
-            raise Broken(f"{image_id}: region {i} has area {regions_found.area[i]:.4f}, its box {share[i]:.4f}")
+            own, most = (text(float(of[i]), "share") for of in (regions_found.area, share))
+            raise Broken(f"{image_id}: region {i} has area {own}, its box {most}")
 
 
 @law(GeneratorMaker)

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +52,12 @@ FILES = (".txt", ".json")
 
 @dataclass(frozen=True)
 class PromptSet:
-    """What is said of each class. ``label`` names the set in the store and in tables; ``descriptions`` maps a class
-    name, in its loosest spelling, to whole sentences, which stand in for ``templates``."""
+    """What is said of each class. ``label`` names the set in the store and in tables; ``descriptions`` maps names, as
+    the file has them, to whole sentences about the class, which stand in for ``templates``.
+
+    A class is described under its own name or, where the file has that not, under the one that differs from it in
+    case, spaces, underscores and punctuation alone.
+    """
 
     label: str
     templates: tuple[str, ...]
@@ -59,25 +67,63 @@ class PromptSet:
         """The sentences for one class. Raises :class:`DataError` where the descriptions lack it."""
         if self.descriptions is None:
             return tuple(template.replace("{}", class_name) for template in self.templates)
-        self.check([class_name])
-        return self.descriptions[_loose(class_name)]
+        return self.descriptions[self._entries([class_name])[class_name]]
 
     def check(self, class_names: Sequence[str]) -> None:
-        """Raises :class:`DataError` unless there is something to say of each of ``class_names``."""
-        missing = [n for n in class_names if self.descriptions is not None and _loose(n) not in self.descriptions]
-        if missing:
-            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        """Raises :class:`DataError` unless there is something to say of each of ``class_names``, and not the same of
+        two. A warning names the descriptions that are of none."""
+        if self.descriptions is None:
+            return
+        entries = self._entries(class_names)
+        of_entry: dict[str, list[str]] = {}
+        for name, entry in entries.items():
+            of_entry.setdefault(entry, []).append(name)
+        if alike := next((names for names in of_entry.values() if len(names) > 1), None):
+            raise DataError(
+                f"expected sentences for {alike[0]!r} and for {alike[1]!r} in {self.label}, found one entry for both, "
+                "which differ in case and punctuation alone; add each under its own name"
+            )
+        if unused := [name for name in self.descriptions if name not in of_entry]:
+            warnings.warn(f"{len(unused)} of {len(self.descriptions)} names in {self.label} are no class, and are not "
+                          f"used: {_some(unused)}", stacklevel=2)  # fmt: skip
+
+    def _entries(self, class_names: Sequence[str]) -> dict[str, str]:
+        """Class name to the name in the file that is meant. Raises :class:`DataError` for classes without one."""
+        names = self.descriptions or {}
+        found = {name: [name] if name in names else self._alike.get(_loose(name), []) for name in class_names}
+        if missing := [name for name, entries in found.items() if not entries]:
+            near = [f" (the nearest to the first is {n!r})" for n in get_close_matches(missing[0], names, n=1)]
             raise DataError(
                 f"expected sentences for all {len(class_names)} classes in {self.label}, found none for "
-                f"{', '.join(missing[:3])}{more}; add them under these names"
+                f"{_some(missing)}{''.join(near)}; add them under these names"
             )
+        if unclear := next((n for n, entries in found.items() if len(entries) > 1), None):
+            several = " and ".join(map(repr, found[unclear][:2]))
+            raise DataError(f"expected one entry for {unclear!r} in {self.label}, found {several}, which differ from "
+                            "it in case and punctuation alone; name one of them exactly so")  # fmt: skip
+        return {name: entries[0] for name, entries in found.items()}
+
+    @cached_property
+    def _alike(self) -> dict[str, list[str]]:
+        """The names in the file by how they read without case and punctuation."""
+        alike: dict[str, list[str]] = {}
+        for name in self.descriptions or {}:
+            alike.setdefault(_loose(name), []).append(name)
+        return alike
 
     def recipe(self) -> dict[str, Any]:
         """What identifies the set in the recipe of a text artefact."""
         identity: dict[str, Any] = {"prompt": self.label, "templates": list(self.templates)}
         if self.descriptions is not None:
-            identity["descriptions"] = specs.digest({k: list(v) for k, v in self.descriptions.items()})
+            said = {_loose(name): list(sentences) for name, sentences in self.descriptions.items()}
+            if len(said) < len(self.descriptions):
+                said = {name: list(sentences) for name, sentences in self.descriptions.items()}
+            identity["descriptions"] = specs.digest(said)
         return identity
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def prompt_set(prompt: str, noun: str | None = None) -> PromptSet:
@@ -99,7 +145,7 @@ def prompt_set(prompt: str, noun: str | None = None) -> PromptSet:
     if prompt == "clip":
         own = GENERAL if noun is None else (TYPED.format(noun=noun),)
         return PromptSet(prompt, CLIP.get(noun or "", own))
-    if prompt.endswith(FILES) and "{" not in prompt:
+    if prompt.lower().endswith(FILES) and "{" not in prompt:
         return _from_file(Path(prompt))
     return PromptSet(prompt, (template(prompt),))
 
@@ -118,42 +164,67 @@ def template(text: str) -> str:
 
 def _from_file(path: Path) -> PromptSet:
     try:
-        text = regular.read(path).decode("utf-8")
+        text = regular.read_text(path)
         label = f"{path.name}@{file_sha256(path)[:8]}"
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise DataError(
-            f"expected prompts in {path}, found none ({getattr(error, 'strerror', None) or error}); name a UTF-8 file"
+            f"expected prompts in {path}, found none ({error.strerror or error}); check the path"
         ) from error
-    if path.suffix == ".json":
+    except ValueError as error:
+        raise DataError(f"expected text in UTF-8 in {path}, found something else: {error}; save it as UTF-8") from error
+    if path.suffix.lower() == ".json":
         return PromptSet(label, (), _descriptions(path, text))
-    lines = [line.strip() for line in text.splitlines()]
-    templates = tuple(template(line) for line in lines if line and not line.startswith("#"))
-    if not templates:
+    return PromptSet(label, _templates(path, text))
+
+
+def _templates(path: Path, text: str) -> tuple[str, ...]:
+    """One template a line; empty lines and those that begin with # are passed over. A tab is a space, and marks of
+    byte order, which files that were joined have in their middle, are none of the text."""
+    found = []
+    for number, line in enumerate(re.split("\r\n|\r|\n", text), 1):
+        said = re.sub(r" *\t[\t ]*", " ", line.replace("\ufeff", "").strip())
+        if not said or said.startswith("#"):
+            continue
+        try:
+            found.append(template(said))
+        except UsageError:
+            raise DataError(
+                f"expected a template with one {{}} for the class name in line {number} of {path}, found {said!r}; "
+                "mend the line, as 'a photo of a {}.'"
+            ) from None
+    if not found:
         raise DataError(
             f"expected one template a line in {path}, found an empty file; for example 'a photo of a {{}}.'"
         )
-    return PromptSet(label, templates)
+    return tuple(found)
 
 
 def _descriptions(path: Path, text: str) -> dict[str, tuple[str, ...]]:
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError) as error:
         raise DataError(f"expected JSON in {path}, found something else ({error}); mend the file") from error
-    entries = content.items() if isinstance(content, dict) else [("the whole file", content)]
-    wrong = [name for name, said in entries if not _is_sentences(said)]
-    if wrong or not isinstance(content, dict):
-        raise DataError(
-            f'expected {{"class name": ["a sentence", ...], ...}} in {path}, found something else at '
-            f"{(wrong or ['the top'])[0]!r}; mend the file"
-        )
-    return {_loose(name): tuple(said) for name, said in content.items()}
+    form = f'expected {{"class name": ["a sentence", ...], ...}} in {path}, found'
+    if not isinstance(content, _Pairs):
+        raise DataError(f"{form} something else at 'the top'; mend the file")
+    said: dict[str, tuple[str, ...]] = {}
+    for name, sentences in content:
+        if name in said:
+            raise DataError(f"{form} {name!r} twice; put all its sentences into one list")
+        if not isinstance(sentences, list) or isinstance(sentences, _Pairs) or not sentences:
+            raise DataError(f"{form} something else at {name!r}; mend the file")
+        if wrong := [i for i, s in enumerate(sentences, 1) if not isinstance(s, str) or not s.strip()]:
+            raise DataError(f"{form} no sentence at {name!r}, entry {wrong[0]}; mend the file")
+        said[name] = tuple(sentences)
+    return said
 
 
-def _is_sentences(said: Any) -> bool:
-    return isinstance(said, list) and bool(said) and all(isinstance(s, str) and s.strip() for s in said)
+class _Pairs(list):
+    """A JSON object, with what it says twice."""
 
 
 def _loose(name: str) -> str:
-    """Letters and digits alone, in lower case: lists in the wild differ in hyphens, case and underscores."""
-    return "".join(c for c in name.casefold() if c.isalnum())
+    """Letters, digits and the marks on them, in lower case: lists in the wild differ in hyphens, case and underscores.
+    A name of other signs alone is as it is."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(c for c in folded if c.isalnum() or unicodedata.category(c)[0] == "M") or folded

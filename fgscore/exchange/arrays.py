@@ -1,149 +1,177 @@
-"""Arrays by our names to the store's records: checked, unit rows kept bit for bit, classes matched by name."""
+"""Arrays by our names to the store's records: unit rows kept bit for bit, classes by position or by name.
+
+What is changed on the way, as boxes that are rounded, is said in a line of ``notes``.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from fgscore import tables
+from fgscore import ragged, tables
 from fgscore.encoders import unit
 from fgscore.errors import DataError
-from fgscore.store import index as index_store
 from fgscore.store.arrays import Arrays
-from fgscore.types import SPLITS, EmbeddingShard, GlobalShard, ImageIndex, MaskRLE, RegionBatch, TextBank
+from fgscore.types import EmbeddingShard, GlobalShard, ImageIndex, MaskRLE, RegionBatch, TextBank
 
 UNIT = 2e-3  # how far the norm of a float16 unit row may be from 1
 LOGIT_SCALE = 100.0  # OpenAI's CLIP
+LOGARITHM = 5.3  # a scale no larger is likely the logarithm of one, as weights hold it
 
 
 def _rows(array: np.ndarray, norms: np.ndarray | None, what: str) -> tuple[np.ndarray, np.ndarray]:
     """Embeddings as the store keeps them. Unit rows are kept bit for bit; others are normalised, their norms kept."""
-    found = np.linalg.norm(np.asarray(array, np.float32), axis=1)
-    if not np.isfinite(found).all():
-        raise DataError(f"expected finite {what}, found NaN or infinity in row {int(np.argmin(np.isfinite(found)))}")
+    with np.errstate(over="ignore"):
+        found = np.linalg.norm(np.asarray(array, np.float32), axis=1)
+    if (beyond := np.flatnonzero(~np.isfinite(found))).size:
+        largest = np.abs(array[beyond[0]]).max()
+        raise DataError(f"expected {what} that float32 can measure, found {largest:g} in row {beyond[0]}; divide them")
     if (np.abs(found - 1) <= UNIT).all():
         return array, found if norms is None else norms
     if norms is not None:
         norm = tables.text(found.max(), "number")
         raise DataError(f"expected {what} of norm 1 beside their norms, found {norm}; leave out the norms")
     if (found == 0).any():
-        raise DataError(f"expected {what} other than zero, found zero in row {int(np.argmin(found))}")
+        raise DataError(
+            f"expected {what} other than zero, found zero in row {int(np.argmin(found))}; leave the row out"
+        )
     return unit(array, what)
 
 
 def to_globals(record: Arrays) -> GlobalShard:
     """``globals`` (N, d) and their norms (N,)."""
     rows, norms = _rows(record["globals"], record.get("norms"), "globals")
-    return GlobalShard(record["image_ids"], rows, norms)
+    return checked(GlobalShard, record["image_ids"], rows, norms)
 
 
 def to_embeddings(record: Arrays) -> EmbeddingShard:
     """``regions`` (R, d) with ``offsets`` (N+1,) and their norms (R,)."""
     rows, norms = _rows(record["regions"], record.get("norms"), "regions")
-    return _checked(EmbeddingShard, record["image_ids"], record["offsets"], rows, norms)
+    return checked(EmbeddingShard, record["image_ids"], record["offsets"], rows, norms)
 
 
-def to_regions(records: Mapping[str, Arrays]) -> RegionBatch:
+def to_regions(records: Mapping[str, Arrays], notes: list[str]) -> RegionBatch:
     """The regions that came, or ones of unknown place where only their embeddings did."""
     record = records.get("regions") or {k: records["region_embeddings"][k] for k in ("image_ids", "offsets")}
     count = int(record["offsets"][-1]) if len(record["offsets"]) else 0
-    unknown = np.full(count, np.nan, np.float32)
-    masks = None
-    if "mask_counts" in record:
-        masks = _checked(MaskRLE, *(record.get(f"mask_{n}") for n in ("counts", "offsets", "size_hw")))
-    batch: RegionBatch = _checked(
+    boxes = record.get("boxes_xyxy", np.zeros((count, 4), np.int32))
+    unknown = np.full(len(boxes), np.nan, np.float32)
+    batch: RegionBatch = checked(
         RegionBatch,
         record["image_ids"],
         record["offsets"],
-        np.rint(record.get("boxes_xyxy", np.zeros((count, 4)))),
+        _pixels(boxes, notes),
         *(record.get(name, unknown) for name in ("area", "predicted_iou", "stability")),
-        masks,
+        _masks(record),
     )
     embedded = records.get("region_embeddings")
     if embedded is not None:
         same_ids = np.array_equal(embedded["image_ids"], batch.image_ids)
         if not (same_ids and np.array_equal(embedded["offsets"], batch.offsets)):
-            raise DataError("expected the same image ids and offsets for boxes and region embeddings, found others")
+            raise DataError("expected the same image ids and offsets for boxes and region embeddings, found others; "
+                            "bring both of the same regions")  # fmt: skip
     return batch
 
 
-def _checked(record_type: Any, *arrays: Any) -> Any:
+def _pixels(boxes: np.ndarray, notes: list[str]) -> np.ndarray:
+    """Boxes (R, 4) of whole pixels."""
+    if (unknown := np.isnan(boxes).any(axis=1)).any():
+        raise DataError(f"expected boxes_xyxy of every region, found NaN in row {int(np.argmax(unknown))}; leave the "
+                        "region out, or all boxes")  # fmt: skip
+    if odd := int((boxes % 1 != 0).any(axis=1).sum()):
+        notes.append(f"boxes_xyxy: {odd} of {len(boxes)} boxes are rounded to whole pixels")
+    return np.rint(boxes)
+
+
+def _masks(record: Arrays) -> MaskRLE | None:
+    """Masks, each of whose runs add up to the size of its image. Raises :class:`DataError` for others."""
+    if "mask_counts" not in record:
+        return None
+    masks: MaskRLE = checked(MaskRLE, *(record.get(f"mask_{name}") for name in ("counts", "offsets", "size_hw")))
+    ends = np.concatenate([[0], np.cumsum(masks.counts, dtype=np.int64)])
+    cells, offsets = ends[masks.offsets[1:]] - ends[masks.offsets[:-1]], record["offsets"]
+    if len(masks.size_hw) == len(offsets) - 1 and offsets[-1] == len(cells):
+        wanted = masks.size_hw.astype(np.int64).prod(axis=1)[ragged.segment_ids(offsets)]
+        if (odd := np.flatnonzero(cells != wanted)).size:
+            raise DataError(f"expected masks whose runs fill their image, found {cells[odd[0]]} of {wanted[odd[0]]} "
+                            f"pixels in mask {odd[0]}; mend the masks")  # fmt: skip
+    return masks
+
+
+def check_inside(regions: RegionBatch, index: ImageIndex, where: np.ndarray) -> None:
+    """Raises :class:`DataError` for a box that reaches beyond its image, as far as the index knows sizes; ``where``
+    (N,) are the rows of the regions' images in it."""
+    sizes = index.sizes_wh[where][ragged.segment_ids(regions.offsets)]
+    known = (sizes > 0).all(axis=1)
+    beyond = known & ((regions.boxes_xyxy[:, 2:] > sizes).any(axis=1) | (regions.boxes_xyxy < 0).any(axis=1))
+    if beyond.any():
+        row = int(np.argmax(beyond))
+        image = index.image_ids[where][ragged.segment_ids(regions.offsets)[row]]
+        raise DataError(
+            f"expected boxes_xyxy inside their images, found {regions.boxes_xyxy[row].tolist()} in row {row} of "
+            f"{image}, which has {sizes[row][0]} x {sizes[row][1]} pixels; mend the boxes"
+        )
+
+
+def checked(record_type: Any, *arrays: Any) -> Any:
+    """The record of ``arrays``. Raises :class:`DataError` where they do not make one."""
     try:
         return record_type(*arrays)
     except (ValueError, TypeError) as error:
         raise DataError(f"{error}; mend the arrays") from error
 
 
-def to_text(record: Arrays, class_names: tuple[str, ...]) -> TextBank:
-    """Class embeddings in the order of ``class_names``: by name where names came, by position otherwise."""
+def twice(names: Sequence[str]) -> dict[str, list[int]]:
+    """Names that occur more than once, with their places."""
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name, []).append(place)
+    return {name: found for name, found in places.items() if len(found) > 1}
+
+
+def check_told_apart(names: Sequence[str], of: str) -> None:
+    """Raises :class:`DataError` for class names that occur twice, where classes go by name."""
+    for name, found in twice(names).items():
+        raise DataError(f"expected each class name once where {of} go by name, found {name!r} as {found[0]} and as "
+                        f"{found[1]}; name each by itself, or bring them by number, as in the index")  # fmt: skip
+
+
+def to_text(record: Arrays, class_names: tuple[str, ...], notes: list[str]) -> TextBank:
+    """Class embeddings in the order of ``class_names``: by position where the names that came are these, or none came,
+    by name otherwise."""
     rows = np.asarray(record["text"], np.float32)
-    given = tuple(str(n) for n in record["class_names"].tolist()) if "class_names" in record else class_names
-    if len(rows) != len(given) or set(class_names) - set(given):
-        missing = sorted(set(class_names) - set(given))
+    given = tuple(record["class_names"].tolist()) if "class_names" in record else class_names
+    if given != class_names:
+        check_told_apart(given, "rows of text")
+        check_told_apart(class_names, "rows of text")
+    missing = sorted(set(class_names) - set(given))
+    if len(rows) != len(given) or missing:
+        turned = f" (of shape {rows.shape}: is it transposed?)" if rows.shape[1] == len(given) else ""
         raise DataError(
-            f"expected text for the {len(class_names)} classes of the index, found {len(rows)} rows"
-            f"{f', none for {missing[0]}' if missing else ''}; name the classes alike"
+            f"expected text for the {len(class_names)} classes of the index, found {len(rows)} rows{turned}"
+            f"{f', none for {missing[0]!r}' if missing else ''}; name the classes alike"
         )
-    kept = rows[[given.index(name) for name in class_names]]
-    rows, _ = _rows(kept, None, "text") if np.abs(np.linalg.norm(kept, axis=1) - 1).max() > 1e-5 else (kept, None)
-    scale = record.get("logit_scale", np.array([LOGIT_SCALE]))
-    templates = tuple(str(t) for t in record["templates"].tolist()) if "templates" in record else ()
-    return TextBank(class_names, templates, rows, float(scale.ravel()[0]))
+    if given != class_names:
+        place = {name: row for row, name in enumerate(given)}
+        rows = rows[[place[name] for name in class_names]]
+        if unused := [name for name in given if name not in set(class_names)]:
+            more = f" and {len(unused) - 3} more" if unused[3:] else ""
+            notes.append(f"text: passed over rows of what is no class of the index: {', '.join(unused[:3])}{more}")
+    if len(rows) and np.abs(np.linalg.norm(rows, axis=1) - 1).max() > 1e-5:
+        rows, _ = _rows(rows, None, "text")
+    templates = tuple(record["templates"].tolist()) if "templates" in record else ()
+    return TextBank(class_names, templates, rows, _scale(record, notes))
 
 
-def to_index(dataset: str, record: Arrays, text_names: np.ndarray | None) -> ImageIndex:
-    """An index of images that may be elsewhere: paths stand in as ids, sizes as 0, hashes as empty.
-
-    ``labels`` are numbers into the class names, or names; ``text_names`` are those of the text embeddings, for files
-    without names of their own. Raises :class:`DataError`.
-    """
-    labels, given = record["labels"], record.get("class_names", text_names)
-    if labels.dtype.kind == "U":
-        classes = tuple(sorted(set(labels.tolist()))) if given is None else tuple(given.tolist())
-        if strangers := sorted(set(labels.tolist()) - set(classes)):
-            raise DataError(f"expected labels among the class names, found {strangers[0]!r}; name the classes alike")
-        labels = np.array([classes.index(label) for label in labels.tolist()], np.int64)
-    else:
-        classes = (
-            tuple(given.tolist()) if given is not None else tuple(str(i) for i in range(int(labels.max(initial=0)) + 1))
-        )
-    if "split" not in record:
-        raise DataError(f"expected split beside labels, one of {', '.join(SPLITS)} an image, found none; see --array")
-    ids, n = record["image_ids"], len(labels)
-    _, numbers = index_store.assign_shards(ids, None)
-    columns = {
-        "paths": ids,
-        "sizes_wh": np.zeros((n, 2)),
-        "sha256": np.full(n, "", np.str_),
-        "orientation": np.ones(n),
-        "shard": numbers,
-        "boxes_xyxy": np.full((n, 4), np.nan),
-    }
-    columns |= {name: record[name] for name in columns if name in record}
-    index: ImageIndex = _checked(
-        lambda: ImageIndex(
-            dataset=dataset,
-            image_ids=ids,
-            labels=labels,
-            split=record["split"],
-            class_names=classes,
-            banner=int(record["banner"]) if "banner" in record else 0,
-            notes=json.loads(str(record["notes"])) if "notes" in record else {},
-            **columns,
-        )
-    )
-    return index
-
-
-def same_index(a: ImageIndex, b: ImageIndex) -> bool:
-    """Whether two indexes agree in everything that is stored."""
-    columns = ("image_ids", "paths", "labels", "split", "sha256", "sizes_wh", "orientation", "shard")
-    same = all(np.array_equal(getattr(a, name), getattr(b, name)) for name in columns)
-    return (
-        same
-        and np.array_equal(a.boxes_xyxy, b.boxes_xyxy, equal_nan=True)
-        and (a.class_names, a.banner, dict(a.notes)) == (b.class_names, b.banner, dict(b.notes))
-    )
+def _scale(record: Arrays, notes: list[str]) -> float:
+    if "logit_scale" not in record:
+        notes.append(f"logit_scale: none came, {LOGIT_SCALE:g} of OpenAI's CLIP stands in for it")
+        return LOGIT_SCALE
+    found = float(record["logit_scale"].ravel()[0])
+    if found <= LOGARITHM:
+        notes.append(f"logit_scale: {found:g} is kept as it is; if it is a logarithm, as CLIP's weights hold it, bring "
+                     f"{tables.text(math.exp(found), 'number')}")  # fmt: skip
+    return found

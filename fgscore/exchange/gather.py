@@ -1,190 +1,164 @@
-"""What a user's files hold, by our names: arrays renamed, splits joined, sorted into records by kind."""
+"""What a user's files hold, by our names: arrays chosen, parts and splits joined, sorted into records by kind."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from fgscore.errors import DataError, UsageError
-from fgscore.store import arrays as array_files
+from fgscore.exchange import account, formats, pieces
+from fgscore.exchange.choose import Choice, Use, choose
+from fgscore.exchange.names import (
+    KNOWN,
+    OF_IMAGES,
+    OF_INDEX,
+    OF_REGIONS,
+    WITH_LABELS,
+    Address,
+    Source,
+    address,
+)
+from fgscore.exchange.pieces import Piece
+from fgscore.exchange.values import check_once
 from fgscore.store.arrays import Arrays
 from fgscore.types import SPLITS
 
-# our name -> number of dimensions. The README's format section says what each is.
-NAMES: Mapping[str, int] = {
-    "image_ids": 1,
-    "paths": 1,
-    "labels": 1,
-    "split": 1,
-    "class_names": 1,
-    "sha256": 1,
-    "sizes_wh": 2,
-    "orientation": 1,
-    "shard": 1,
-    "banner": 0,
-    "notes": 0,
-    "globals": 2,
-    "global_norms": 1,
-    "offsets": 1,
-    "regions": 2,
-    "region_norms": 1,
-    "norms": 1,
-    "boxes_xyxy": 2,
-    "area": 1,
-    "predicted_iou": 1,
-    "stability": 1,
-    "mask_counts": 1,
-    "mask_offsets": 1,
-    "mask_size_hw": 2,
-    "text": 2,
-    "logit_scale": 1,
-    "templates": 1,
-}
-ALIASES = {"image_id": "image_ids", "path": "paths", "label": "labels", "class_name": "class_names"}
-OF_IMAGES = ("image_ids", "paths", "labels", "split", "globals", "global_norms", "norms")
-OF_INDEX = ("image_ids", "paths", "labels", "split", "class_names", "sha256", "sizes_wh", "orientation", "shard",
-            "banner", "notes")  # fmt: skip
-OF_REGIONS = ("image_ids", "offsets", "boxes_xyxy", "area", "predicted_iou", "stability", "mask_counts",
-              "mask_offsets", "mask_size_hw")  # fmt: skip
+Record = dict[str, Arrays]  # kind to arrays
+ONCE = ("globals", "labels", "text")  # not looked for under others' names where any file has them under ours
 
 
-@dataclass(frozen=True)
-class Source:
-    """One of the user's arrays under our name: ``split`` where it holds the images of one split only."""
+def read(paths: Sequence[Path], sources: Sequence[Source], joins: bool = False) -> tuple[Record, list[str]]:
+    """(record, notes): what the files make up, as kind ('index', 'globals', 'regions', 'region_embeddings', 'text') to
+    its arrays; and lines that say what was taken for what, and what was passed over.
 
-    name: str
-    split: str | None
-    key: str
-
-
-def parse(option: str) -> Source:
-    """``name=key`` or ``name:split=key``, as in ``globals:test=val``. Raises :class:`UsageError` for another form."""
-    ours, equals, key = option.partition("=")
-    name, colon, split = ours.strip().partition(":")
-    if not equals or not key or name not in NAMES or (colon and split not in SPLITS):
-        raise UsageError(
-            f"expected NAME=KEY or NAME:SPLIT=KEY with a name of {', '.join(NAMES)} and a split of "
-            f"{', '.join(SPLITS)}, found {option!r}; for example globals:test=val"
-        )
-    if colon and name not in OF_IMAGES:
-        raise UsageError(f"expected a split for arrays with a row an image only, found {option!r}; leave it out")
-    return Source(name, split or None, key.strip())
-
-
-def read(paths: Sequence[Path], sources: Sequence[Source]) -> list[dict[str, Arrays]]:
-    """The records of each file: kind ('index', 'globals', 'regions', 'region_embeddings', 'text') to its arrays.
-
-    An array is named by ``sources``, or else carries our name in the file. Raises :class:`DataError` that names the
-    file and the array at fault.
+    ``joins`` says that there is an index to join: what others call labels is then taken only where a split is beside
+    it. Raises :class:`DataError` that names the file, the array and the row at fault.
     """
-    asked = {source.key for source in sources}
-    found: set[str] = set()
-    records = []
-    for path in paths:
-        content = array_files.read(path)
-        found |= asked & set(content)
-        records.append(_sort(path, _rename(path, content, sources)))
-        if not records[-1]:
-            raise DataError(
-                f"expected globals, regions, boxes_xyxy, text or labels in {path}, found {', '.join(content)}; name "
-                "them with --array NAME=KEY"
-            )
-    if missing := sorted(asked - found):
-        raise DataError(
-            f"expected an array {missing[0]!r} in {', '.join(p.name for p in paths)}, found none; see --array"
-        )
-    return records
+    choices = _choices(paths, sources, joins)
+    by_file = [list(_pieces(choice, at)) for choice, at in zip(choices, _addresses(choices), strict=True)]
+    whole, notes = pieces.joined([piece for of_file in by_file for piece in of_file])
+    records: Record = {}
+    owner: dict[str, str] = {}
+    for piece in whole:
+        for kind, record in _sort(piece, notes).items():
+            if kind in records:
+                raise DataError(f"expected {kind} in one file, found them in {owner[kind]} and {piece.where}; import "
+                                "them one by one")  # fmt: skip
+            records[kind], owner[kind] = record, piece.where
+    if not records:
+        raise account.nothing(choices)
+    said = [*account.of_files(choices), *account.by_name(choices, by_file), *notes]
+    if set(records) == {"index"}:
+        said += account.without_embeddings(choices)
+    return records, said
 
 
-def _rename(path: Path, content: Arrays, sources: Sequence[Source]) -> Arrays:
-    here = [source for source in sources if source.key in content]
-    taken = {source.key for source in here} | {source.name for source in sources}
-    arrays = {ALIASES.get(k, k): a for k, a in content.items() if k not in taken and ALIASES.get(k, k) in NAMES}
-    if "image_id" in content and "image_ids" in content:  # our own Parquet says it by row as well
-        arrays["image_ids"] = content["image_ids"]
-    arrays |= {source.name: content[source.key] for source in here if source.split is None}
-    by_split = [source for source in here if source.split]
-    if by_split and (whole := [name for name in OF_IMAGES if name in arrays]):
+def _choices(paths: Sequence[Path], sources: Sequence[Source], joins: bool) -> list[Choice]:
+    """What is used of each file. Raises :class:`DataError` where nothing is, or what ``sources`` name is not there."""
+    every = [formats.contents(path) for path in paths]
+    named: set[str] = set()
+    for contents in every:
+        named |= choose(contents, sources, {}).names
+    known = {word: name for word, name in KNOWN.items() if name not in ONCE or name not in named}
+    choices = [choose(contents, sources, known) for contents in every]
+    if joins and not any("split" in choice.names for choice in choices):
+        without = {word: name for word, name in known.items() if name != "labels"}
+        choices = [choose(contents, sources, without) for contents in every]
+    used = {(use.name, use.split) for choice in choices for use in choice.uses}
+    if missing := next((source for source in sources if (source.name, source.split) not in used), None):
+        there = ", ".join(dict.fromkeys(key for contents in every for key in contents.entries))
+        raise DataError(f"expected an array {missing.key!r} in {', '.join(p.name for p in paths)}, found none, but "
+                        f"{there[:300]}; see --array")  # fmt: skip
+    if not any(choice.uses for choice in choices):
+        raise account.nothing(choices)
+    return choices
+
+
+def _addresses(choices: Sequence[Choice]) -> list[Address]:
+    """The split and the part of each file by its name: a part where there are several of one name, a split where no
+    array says one."""
+    found = [address(choice.contents.path.stem, numbered=True) for choice in choices]
+    family = [(at.word, at.split, choice.contents.path.suffix) for at, choice in zip(found, choices, strict=True)]
+    sizes = Counter(family)
+    says = any(use.split or use.name == "split" for choice in choices for use in choice.uses)
+    return [
+        Address(at.word, None if says else at.split, at.part if sizes[own] > 1 else None)
+        for at, own in zip(found, family, strict=True)
+    ]
+
+
+def _pieces(choice: Choice, at: Address) -> Iterator[Piece]:
+    """The arrays of one file: those of each split by themselves, where they are named so, and the rest."""
+    path = choice.contents.path
+    splits = [split for split in SPLITS if any(use.split == split for use in choice.uses)]
+    rest = [use for use in choice.uses if use.split is None]
+    if splits and (whole := next((use.name for use in rest if use.name in OF_IMAGES), None)):
         raise UsageError(
-            f"{path.name}: expected every array of images split by split or none, found {whole[0]} whole; give "
-            f"{whole[0]}:{by_split[0].split}=KEY too, or leave out the splits"
+            f"{path.name}: expected every array of images split by split or none, found {whole} whole; give "
+            f"{whole}:{splits[0]}=KEY too, or leave out the splits"
         )
-    arrays |= _join_splits(path, content, by_split)
-    for name, array in arrays.items():
-        if array.ndim != NAMES[name] and not (name == "logit_scale" and array.size == 1):
-            raise DataError(f"{path}: expected {name} of {NAMES[name]} dimensions, found shape {array.shape}")
-    return _offsets_from_rows(path, arrays)
+    for split in splits:
+        arrays = _arrays(choice, [use for use in choice.uses if use.split == split])
+        yield Piece((str(path),), arrays, split, at.part)
+    if rest:
+        piece = Piece((str(path),), _arrays(choice, rest))
+        by_name = piece.has_rows and (not piece.is_named or bool({"labels", "label_names"} & set(piece.arrays)))
+        yield piece.at(at.split if by_name else None, at.part if piece.has_rows else None)
 
 
-def _join_splits(path: Path, content: Arrays, sources: Sequence[Source]) -> Arrays:
-    """Arrays given split by split, as one; ``split`` comes of itself, and ids carry their split, as numbering often
-    restarts in each."""
-    splits = [split for split in SPLITS if any(source.split == split for source in sources)]
-    if not splits:
-        return {}
-    by_place = {(source.name, source.split): content[source.key] for source in sources}
-    names = dict.fromkeys(source.name for source in sources)
-    for name in names:
-        if absent := [split for split in splits if (name, split) not in by_place]:
-            raise UsageError(f"{path.name}: expected {name} for every split, found none for {absent[0]}; add --array")
-    counts = [len(by_place[next(iter(names)), split]) for split in splits]
-    joined = {}
-    for name in names:
-        parts = [by_place[name, split] for split in splits]
-        for split, part, count in zip(splits, parts, counts, strict=True):
-            if len(part) != count:
-                raise DataError(f"{path}: expected {count} rows of {name} for {split}, found {len(part)}")
-        if name == "image_ids":
-            parts = [np.array([f"{s}/{i}" for i in p.tolist()], np.str_) for s, p in zip(splits, parts, strict=True)]
-        joined[name] = np.concatenate(parts)
-    joined["split"] = np.repeat(np.array(splits, np.str_), counts)
-    if "image_ids" not in joined:
-        joined["image_ids"] = np.concatenate([_numbered(n, f"{s}/") for s, n in zip(splits, counts, strict=True)])
-    return joined
+def _arrays(choice: Choice, uses: Sequence[Use]) -> Arrays:
+    """The arrays of ``uses``. A column that only happens to be called as one that an index can do without is passed
+    over."""
+    arrays: Arrays = {}
+    for use in uses:
+        try:
+            arrays[use.name] = choice.read(use)
+        except DataError as error:
+            if use.name not in WITH_LABELS or use.key not in choice.contents.columns:
+                raise
+            choice.passed[use.key] = str(error).partition(": ")[2].partition("; ")[0]
+    return arrays
 
 
-def _numbered(n: int, prefix: str = "") -> np.ndarray:
-    return np.array([f"{prefix}{i:06d}" for i in range(n)], np.str_)
-
-
-def _offsets_from_rows(path: Path, arrays: Arrays) -> Arrays:
-    """Regions of a table with an image id a row: the rows of an image must follow each other."""
-    count = next((len(arrays[k]) for k in ("regions", "predicted_iou") if k in arrays), None)
-    if count is None or "offsets" in arrays:
-        return arrays
-    ids = arrays.get("image_ids", np.zeros(0, np.str_))
-    if len(ids) != count:
-        raise DataError(f"{path}: expected offsets, or an image_id for each of {count} regions, found neither")
-    starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]])) if count else np.zeros(0, np.int64)
-    if len(set(ids[starts].tolist())) < len(starts):
-        raise DataError(f"{path}: expected the regions of an image one after another, found them apart; sort the table")
-    return {**arrays, "image_ids": ids[starts], "offsets": np.append(starts, count).astype(np.int64)}
-
-
-def _sort(path: Path, arrays: Arrays) -> dict[str, Arrays]:
-    """The arrays of one file by the kind of record they make up."""
-    rows = next((len(arrays[k]) for k in ("labels", "globals", "split") if k in arrays), None)
+def _sort(piece: Piece, notes: list[str]) -> Record:
+    """The arrays of a piece by the kind of record they make up."""
+    arrays = piece.arrays
+    rows = next(iter(piece.rows().values()), None)
+    if "image_ids" not in arrays and rows is not None and not {"labels", "label_names"} & set(arrays):
+        raise DataError(f"{piece.where}: expected image_ids beside {', '.join(arrays)}, found none, nor labels of as "
+                        "many images; bring them, or name them with --array image_ids=KEY")  # fmt: skip
     if "image_ids" not in arrays and rows is not None:
-        arrays = {**arrays, "image_ids": _numbered(rows)}
-    records: dict[str, Arrays] = {}
+        notes.append(f"{Path(piece.files[0]).name}: images are numbered, as no image_ids came")
+        arrays = {**arrays, "image_ids": pieces.numbered(rows)}
+    records: Record = {}
+    _check_equal(piece.where, "regions", {name: len(arrays[name]) for name in _of_regions(arrays)})
+    of_globals, of_regions = _norms(arrays, "global_norms", "regions"), _norms(arrays, "region_norms", "globals")
     if "globals" in arrays:
-        records["globals"] = _pick(arrays, "image_ids globals", norms=_norms(arrays, "global_norms", "regions"))
+        records["globals"] = _pick(arrays, "image_ids globals", norms=arrays.get(of_globals))
     if "regions" in arrays:
-        norms = _norms(arrays, "region_norms", "globals")
-        records["region_embeddings"] = _pick(arrays, "image_ids offsets regions", norms=norms)
+        records["region_embeddings"] = _pick(arrays, "image_ids offsets regions", norms=arrays.get(of_regions))
     if "offsets" in arrays and {"boxes_xyxy", "mask_counts", "area"} & set(arrays):
         records["regions"] = _pick(arrays, " ".join(OF_REGIONS))
     if "text" in arrays:
         records["text"] = _pick(arrays, "class_names text logit_scale templates")
-    if "labels" in arrays:
+    if {"labels", "label_names"} & set(arrays):
         boxes = arrays.get("boxes_xyxy") if "offsets" not in arrays else None
         records["index"] = _pick(arrays, " ".join(OF_INDEX), boxes_xyxy=boxes)
     for kind, record in records.items():
-        _check_lengths(path, kind, record)
+        _check_lengths(piece.where, kind, record)
+    used = {"image_ids", "offsets", of_globals, of_regions}.union(*records.values())
+    if records and (idle := [name for name in arrays if name not in used]):
+        notes.append(f"{Path(piece.files[0]).name}: passed over {', '.join(idle)}, of which what came makes no use")
     return records
+
+
+def _of_regions(arrays: Arrays) -> list[str]:
+    """The arrays that have a row a region."""
+    names = ("regions", "boxes_xyxy", "area", "predicted_iou", "stability") if "offsets" in arrays else ()
+    return [name for name in names if name in arrays]
 
 
 def _pick(arrays: Arrays, names: str, **more: np.ndarray | None) -> Arrays:
@@ -192,25 +166,30 @@ def _pick(arrays: Arrays, names: str, **more: np.ndarray | None) -> Arrays:
     return picked | {name: array for name, array in more.items() if array is not None}
 
 
-def _norms(arrays: Arrays, own: str, other: str) -> np.ndarray | None:
-    """``norms`` alone says enough where a file holds embeddings of one kind."""
-    return arrays.get(own, arrays.get("norms") if other not in arrays else None)
+def _norms(arrays: Arrays, own: str, other: str) -> str:
+    """What the norms of embeddings are called: ``norms`` says enough where a file holds embeddings of one kind."""
+    return "norms" if own not in arrays and other not in arrays else own
 
 
-def _check_lengths(path: Path, kind: str, record: Arrays) -> None:
+def _check_lengths(where: str, kind: str, record: Arrays) -> None:
     lengths: dict[str, int]
     if kind == "text":
         lengths = {name: len(record[name]) for name in ("class_names", "text") if name in record}
     else:
         if "image_ids" not in record:
             raise DataError(
-                f"{path}: expected image_ids beside {', '.join(record)}, found none; name them with --array"
+                f"{where}: expected image_ids beside {', '.join(record)}, found none; name them with --array"
             )
-        lengths = {name: len(record[name]) for name in ("image_ids", "labels", "split", "globals") if name in record}
+        lengths = {name: len(record[name]) for name in (*OF_IMAGES, "boxes_xyxy") if name in record}
         if "offsets" in record:
-            lengths["offsets"] = len(record["offsets"]) - 1
+            lengths = {"image_ids": lengths["image_ids"], "offsets": len(record["offsets"]) - 1}
+    _check_equal(where, kind, lengths)
+    if "image_ids" in record:
+        of_regions = "; if its rows are regions, name them with --array regions=KEY" if kind == "globals" else ""
+        check_once(record["image_ids"], f"{where}: image_ids", f"make them unique{of_regions}")
+
+
+def _check_equal(where: str, kind: str, lengths: dict[str, int]) -> None:
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{name} {n}" for name, n in lengths.items())
-        raise DataError(f"{path}: expected arrays of equal length for {kind}, found {found}")
-    if len(set(record.get("image_ids", np.zeros(0)).tolist())) < len(record.get("image_ids", ())):
-        raise DataError(f"{path}: expected each image id once, found some twice; make them unique")
+        raise DataError(f"{where}: expected arrays of equal length for {kind}, found {found}; mend the file")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fgscore import specs
-from fgscore.errors import DataError, StoreError, UsageError
+from fgscore.errors import DataError, StoreError, UsageError, quoted
 from fgscore.exchange import arrays as records
-from fgscore.exchange import gather
+from fgscore.exchange import formats, gather, labelled
+from fgscore.exchange.choose import Unnamed
+from fgscore.exchange.names import parse
 from fgscore.machine.progress import Clock, Progress, Summary, provenance, silent
 from fgscore.store import index as index_store
 from fgscore.store import manifest, schema, shards
@@ -20,6 +23,8 @@ from fgscore.store.match import Store
 from fgscore.store.paths import check_name
 from fgscore.store.records import at, places
 from fgscore.types import ImageIndex, file_sha256
+
+_log = logging.getLogger("fgscore")
 
 
 @dataclass(frozen=True)
@@ -39,22 +44,38 @@ def import_files(
     sources: Sequence[str] = (),
     names: Names = Names(),
     progress: Progress = silent,
+    say: Callable[[str], None] = _log.info,
 ) -> list[Summary]:
-    """Make artefacts of ``dataset`` from the arrays in ``paths``; ``sources`` name them as ``NAME[:SPLIT]=KEY``.
+    """Make artefacts of ``dataset`` from the arrays in ``paths``, files or folders of files; ``sources`` name them as
+    ``NAME[:SPLIT]=KEY``.
 
     Files with labels make an index of their own; others join the one index that the cache has under that name. The
-    same import again changes nothing, another one under the same names replaces it. Raises :class:`UsageError` and
-    :class:`DataError` that say what was expected where.
+    same import again changes nothing, another one under the same names replaces it. ``say`` is given a line for what
+    was taken for what, was passed over or was changed. Raises :class:`UsageError` and :class:`DataError` that say what
+    was expected where; nothing is written then.
     """
     check_name(dataset, "the name of a data set")
-    found: dict[str, Arrays] = {}
-    for path, in_file in zip(paths, gather.read(paths, [gather.parse(s) for s in sources]), strict=True):
-        for kind, record in in_file.items():
-            if kind in found:
-                raise DataError(f"{path}: expected {kind} in one file, found them in two; import them one by one")
-            found[kind] = record
-    facts = {"source": {path.name: file_sha256(path) for path in paths}}
-    return _Import(store, dataset, found, names, facts, progress).run()
+    files, notes = formats.expanded(paths)
+    joins = any(True for _ in store.artefacts("index", dataset))
+    try:
+        found, said = gather.read(files, [parse(source) for source in sources], joins)
+    except Unnamed as error:
+        raise DataError(f"{error}; {_way_out(dataset, paths, [*sources, *error.sources], names)}") from error
+    facts = {"source": {path.name: file_sha256(path) for path in files}}
+    making = _Import(store, dataset, found, names, facts, progress)
+    making.look()
+    for note in [*notes, *said, *making.notes]:
+        say(note)
+    return making.run()
+
+
+def _way_out(dataset: str, paths: Sequence[Path], sources: Sequence[str], names: Names) -> str:
+    """The command that names arrays as ``sources`` do."""
+    if not sources:
+        return "name them with --array NAME=KEY"
+    words = [*map(str, paths), *(word for source in sources for word in ("--array", source))]
+    named = [word for option, name in vars(names).items() if name != IMPORTED for word in (f"--{option}", name)]
+    return f"name what is meant: `fgscore import {dataset} {' '.join(quoted(word) for word in [*words, *named])}`"
 
 
 class _Import:
@@ -72,48 +93,53 @@ class _Import:
         self.store, self.dataset, self.records, self.names = store, dataset, found, names
         self.facts, self.progress = facts, progress
         self.summaries: list[Summary] = []
+        self.notes: list[str] = []
+
+    def look(self) -> None:
+        """Make the records of all that came; raises :class:`DataError` for what is at fault, before anything is
+        written."""
+        shards.check_writing()
+        have = self.records
+        self.globals = records.to_globals(have["globals"]) if "globals" in have else None
+        self.embeddings = records.to_embeddings(have["region_embeddings"]) if "region_embeddings" in have else None
+        self.regions = records.to_regions(have, self.notes) if {"regions", "region_embeddings"} & set(have) else None
+        self.known = None if "index" in have else self._known_index()
+        self.index = self.store.index(self.known) if self.known else self._own_index()
+        self.text = records.to_text(have["text"], self.index.class_names, self.notes) if "text" in have else None
+        self._check(self.globals, self.embeddings, self.regions, self.text)
 
     def run(self) -> list[Summary]:
         """All artefacts, parents first."""
-        # everything is looked at before anything is written
-        shards.check_writing()
-        have = self.records
-        globals_ = records.to_globals(have["globals"]) if "globals" in have else None
-        embeddings = records.to_embeddings(have["region_embeddings"]) if "region_embeddings" in have else None
-        regions = records.to_regions(have) if {"regions", "region_embeddings"} & set(have) else None
-        known = None if "index" in have else self._known_index()
-        self.index = self.store.index(known) if known else self._own_index()
-        text = records.to_text(have["text"], self.index.class_names) if "text" in have else None
-        self._check(globals_, embeddings, regions, text)
-        self.artefact = known or self._write_index()
-
+        self.artefact = self.known or self._write_index()
         images = {"images": self.artefact.recipe.digest}
-        if globals_ is not None:
-            self._publish(self._recipe("globals", self.names.encoder, images), globals_)
-        if regions is not None:
-            parent = self._publish(self._recipe("regions", self.names.regions, images), regions)
-            if embeddings is not None:
+        if self.globals is not None:
+            self._publish(self._recipe("globals", self.names.encoder, images), self.globals)
+        if self.regions is not None:
+            parent = self._publish(self._recipe("regions", self.names.regions, images), self.regions)
+            if self.embeddings is not None:
                 recipe = self._recipe(
                     "region_embeddings", self.names.encoder, {"regions": parent.recipe.digest, **images}
                 )
-                self._publish(recipe, embeddings)
-        if text is not None:
-            extra = {"prompt": self.names.prompt, "templates": list(text.templates)}
+                self._publish(recipe, self.embeddings)
+        if self.text is not None:
+            extra = {"prompt": self.names.prompt, "templates": list(self.text.templates)}
             recipe = self._recipe("text", self.names.encoder, {"names": images["images"]}, **extra)
-            self._publish(recipe, text)
+            self._publish(recipe, self.text)
         return self.summaries
 
     def _own_index(self) -> ImageIndex:
-        return records.to_index(self.dataset, self.records["index"], self.records.get("text", {}).get("class_names"))
+        text_names = self.records.get("text", {}).get("class_names")
+        return labelled.to_index(self.dataset, self.records["index"], text_names, self.notes)
 
     def _write_index(self) -> manifest.Artefact:
         recipe = manifest.Recipe("index", IMPORTED)
         known = self.store.find("index", self.dataset, recipe.digest)
         try:
-            same = known is not None and records.same_index(index_store.read(known), self.index)
+            same = known is not None and labelled.same_index(index_store.read(known), self.index)
         except StoreError:  # a damaged one is made anew
             same = False
         artefact = known if known is not None and same else index_store.write(self.store.layout, self.index, recipe)
+        self.store.forget(artefact)
         self.summaries.append(Summary(artefact.label, "index", int(not same), int(same), len(self.index)))
         return artefact
 
@@ -142,6 +168,8 @@ class _Import:
                     f"expected image ids of the index of {self.dataset!r}, such as {self.index.image_ids[0]}, found "
                     f"{strangers[0]} ({len(strangers)} such); name the ids alike"
                 )
+        if regions is not None:
+            records.check_inside(regions, self.index, places(self.index.image_ids, regions.image_ids))
         rows = {"globals": globals_, "regions": embeddings, "text": text}
         widths = {name: getattr(record, name).shape[1] for name, record in rows.items() if record is not None}
         if len(set(widths.values())) > 1:

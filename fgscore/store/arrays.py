@@ -23,7 +23,9 @@ from fgscore.store import files
 
 Arrays = dict[str, np.ndarray]
 FORMATS = {"npz": ".npz", "parquet": ".parquet", "safetensors": ".safetensors"}
+WRONG = (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile, pa.ArrowException)
 META = "fgscore"
+MOST_META = 1 << 32  # bytes of an array in it: a few letters may claim strings of any length
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray], columns: Collection[str]) -> None:
@@ -46,7 +48,16 @@ def read(path: Path) -> Arrays:
         raise DataError(f"expected a file at {path}, found none; check the path") from None
     except regular.Irregular as error:
         raise DataError(f"expected a file at {path}, found {error}; check the path") from error
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, pa.ArrowException) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        RecursionError,
+        zipfile.BadZipFile,
+        pa.ArrowException,
+    ) as error:
         regular.check_exhausted(path, error)
         reason = str(error).partition("\n")[0][:200]
         raise DataError(f"expected arrays in {path}, found something else ({reason}); write it again") from error
@@ -89,16 +100,21 @@ def _from_safetensors(path: Path) -> Arrays:
             metadata = content.metadata() or {}
     except SafetensorError as error:
         raise ValueError(error) from error
-    # others write each list of strings under its own key; ours are together under one
-    texts = {k: _json_strings(v) for k, v in metadata.items() if k != META}
-    texts |= json.loads(metadata.get(META, "{}"))
-    return arrays | {name: np.array(v, np.str_) for name, v in texts.items() if v is not None}
+    return arrays | texts(metadata)
+
+
+def texts(metadata: Mapping[str, str]) -> Arrays:
+    """The strings in the metadata of a safetensors file: ours are together under one key, others write each list under
+    its own. Raises ValueError where ours are damaged."""
+    found = {k: _json_strings(v) for k, v in metadata.items() if k != META}
+    found |= json.loads(metadata.get(META, "{}"))
+    return {name: np.array(v, np.str_) for name, v in found.items() if v is not None}
 
 
 def _json_strings(text: str) -> list[str] | None:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, list) and all(isinstance(v, str) for v in value) else None
 
@@ -147,13 +163,23 @@ def _column(array: np.ndarray, offsets: np.ndarray | None) -> pa.Array:
 
 def _from_parquet(path: Path) -> Arrays:
     table = pq.read_table(path)
-    rest = json.loads((table.schema.metadata or {}).get(META.encode(), b"{}"))
     arrays: Arrays = {}
     for name in table.column_names:
         arrays |= _from_column(name, table[name].combine_chunks())
-    for name, kept in rest.items():
+    return arrays | no_columns(table.schema.metadata)
+
+
+def no_columns(metadata: Mapping[bytes, bytes] | None) -> Arrays:
+    """The arrays that :func:`table_metadata` put beside the columns of a table. Raises ValueError where they are
+    damaged."""
+    rest = json.loads((metadata or {}).get(META.encode(), b"{}"))
+    arrays: Arrays = {}
+    for name, kept in rest.items() if isinstance(rest, dict) else ():
         if isinstance(kept, dict) and {"dtype", "shape", "values"} <= set(kept):
-            arrays[name] = np.array(kept["values"], np.dtype(kept["dtype"])).reshape(kept["shape"])
+            dtype = np.dtype(kept["dtype"])
+            if dtype.itemsize * len(kept["values"]) > MOST_META:
+                raise ValueError(f"{name!r} of {dtype} in the metadata")
+            arrays[name] = np.array(kept["values"], dtype).reshape(kept["shape"])
     return arrays
 
 

@@ -76,6 +76,11 @@ class Store:
             self._indexes[artefact.path] = index_store.read(artefact)
         return self._indexes[artefact.path]
 
+    def forget(self, artefact: manifest.Artefact) -> None:
+        """Read the index that an index artefact holds anew: it was written once more."""
+        self._indexes.pop(artefact.path, None)
+        self._index_contents = {key: found for key, found in self._index_contents.items() if key[0] != artefact.path}
+
     def parents_now(self, artefact: manifest.Artefact, number: int) -> dict[str, str]:
         """Role to content digest of what shard ``number`` must have been made from to be valid now.
 

@@ -23,12 +23,6 @@ from fgscore.store.paths import Layout
 PARENTS = ("index", "regions", "region_embeddings", "globals", "text")
 
 
-@pytest.fixture
-def elsewhere(tmp_path):
-    """A cache with nothing in it."""
-    return Store(Layout(tmp_path / "elsewhere"))
-
-
 def only(store, kind):
     (artefact,) = store.artefacts(kind)
     return collect(store, artefact)
@@ -280,7 +274,7 @@ GOOD = {
     [
         ({"labels": np.array([0, 1, 1])}, "equal length"),
         ({"image_ids": np.array(["a", "a"])}, "each image id once"),
-        ({"split": np.array(["train", "dev"])}, "ImageIndex.split: expected"),
+        ({"split": np.array(["train", "holdout"])}, "split of train, val, test, found 'holdout' in row 1"),
         ({"split": None}, "expected split beside labels"),
         ({"globals": np.eye(4, dtype=np.float32)[0]}, "globals of 2 dimensions"),
         ({"globals": np.full((2, 4), np.nan, np.float32)}, "expected finite globals"),
@@ -292,7 +286,7 @@ GOOD = {
         ({"offsets": np.array([0, 1, 3]), "regions": np.eye(2, 4)}, "offsets: expected 0 to 2"),
         ({"regions": np.eye(5)}, "expected offsets, or an image_id for each of 5 regions"),
         ({"labels": np.array([[0], [1]])}, "labels of 1 dimensions"),
-        ({"labels": np.array([-1, 0])}, "ImageIndex.labels"),
+        ({"labels": np.array([-1, 0])}, "labels from 0 on, found -1 in row 0"),
     ],
 )
 def test_arrays_at_fault_are_refused_and_nothing_is_written(elsewhere, tmp_path, change, message):
@@ -330,7 +324,7 @@ def test_files_that_are_no_arrays(elsewhere, tmp_path, suffix):
     with pytest.raises(DataError, match="expected arrays in .*found something else"):
         import_files(elsewhere, "mine", [path])
     with pytest.raises(UsageError, match="expected a file of .npz, .parquet, .safetensors"):
-        import_files(elsewhere, "mine", [tmp_path / "x.csv"])
+        import_files(elsewhere, "mine", [tmp_path / "x.mat"])
 
 
 def test_a_pickle_is_never_loaded(elsewhere, tmp_path):
