@@ -93,12 +93,15 @@ def check_size(path: Path, key: str, nbytes: int) -> None:
     on_disk = path.stat().st_size
     if nbytes > max(FREE, RATIO * on_disk):
         raise DataError(
-            f"{path}: expected arrays of about the size of the file, found {key!r} of {_mb(nbytes)} in {_mb(on_disk)}: "
+            f"{path}: expected arrays of about the size of the file, found {key!r} of {text(nbytes, 'bytes')} in "
+            f"{text(on_disk, 'bytes')}: "
             "refused as a bomb; write it without compression"
         )
     if nbytes > FREE and nbytes > (there := memory()):
-        raise Exhausted(f"{path}: {key!r} takes {text(nbytes, 'bytes')} of memory, found {text(there, 'bytes')} on this machine; import it "
-                        "where there is more, or as float16")  # fmt: skip
+        raise Exhausted(
+            f"{path}: {key!r} takes {text(nbytes, 'bytes')} of memory, found {text(there, 'bytes')} on this machine; "
+            "import it where there is more, or as float16"
+        )
 
 
 def memory() -> int:
