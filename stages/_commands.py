@@ -179,4 +179,4 @@ class Commands(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """The list of ``fgscore --help``."""
-        TyperGroup(name=self.name, commands=self.commands).format_commands(ctx, formatter)
+        TyperGroup(name=self.name, commands=dict(self.commands)).format_commands(ctx, formatter)

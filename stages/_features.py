@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fgscore.errors import UsageError
 
 from . import _run
+
+if TYPE_CHECKING:
+    from fgscore.evaluate.features import Rows
 
 
 def usable(bundles: list[Any], poolings: list[Any]) -> list[Any]:
@@ -16,8 +19,8 @@ def usable(bundles: list[Any], poolings: list[Any]) -> list[Any]:
     return _run.with_regions(bundles, f"--pool {poolings[0].name}")
 
 
-def rows(features: str) -> str:
+def rows(features: str) -> Rows:
     """``unit`` or ``raw``, checked."""
     if features not in ("unit", "raw"):
         raise UsageError(f"--features: expected unit or raw, found {features!r}")
-    return features
+    return features  # type: ignore[return-value]

@@ -251,7 +251,7 @@ def heads(names: list[str], seeds: list[int]) -> list[Any]:
     from fgscore import specs
     from fgscore.heads import Head
 
-    made = {}
+    made: dict[Any, Any] = {}
     for text in names:
         head, spec = Head.bind(text), specs.parse(text)
         for seed in dict.fromkeys(seeds) if head.seed is not None else [0]:
