@@ -31,9 +31,8 @@ import numpy as np
 
 from fgscore import ragged
 from fgscore.errors import UsageError
-from fgscore.evaluate.features import FeatureRun
-from fgscore.evaluate.probe import ProbeRun
 from fgscore.evaluate.probe import probe as _run_probes
+from fgscore.evaluate.runs import probe_runs
 from fgscore.evaluate.score import ScoreRun, runs_for
 from fgscore.evaluate.score import score as _run_scores
 from fgscore.exchange.export import collect as arrays
@@ -129,14 +128,19 @@ def probe(
     Each component is a text, as on the command line, or a Python object: a function of the same form, for ``head`` also
     a scikit-learn classifier. A result that an object took part in is not kept.
     """
-    pooling = Pooling.of(pool)
-    scored = _score_run(bundle, scorer, target) if pooling.needs_scores else None
-    (row,) = _run_probes([ProbeRun(FeatureRun(bundle, pooling, scored), Head.of(head))])
-    return row
+    runs = probe_runs([bundle], [Scorer.of(scorer)], [Target.of(target)], [Pooling.of(pool)], [Head.of(head)])
+    if not runs:
+        raise _without_regions(bundle, f"pool={pool!r} needs")
+    (result,) = _run_probes(runs)
+    return result.to_json()
 
 
 def _score_run(bundle: Bundle, scorer: Any, target: Any) -> ScoreRun:
     if not isinstance(bundle, RegionBundle):
-        raise UsageError(f"scores need regions, found whole images alone of {bundle.dataset}; pool='none' does without")
+        raise _without_regions(bundle, "scores need")
     (run,) = runs_for(bundle, [Scorer.of(scorer)], [Target.of(target)])
     return run
+
+
+def _without_regions(bundle: Bundle, what: str) -> UsageError:
+    return UsageError(f"{what} regions, found whole images alone of {bundle.dataset}; pool='none' does without")

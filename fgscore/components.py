@@ -5,7 +5,7 @@ A component is a function whose keyword-only parameters, each with a default, ar
 ``fgscore.<plural>`` (``fgscore.scorers``, ``fgscore.encoders`` ...); or ``./mine.py:name(key=value)``, in a file of the
 user's; or a Python object, given to :mod:`fgscore.api`. What else a component of a kind may declare is a field of the
 kind's class (:class:`fgscore.scorers.Scorer`, :class:`fgscore.heads.Head` ...), set by its decorator ``declares``;
-encoders and region generators declare it in the object that their function returns.
+encoders and region generators declare it in the object that their function returns (:mod:`fgscore.models`).
 
 No name that comes from a store, a saved probe or a result ever gets further than :func:`built_in`.
 """
@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from fgscore import foreign, specs
 from fgscore.errors import LISTED, UsageError, unknown
-from fgscore.types import Runtime, file_sha256
+from fgscore.types import file_sha256
 
 F = TypeVar("F", bound=Callable[..., Any])
 DECLARED = "__fgscore__"  # where a decorator keeps what a function declares
@@ -55,6 +55,7 @@ class Component:
     kind: ClassVar[str] = "component"
     home: ClassVar[str] = ""  # the module, or the package of one file each, that ours are in
     takes: ClassVar[tuple[str, ...]] = ()  # what its function is given by position
+    shared: ClassVar[tuple[Callable[..., Any], ...]] = ()  # whose parameters all have, without writing them
 
     name: str
     function: Callable[..., Any] = field(repr=False)
@@ -82,6 +83,11 @@ class Component:
     def names(cls) -> list[str]:
         """The names of ours, then those of installed ones; no component is imported that has a file of its own."""
         return list(dict.fromkeys([*cls.ours_named(), *sorted(foreign.installed(LISTED[cls.kind]))]))
+
+    @classmethod
+    def tunables(cls, function: Callable[..., Any]) -> dict[str, Any]:
+        """All parameters of a component of this kind with that ``function``, and their defaults."""
+        return specs.tunables(function, *cls.shared)
 
     @classmethod
     def ours_named(cls) -> list[str]:
@@ -147,9 +153,9 @@ class Component:
         declared = vars(function).get(DECLARED, {}) if hasattr(function, "__dict__") else {}
         if declared and declared["kind"] != cls.kind:
             raise UsageError(f"expected a {cls.kind}, found {spec.name}, which declares itself a {declared['kind']}")
-        params = specs.bind(spec, function, cls.kind)
+        params = specs.bind(spec, function, cls.kind, *cls.shared)
         name = specs.stored_name(spec.name)
-        canonical = specs.canonical(name, params, specs.tunables(function))
+        canonical = specs.canonical(name, specs.stored(params, function, *cls.shared), cls.tunables(function))
         made = cls(name=name, function=function, params=params, canonical=canonical, source=source,
                    **declared.get("traits", {}))  # fmt: skip
         made._check_signature()
@@ -167,6 +173,11 @@ class Component:
             raise UsageError(f"{self.place}{self.kind} {self.canonical} must take ({wanted}), found {found}")
 
     @property
+    def stored(self) -> dict[str, specs.Value]:
+        """``params`` as a recipe keeps them: a local path by its last part."""
+        return specs.stored(self.params, self.function, *self.shared)
+
+    @property
     def identity(self) -> tuple[str, str | None]:
         """What tells it from every other of its kind: its text, and the content of where it stands."""
         return self.canonical, self.source.sha256
@@ -180,12 +191,11 @@ class Component:
         """What its function returns for ``arguments``."""
         return self.function(*arguments, **self.params)
 
-    def blamed(self, wanted: str = "") -> AbstractContextManager[None]:
+    def blamed(self, wanted: str) -> AbstractContextManager[None]:
         """Where its code runs, or what it returned is read: what one that is not ours does wrong is a
         :class:`UsageError` with its file and line; ``wanted`` says what it should have done."""
         if self.is_ours:
             return nullcontext()
-        wanted = wanted or f"`fgscore contract` says what a {self.kind} must do"
         return foreign.blamed(self.source.file, f"{self.kind} {self.canonical}", wanted, self.function)
 
     @property
@@ -201,31 +211,6 @@ def positional(function: Callable[..., Any]) -> list[inspect.Parameter]:
     except (ValueError, TypeError) as error:
         raise UsageError(f"expected a function with a signature, found {function!r}") from error
     return [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Maker(Component):
-    """A component whose function returns the thing itself, an encoder or a region generator: what it declares, it does
-    as attributes and methods of ``contract``, whose defaults stand for the rest."""
-
-    contract: ClassVar[type] = object
-
-    @property
-    def given(self) -> tuple[str, ...]:
-        """The runtime, for a function that takes one."""
-        return ("runtime",) if positional(self.function) else ()
-
-    def make(self, runtime: Runtime) -> Any:
-        """What the function returns; what it has of the contract is its own, the rest is the contract's. ``runtime`` is
-        given to a function that takes one. Nothing heavy is loaded yet where the contract is kept."""
-        with self.blamed():
-            made = self.call(*([runtime] if self.given else []))
-        if isinstance(made, self.contract):
-            return made
-        whole = self.contract()
-        for name in (n for n in dir(self.contract) if not n.startswith("__") and hasattr(made, n)):
-            setattr(whole, name, getattr(made, name))
-        return whole
 
 
 # what `fgscore list` calls each kind, and the class that is its contract
@@ -277,21 +262,26 @@ def matches(kind: type[Component], stored: Stored, written: specs.Spec | None) -
     """Whether what is stored agrees with every parameter that was written; one left out agrees with all.
 
     What stands in a user's file, ``./lab/mine.py:f``, is known by the file's name wherever it lies, and by its content
-    where it can be read here. A parameter that a recipe of before lacks has the default it has now.
+    where it can be read here; what is of a distribution by that, where it is installed. A parameter that a recipe of
+    before lacks has the default it has now.
     """
     if written is None:
         return True
-    if specs.stored_name(written.name) != stored.name or not _same_file(written.name, stored.source):
+    if specs.stored_name(written.name) != stored.name or not same_source(kind, written.name, stored.source):
         return False
-    lacking = set(written.params) - set(stored.params)
-    defaults = specs.tunables(kind.ours(stored.name)) if lacking and stored.name in kind.ours_named() else {}
-    return all(same(value, {**defaults, **stored.params}.get(key, specs)) for key, value in written.params.items())
+    if lacking := set(written.params) - set(stored.params):
+        functions = [kind.ours(stored.name)] if stored.name in kind.ours_named() else []
+        params = {**specs.tunables(*functions, *kind.shared), **stored.params}
+        return not lacking - set(params) and all(same(v, params[k]) for k, v in written.params.items())
+    return all(same(value, stored.params[key]) for key, value in written.params.items())
 
 
-def _same_file(name: str, sha256: str | None) -> bool:
-    """Whether ``name`` is of no file, of none that can be read here, or of one with that digest."""
-    path = specs.file_of(name)
-    return path is None or not path.is_file() or file_sha256(path) == sha256
+def same_source(kind: type[Component], name: str, sha256: str | None) -> bool:
+    """Whether ``name`` is of no file or distribution, of none that can be read here, or of one with that digest."""
+    if path := specs.file_of(name):
+        return not path.is_file() or file_sha256(path) == sha256
+    point = foreign.installed(LISTED.get(kind.kind, "")).get(name)
+    return point is None or sha256 is None or foreign.package_sha256(point) == sha256  # None: of embeddings imported
 
 
 def same(written: Any, stored: Any) -> bool:
@@ -312,5 +302,5 @@ def described(kind: type[Component]) -> list[dict[str, Any]]:
         function = kind.ours(name) if point is None else foreign.from_distribution(point, name)[0]
         line = (inspect.getdoc(function) or "").partition("\n")[0]
         whose = point.dist.name if point and point.dist else ""
-        rows.append({"name": name, "parameters": specs.tunables(function), "doc": line, "from": whose})
+        rows.append({"name": name, "parameters": kind.tunables(function), "doc": line, "from": whose})
     return rows

@@ -126,8 +126,17 @@ def quoted(word: str) -> str:
     return shlex.quote(word)
 
 
-def missing_extra(packages: str | Sequence[str], feature: str, extra: str = "extract") -> MissingExtra:
-    """The error for an import that failed, or for several that would, because the extra is not installed."""
+def missing_extra(
+    packages: str | Sequence[str], feature: str, extra: str = "extract", others: Sequence[str] = ()
+) -> MissingExtra:
+    """The error for an import that failed, or for several that would, because the extra is not installed; ``others``
+    are those of ``packages`` that are in no extra, which is '' where that is true of all."""
     named = [packages] if isinstance(packages, str) else list(packages)
     these = f"the package{'s' * (len(named) > 1)} {', '.join(map(repr, named))}, which {'are' if named[1:] else 'is'}"
-    return MissingExtra(f"{feature} needs {these} not installed; run: pip install 'fgscore[{extra}]'")
+    installed = " ".join([*([f"'fgscore[{extra}]'"] if extra else []), *others])
+    return MissingExtra(f"{feature} needs {these} not installed; run: pip install {installed}")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether ``error`` says that this machine, or a device of it, had no memory for what was asked."""
+    return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)

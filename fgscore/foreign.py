@@ -9,13 +9,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from fgscore import specs
-from fgscore.errors import DataError, MissingExtra, UsageError
+from fgscore.errors import DataError, FgscoreError, MissingExtra, UsageError, guess, out_of_memory
 from fgscore.types import file_sha256
 
 GROUP = "fgscore."  # entry points: fgscore.scorers, fgscore.encoders ...
@@ -33,12 +34,15 @@ def from_file(path: Path, name: str, who: str, wanted: str) -> tuple[Callable[..
     source = path.read_bytes()
     sha256 = hashlib.sha256(source).hexdigest()
     with blamed(path, who, f"expected a file that defines {name}{wanted}"):
-        function = getattr(_run(path, source, sha256), name, None)
+        module = _run(path, source, sha256)
+        function = getattr(module, name, None)
     if not callable(function):
-        raise UsageError(f"{who}: {path.name} defines no function {name!r}")
+        own = [key for key, value in vars(module).items() if inspect.isfunction(value) and key[0] != "_"]
+        raise UsageError(f"{who}: {path.name} defines no function {name!r}; {guess(name, own)}")
     return function, sha256
 
 
+@cache  # several components may stand in one file
 def _run(path: Path, source: bytes, sha256: str) -> ModuleType:
     """The module that ``source`` makes: not what was compiled from the file before."""
     module = ModuleType(f"fgscore_user_{path.stem}_{sha256[:8]}")
@@ -60,13 +64,25 @@ def from_distribution(point: metadata.EntryPoint, who: str) -> tuple[Callable[..
     whose = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
     try:
         function = point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            raise MissingExtra(f"{who}, which {whose} declares, {_lacks(error.name)}") from error
         raise UsageError(f"{who}, which {whose} declares, cannot be imported: {_told(error)}") from error
     if not callable(function):
         raise UsageError(f"{who}: {point.value} of {whose} is no function")
-    return function, _package_sha256(point.module.partition(".")[0]), whose
+    return function, package_sha256(point), whose
 
 
+def _lacks(package: str) -> str:
+    return f"needs the package {package!r}, which is not installed; run: pip install {package}"
+
+
+def package_sha256(point: metadata.EntryPoint) -> str:
+    """The digest of the Python files of the package that an entry point is in, none of which is imported."""
+    return _package_sha256(point.module.partition(".")[0])
+
+
+@cache  # what was imported stays, whatever becomes of its files
 def _package_sha256(name: str) -> str:
     spec = importlib.util.find_spec(name)
     folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
@@ -76,7 +92,7 @@ def _package_sha256(name: str) -> str:
     return specs.digest({relative: file_sha256(file) for relative, file in files.items()})
 
 
-def file_of(function: Callable[..., Any]) -> Path | None:
+def file_of(function: Callable[..., Any] | type) -> Path | None:
     """The source file of a function or class, where Python knows it."""
     try:
         found = inspect.getsourcefile(inspect.unwrap(function))
@@ -89,7 +105,8 @@ def file_of(function: Callable[..., Any]) -> Path | None:
 def blamed(file: Path | None, who: str, wanted: str, function: Callable[..., Any] | None = None) -> Iterator[None]:
     """Whatever a component of the user's does wrong, an exit included, as one line with the place in its ``file``.
 
-    An interruption stays one: in the main thread it is the user's Ctrl-C. A missing package is told as usual.
+    An interruption stays one: in the main thread it is the user's Ctrl-C. A missing package is told as usual, and
+    memory that ran out is no fault of the component's.
     """
     try:
         yield
@@ -98,9 +115,10 @@ def blamed(file: Path | None, who: str, wanted: str, function: Callable[..., Any
             raise
         if isinstance(error, DataError | MissingExtra) and not _raised_in(file, error):  # the store's
             raise
+        if out_of_memory(error):
+            raise
         if isinstance(error, ModuleNotFoundError) and error.name:
-            lacks = f"needs the package {error.name!r}, which is not installed; run: pip install {error.name}"
-            raise MissingExtra(f"{place(file, function, error)}: {who} {lacks}") from error
+            raise MissingExtra(f"{place(file, function, error)}: {who} {_lacks(error.name)}") from error
         raise UsageError(f"{place(file, function, error)}: {who}: {_told(error)}; {wanted}") from error
 
 
@@ -114,8 +132,7 @@ def _raised_in(file: Path | None, error: BaseException) -> bool:
 
 def place(file: Path | None, function: Callable[..., Any] | None = None, error: BaseException | None = None) -> str:
     """``mine.py:12``: the line of ``file`` that ``error`` came through last, or else where the function begins."""
-    code = function.__code__ if inspect.isfunction(function) else None
-    line = code.co_firstlineno if code is not None and code.co_filename == str(file) else None
+    line = _line_of(function, file)
     if isinstance(error, SyntaxError) and error.filename == str(file):
         line = error.lineno
     trace = error.__traceback__ if error else None
@@ -127,10 +144,23 @@ def place(file: Path | None, function: Callable[..., Any] | None = None, error: 
     return f"{named}:{line}" if line else named
 
 
+def is_in(file: Path | None, function: Callable[..., Any]) -> bool:
+    """Whether a function or method stands in ``file``."""
+    return _line_of(function, file) is not None
+
+
+def _line_of(function: Callable[..., Any] | None, file: Path | None) -> int | None:
+    function = function.__func__ if inspect.ismethod(function) else function
+    code = function.__code__ if inspect.isfunction(function) else None
+    return code.co_firstlineno if code is not None and code.co_filename == str(file) else None
+
+
 def _told(error: BaseException) -> str:
     """What happened, in one line."""
     said = str(error).partition("\n")[0][:300]
     if isinstance(error, SystemExit):
         return f"it exits ({said or 'no code'}), which a component must leave to fgscore"
+    if isinstance(error, FgscoreError):
+        return said
     line = f"{type(error).__name__}: {said}" if said else type(error).__name__
     return f"{line}; the arrays are read-only; work on a copy" if "read-only" in said else line

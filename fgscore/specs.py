@@ -16,6 +16,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +28,15 @@ from fgscore.errors import LISTED, BadParameter, UsageError, guess
 # what is quoted stays, a bare word with a slash is a path or the name of a model
 _PATH = re.compile(r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|(?<=[=\[,\s])([\w.~:@+-]*/[\w.~:@+/-]*)(?=\s*[,)\]])""")
 
-Value = None | bool | int | float | str | tuple
+Value = None | bool | int | float | str | tuple | Path
+
+
+@dataclass(frozen=True)
+class StoredAs:
+    """An annotation, ``Annotated[str, StoredAs(f)]``: the store keeps ``f(value)`` in place of a parameter's value, as
+    no path may get there. A parameter that is annotated as a ``Path`` is kept as the name of its file."""
+
+    keep: Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,8 @@ def _keywords(call: str, string: str) -> dict[str, Value]:
 def _literal_value(node: ast.expr) -> Value:
     if isinstance(node, ast.Name):  # k=all needs no quotes, which a shell would want quoted again
         return node.id
+    if isinstance(node, ast.Attribute):  # nor does table=boxes.csv
+        return f"{_literal_value(node.value)}.{node.attr}"
     if isinstance(node, ast.List | ast.Tuple):
         return tuple(_literal_value(element) for element in node.elts)
     return _plain(ast.literal_eval(node))
@@ -122,7 +133,7 @@ def _literal(value: Value) -> str:
         return "[" + ", ".join(_literal(v) for v in value) + "]"
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
-    return repr(value)
+    return repr(str(value) if isinstance(value, Path) else value)
 
 
 def expand(string: str) -> list[str]:
@@ -133,25 +144,34 @@ def expand(string: str) -> list[str]:
     return [text(spec.name, dict(zip(spec.params, values, strict=True))) for values in itertools.product(*lists)]
 
 
-def tunables(function: Callable[..., Any]) -> dict[str, Any]:
-    """Keyword-only parameters of ``function`` and their defaults: the signature is the list of tunables."""
-    parameters = inspect.signature(function).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+def tunables(*functions: Callable[..., Any]) -> dict[str, Any]:
+    """Keyword-only parameters of a function and their defaults: the signature is the list of tunables. Of several
+    functions, each parameter is that of the first that has it."""
+    found: dict[str, Any] = {}
+    for function in functions:
+        for p in inspect.signature(function).parameters.values():
+            if p.kind is p.KEYWORD_ONLY:
+                found.setdefault(p.name, str(p.default) if isinstance(p.default, Path) else p.default)
+    return found
 
 
-def bind(spec: Spec, function: Callable[..., Any], what: str = "component") -> dict[str, Value]:
-    """All parameters of ``function`` with those of ``spec`` in place of the defaults, in signature order.
+def bind(
+    spec: Spec, function: Callable[..., Any], what: str = "component", *more: Callable[..., Any]
+) -> dict[str, Value]:
+    """All parameters of ``function``, and those that it lacks of ``more``, with those of ``spec`` in place of the
+    defaults, in the order of the signatures.
 
-    Integers become floats where the signature says float, defaults included; ``Annotated[float, Gt(0)]`` (also Ge, Lt,
-    of annotated-types) limits a number. Raises :class:`BadParameter` for an unknown parameter, a missing one, a value
-    of the wrong type or beyond its limits, or a default that cannot be written down.
+    Integers become floats where the signature says float, defaults included, and strings become paths where it says
+    ``Path``; ``Annotated[float, Gt(0)]`` (also Ge, Lt, of annotated-types) limits a number. Raises
+    :class:`BadParameter` for an unknown parameter, a missing one, a value of the wrong type or beyond its limits, or a
+    default that cannot be written down.
     """
-    known = tunables(function)
+    known = tunables(function, *more)
     for key in spec.params:
         if key not in known:
             see = f" See `fgscore list {LISTED[what]}`." if what in LISTED else ""
             raise BadParameter(f"{what} {spec.name!r} has no parameter {key!r}; {guess(key, known)}{see}")
-    hints = _annotations(function)
+    hints = _annotations(function, *more)
     bound: dict[str, Value] = {}
     for key, default in known.items():
         options = _options(default, hints.get(key))
@@ -164,11 +184,26 @@ def bind(spec: Spec, function: Callable[..., Any], what: str = "component") -> d
     return bound
 
 
-def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(function, include_extras=True)
-    except Exception:  # a user's own file may annotate with names that it never imports
-        return {}
+def stored(params: Mapping[str, Value], *functions: Callable[..., Any]) -> dict[str, Value]:
+    """Bound parameters of ``functions`` as the store keeps them: a path as the name of its file, and what is annotated
+    with :class:`StoredAs` as that says."""
+    hints, kept = _annotations(*functions), dict(params)
+    for key, value in params.items():
+        if isinstance(value, Path):
+            kept[key] = value.name
+        hint: Any = hints.get(key)
+        if typing.get_origin(hint) is typing.Annotated:
+            for note in (note for note in hint.__metadata__ if isinstance(note, StoredAs)):
+                kept[key] = note.keep(str(value))
+    return kept
+
+
+def _annotations(*functions: Callable[..., Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for function in reversed(functions):
+        with suppress(Exception):  # a user's own file may annotate with names that it never imports
+            found |= typing.get_type_hints(function, include_extras=True)
+    return found
 
 
 def _options(default: Any, hint: Any) -> tuple[Any, ...]:
@@ -210,6 +245,8 @@ def _fit(value: Value, option: Any) -> tuple[bool, Value]:
         return value in typing.get_args(option), value
     if option is type(None):
         return value is None, value
+    if option is Path:
+        return isinstance(value, str | Path), Path(value).expanduser() if isinstance(value, str) else value
     if option is float and isinstance(value, int | float) and not isinstance(value, bool):
         return math.isfinite(value), float(value)
     if option is int and isinstance(value, bool):
@@ -235,7 +272,8 @@ def _describe(option: Any) -> str:
         return f"{_describe(option.__origin__)} {_limits(option)}".strip()
     if typing.get_origin(option) is Literal:
         return " or ".join(repr(a) for a in typing.get_args(option))
-    names = {float: "a finite number", int: "a whole number", str: "a string", bool: "True or False"}
+    names = {float: "a finite number", int: "a whole number", str: "a string", Path: "a path",
+             bool: "True or False"}  # fmt: skip
     return "None" if option is type(None) else names.get(option, str(option))
 
 

@@ -1,158 +1,215 @@
-"""Rows of results as terminal tables: the one place that formats an accuracy."""
+"""Tables: rows of raw values under typed columns, and the one place where a number becomes text for people."""
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
 
 Row = Mapping[str, Any]
-WIDE = 240  # a pipe has no width of its own; a table cut to 80 columns would lose results
+Kind = Literal["text", "component", "count", "number", "accuracy", "difference", "interval", "p", "share", "seconds",
+               "bytes", "flag"]  # fmt: skip
+WORDS = ("text", "component", "flag")  # kinds that stand to the left; all others are numbers
+EMPTY = (None, "", "-")  # the last where an empty cell would look like a gap
 
 
-def accuracy(value: float | None) -> str:
-    """0.6558 as in the paper's tables."""
-    return "" if value is None else f"{value:.4f}"
+@dataclass(frozen=True)
+class Measured:
+    """A measured fraction, with the ends of its confidence interval where it has one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
 
 
-def size(n_bytes: float) -> str:
-    """Bytes with a unit."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if n_bytes < 1000:
-            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
-        n_bytes /= 1000
-    return f"{n_bytes:.1f} TB"
+@dataclass(frozen=True)
+class Column:
+    """A column: the key of its values in the rows, its heading, and what kind of values they are.
+
+    Of a component the rows hold the canonical text, ``sam(n=3)``; it is shown by its name where that tells it from the
+    others of the column. An accuracy is a fraction or :class:`Measured`; a difference is one of two fractions, shown in
+    points, an interval the two ends of such, as a tuple; shares and p are fractions; seconds and bytes are in these
+    units; a number is any other. A word may stand in place of a number.
+    """
+
+    key: str
+    heading: str
+    kind: Kind = "text"
+
+    @property
+    def is_number(self) -> bool:
+        """Whether its values stand to the right, and are never broken over lines."""
+        return self.kind not in WORDS
 
 
-def cell(value: Any) -> str:
-    """A value as table text."""
+@dataclass(frozen=True)
+class Table:
+    """Rows of raw values by column key, None where there is none.
+
+    ``name`` is the stem of its files; ``notes`` are sentences below. A column whose key is in ``once`` is said in a
+    sentence below where all rows that have something in it agree. The largest value of each column in ``best`` is set
+    bold, but for the rows, by position, in ``marked``: those read labels of test images.
+    """
+
+    name: str
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    notes: Sequence[str] = ()
+    once: Collection[str] = ()
+    best: Collection[str] = ()
+    marked: Collection[int] = ()
+
+    @cached_property
+    def filled(self) -> list[Column]:
+        """The columns that hold something: no output shows the others."""
+        return [c for c in self.columns if any(row.get(c.key) not in EMPTY for row in self.rows)]
+
+    @cached_property
+    def shown(self) -> list[Column]:
+        """The columns that people see: a program is given all of :attr:`filled`."""
+        return [column for column in self.filled if column.key not in self._agreed]
+
+    @cached_property
+    def _agreed(self) -> dict[str, str]:
+        values = {c: {row.get(c.key) for row in self.rows} - {None} for c in self.filled if c.key in self.once}
+        return {c.key: f"{c.heading} {text(of.pop(), c.kind)}" for c, of in values.items() if len(of) == 1}
+
+    @cached_property
+    def _names(self) -> dict[str, dict[str, str]]:
+        components = [column for column in self.filled if column.kind == "component"]
+        return {c.key: shortened(str(row.get(c.key) or "") for row in self.rows) for c in components}
+
+    @property
+    def below(self) -> list[str]:
+        """What is said below: components that are shown by name, what all rows agree on, the notes."""
+        components = [self._names[column.key] for column in self.shown if column.kind == "component"]
+        names = {full: name for own in components for full, name in own.items()}
+        legend = [f"{name}: {full}" for full, name in names.items() if name != full]
+        agreed = [f"Everywhere: {', '.join(self._agreed.values())}."] if self._agreed else []
+        return [*legend, *agreed, *self.notes]
+
+    def text(self, row: Row, column: Column) -> str:
+        """A cell as people read it."""
+        value = row.get(column.key)
+        return (
+            self._names[column.key].get(str(value or ""), "")
+            if column.kind == "component"
+            else text(value, column.kind)
+        )
+
+    @cached_property
+    def _largest(self) -> dict[str, str]:
+        largest: dict[str, str] = {}
+        marked = set(self.marked)
+        for column in (column for column in self.columns if column.key in self.best):
+            values = [number(row.get(column.key)) for i, row in enumerate(self.rows) if i not in marked]
+            compared = [value for value in values if value is not None]
+            largest |= {column.key: text(max(compared), column.kind)} if len(compared) > 1 else {}
+        return largest
+
+    def is_best(self, i: int, column: Column) -> bool:
+        """Whether row ``i`` has the largest value of ``column``, as printed, and there is one to compare it with."""
+        if column.key not in self._largest or i in self.marked:
+            return False
+        return text(number(self.rows[i].get(column.key)), column.kind) == self._largest[column.key]
+
+
+def text(value: Any, kind: Kind) -> str:
+    """A value as people read it: '' for None, a word in place of a number as it is.
+
+    count: 240. number: 0.1234, 31.25. accuracy: 0.6558, 0.6558 (0.6401-0.6703). difference: +1.25. interval: -0.50 to
+    +3.00. p: 0.0312, < 0.0001. share: 0.512. seconds: 1.20 s, 2.5 min, 12.0 h. bytes: 4.1 kB. flag: yes, no.
+    """
     if value is None:
         return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    return value if isinstance(value, str) else FORMATS[kind](value)
 
 
-OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, reversals of direction, halves of characters, ends of lines
-JOINERS = "\u200c\u200d"  # of the kind, but spelling needs them
+def _number(value: float) -> str:
+    """Four digits, below 1 four decimals."""
+    if not math.isfinite(value):
+        return str(value)
+    decimals = 4 if abs(value) < 1 else max(0, 3 - int(math.log10(abs(value))))
+    return f"{value:.{decimals}f}"
 
 
-def visible(text: str) -> str:
-    """``text`` in one line as a terminal shows it and does not obey it: what is no sign to read is escaped, ``\\x1b``.
-    Whatever comes from a file, a photo's name or a store goes through here on its way to a terminal."""
-    if text.isprintable():
-        return text
-    hidden = (c for c in set(text) - set(JOINERS) if unicodedata.category(c) in OBEYED)
-    return text.translate({ord(c): c.encode("unicode_escape").decode() for c in hidden})
+def _accuracy(value: float | Measured) -> str:
+    if not isinstance(value, Measured):
+        return f"{value:.4f}"
+    known = value.low is not None and value.high is not None
+    return f"{value.value:.4f}" + (f" ({value.low:.4f}-{value.high:.4f})" if known else "")
 
 
-def show(rows: Sequence[Row], columns: Mapping[str, str], title: str = "") -> None:
-    """Print ``rows`` to stdout; ``columns`` maps keys to headings. Columns that are empty throughout are left out,
-    numbers stand to the right."""
-    import sys
-
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    heading = Text(visible(title), "table.title") if title else None
-    table = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    kept = [key for key in columns if any(cell(row.get(key)) for row in rows)]
-    for key in kept:
-        numeric = all(isinstance(row.get(key), int | float | None) or _is_number(row.get(key)) for row in rows)
-        table.add_column(Text(visible(columns[key])), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(visible(cell(row.get(key)))) for key in kept))
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDE, highlight=False)
-    console.print(table)
+def _points(value: float) -> str:
+    return f"{100 * value:+.2f}"
 
 
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return value in ("", None)
-    return True
+def _seconds(value: float) -> str:
+    if value < 100:
+        return f"{value:.2f} s"
+    return f"{value / 60:.1f} min" if value < 6000 else f"{value / 3600:.1f} h"
 
 
-PROBE_COLUMNS = {
-    "dataset": "data set",
-    "regions": "regions",
-    "encoder": "encoder",
-    "prompt": "prompt",
-    "scorer": "scorer",
-    "target": "target",
-    "pool": "pooling",
-    "features": "features",
-    "crops": "crops",
-    "head": "head",
-    "shots": "shots",
-    "accuracy": "top-1",
-    "interval": "95 % interval",
-    "per_class": "per class",
-    "n_test": "test",
-    "without_regions": "no regions",
-    "converged": "converged",
-    "seconds": "seconds",
+def _bytes(value: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+FORMATS: Mapping[Kind, Callable[[Any], str]] = {
+    "text": str,
+    "component": str,
+    "count": str,
+    "number": _number,
+    "accuracy": _accuracy,
+    "difference": _points,
+    "interval": lambda ends: f"{_points(ends[0])} to {_points(ends[1])}",
+    "p": lambda value: "< 0.0001" if value < 1e-4 else f"{value:.4f}",
+    "share": lambda value: f"{value:.3f}",
+    "seconds": _seconds,
+    "bytes": _bytes,
+    "flag": lambda value: "yes" if value else "no",
 }
 
 
-def interval(low: float | None, high: float | None) -> str:
-    """0.6413 to 0.6701, as text."""
-    return "" if low is None or high is None else f"{low:.4f} to {high:.4f}"
+def number(value: Any) -> float | None:
+    """What a value is sorted by: an interval by its lower end, 'all' after every number. None for other words."""
+    if isinstance(value, Measured):
+        return value.value
+    if isinstance(value, tuple):
+        return float(value[0])
+    if isinstance(value, str):
+        return math.inf if value == "all" else None
+    return None if value is None else float(value)
 
 
-def probe_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Result rows as text, with the oracle marked: it reads test labels and is an upper bound."""
-    shown = []
-    for row in rows:
-        target = f"{row['target']} (upper bound)" if row["target"] == "oracle" else row["target"]
-        text = {k: accuracy(row[k]) for k in ("accuracy", "per_class")}
-        text["interval"] = interval(row.get("low"), row.get("high"))
-        shown.append({**row, **text, "target": target, "shots": row.get("shots") or ""})
-    return shown
+def shortened(components: Iterable[str]) -> dict[str, str]:
+    """Each component to its name, or to all of it where another of that name is among them."""
+    names = {component: component.partition("(")[0] for component in components if component}
+    shared = Counter(names.values())
+    return {component: name if shared[name] == 1 else component for component, name in names.items()}
 
 
-def shared(rows: Sequence[Row], keys: Sequence[str]) -> dict[str, Any]:
-    """Those of ``keys`` on which all rows agree: said once instead of in a column each."""
-    return {k: rows[0][k] for k in keys if rows and all(row.get(k) == rows[0].get(k) for row in rows)}
+def to_dicts(table: Table) -> list[dict[str, Any]]:
+    """The rows for a program: numbers raw, components in full, the ends of intervals under ``KEY_low`` and
+    ``KEY_high``, None where there is nothing. All rows have the same keys, in the order of the columns."""
+    rows = [dict(pair for column in table.filled for pair in _raw(column, row)) for row in table.rows]
+    keys = [key for c in table.filled for key in (c.key, f"{c.key}_low", f"{c.key}_high")]
+    held = [key for key in keys if any(row.get(key) is not None for row in rows)]
+    return [{key: row.get(key) for key in held} for row in rows]
 
 
-STRATEGIES = {
-    ("none", "zeroshot"): "Zero-shot",
-    ("none", "logreg"): "Global linear",
-    "self": "Global embedding twice",
-    "mean": "Average local",
-    "region_global": "Region-global similarity",
-    "region_text": "Region-text similarity",
-    "hard_margin": "Hard negative margin",
-    "soft_margin": "Soft negative margin",
-    "entropy": "Entropy confidence",
-}
-
-
-def comparison(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Result rows in the form of the paper's Table 1, with the gain over the global probe in points."""
-    baseline = next(r["accuracy"] for r in rows if r["pool"] == "none" and r["head"] != "zeroshot")
-    shown = []
-    for row in rows:
-        name = row["scorer"] or (row["pool"] if row["regions"] else (row["pool"], row["head"].partition("(")[0]))
-        shown.append(
-            {
-                "candidate": row["regions"].partition("(")[0] or "-",
-                "target": row["target"] or "-",
-                "strategy": STRATEGIES.get(name, str(name)),
-                "accuracy": accuracy(row["accuracy"]),
-                "gain": f"{100 * (row['accuracy'] - baseline):+.1f}",
-            }
-        )
-    return shown
-
-
-COMPARISON_COLUMNS = {
-    "candidate": "candidate",
-    "target": "pseudo-label",
-    "strategy": "scoring strategy",
-    "accuracy": "top-1",
-    "gain": "against global linear",
-}
+def _raw(column: Column, row: Row) -> Iterator[tuple[str, Any]]:
+    value = row.get(column.key)
+    if isinstance(value, Measured):
+        yield from ((column.key, value.value), (f"{column.key}_low", value.low), (f"{column.key}_high", value.high))
+    elif isinstance(value, tuple):
+        yield from zip((f"{column.key}_low", f"{column.key}_high"), value, strict=True)
+    else:
+        yield column.key, None if value in EMPTY else value

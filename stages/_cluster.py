@@ -116,6 +116,7 @@ def sweep(store: Any, lines: list[Any], array: Array, bars: Any) -> DetachedSwee
         return None
     if not array.wait:
         return DetachedSweep(made)
+    assert made.folder is not None  # where there are jobs, there is one
     bars.say(f"submitted {_count(made.jobs)} as {made.jobs[0].partition('_')[0]}; logs in {_shown(made.folder)}")
     cluster_sweep.follow(made, bars, bars.say)
     return None

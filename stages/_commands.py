@@ -98,7 +98,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Show what the cache holds: shards done of planned, failures, size, time, and the next command; and the jobs "
         "of a cluster that are at work on it.",
     ),
-    "verify": ("verify:verify", "Read the whole store and name everything that is damaged or stale."),
+    "verify": ("verify:verify", "Read the whole store, and every result, and name all that is damaged or stale."),
     "repair": (
         "verify:repair",
         "Move damaged and stale files aside, never deleting any; the next extract makes exactly those anew.",
@@ -179,4 +179,4 @@ class Commands(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """The list of ``fgscore --help``."""
-        TyperGroup(name=self.name, commands=self.commands).format_commands(ctx, formatter)
+        TyperGroup(name=self.name, commands=dict(self.commands)).format_commands(ctx, formatter)

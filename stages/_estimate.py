@@ -11,23 +11,21 @@ from . import _run
 
 def table(expected: list[Any], workers: int = 1) -> None:
     """Images, time and bytes that are left of each artefact, and in all."""
-    from fgscore import tables
+    from fgscore import terminal
+    from fgscore.tables import Column, Table, text
 
-    rows = [
-        {
-            "artefact": one.label,
-            "images": one.images,
-            "rate": f"{one.images / one.seconds:.3g}" if one.seconds else "",
-            "hours": f"{one.seconds / 3600:.3f}",
-            "size": tables.size(one.bytes),
-        }
-        for one in expected
+    columns = [
+        Column("label", "artefact"),
+        Column("images", "images left", "count"),
+        Column("rate", "images/s", "number"),
+        Column("seconds", "time", "seconds"),
+        Column("bytes", "size", "bytes"),
     ]
-    tables.show(rows, {"artefact": "artefact", "images": "images left", "rate": "images/s", "hours": "hours",
-                       "size": "size"})  # fmt: skip
-    hours = sum(one.seconds for one in expected) / 3600
-    shared = f", {hours / workers:.2f} h with {workers} that share it" if workers > 1 else ""
-    print(f"In all {hours:.2f} h on this device{shared}; {tables.size(sum(one.bytes for one in expected))}")
+    rows = [{**vars(one), "rate": one.images / one.seconds if one.seconds else None} for one in expected]
+    terminal.show(Table("expected", "", columns, rows))
+    seconds, size = (sum(getattr(one, name) for one in expected) for name in ("seconds", "bytes"))
+    shared = f", {text(seconds / workers, 'seconds')} with {workers} that share it" if workers > 1 else ""
+    print(f"In all {text(seconds, 'seconds')} on this device{shared}; {text(size, 'bytes')}")
 
 
 def show(store: Any, expected: list[Any], workers: int, as_json: bool) -> None:

@@ -56,57 +56,59 @@ def components(
     dataset: str, regions: list[str] | None, encoder: list[str] | None, prompt: list[str] | None, how: Any
 ) -> Any:
     """What was asked for, the data set's own defaults in place of what was not."""
-    from fgscore.extract.components import Components
-    from fgscore.extract.index import defaults, noun
+    from fgscore.datasets import DataSet
+    from fgscore.extract.parts import Parts
 
-    own = defaults(dataset)
-    return Components.of(
+    chosen = DataSet.bind(dataset)
+    own = chosen.defaults
+    return Parts.of(
         list(own.regions) if regions is None else regions,
         [own.encoder] if encoder is None else encoder,
         prompt or [own.prompt],
         how,
-        noun(dataset),
+        chosen.noun,
     )
 
 
 def finish(summaries: list[Any], as_json: bool, allow_failures: bool, next_step: str, profile: bool = False) -> None:
     """Print what was made and what was there already, with ``profile`` where the time went; exit 3 where images were
     quarantined."""
-    from fgscore import tables
+    from fgscore import terminal
+    from fgscore.tables import Column, Table
 
     failures = {f["image_id"]: f["reason"] for s in summaries for f in s.failures}
     computed = sum(s.computed for s in summaries)
 
     def show() -> None:
+        columns = [
+            Column("artefact", "artefact"),
+            Column("computed", "shards made", "count"),
+            Column("reused", "already there", "count"),
+            Column("images", "images", "count"),
+            Column("regions", "regions an image", "number"),
+            Column("failed", "failed", "count"),
+            Column("seconds", "time", "seconds"),
+        ]
         rows = [
             {
                 "artefact": s.label,
                 "computed": s.computed,
                 "reused": s.reused,
-                "images": s.images or "",
-                "regions": f"{s.regions / s.images:.1f}" if s.kind == "regions" and s.images else "",
-                "failed": len(s.failures) or "",
+                "images": s.images or None,
+                "regions": s.regions / s.images if s.kind == "regions" and s.images else None,
+                "failed": len(s.failures) or None,
                 "seconds": s.seconds,
             }
             for s in summaries
         ]
-        headings = {
-            "artefact": "artefact",
-            "computed": "shards made",
-            "reused": "already there",
-            "images": "images",
-            "regions": "regions an image",
-            "failed": "failed",
-            "seconds": "seconds",
-        }
-        tables.show(rows, headings)
+        terminal.show(Table("artefacts", "", columns, rows))
         if profile and computed:
             _show_profile(summaries)
         print()
         if not computed:
             print("Everything was there already: nothing was recomputed.")
         for image_id, reason in list(failures.items())[:10]:
-            print(tables.visible(f"quarantined {image_id}: {reason}"))
+            print(terminal.visible(f"quarantined {image_id}: {reason}"))
         if len(failures) > 10:
             print(f"... and {len(failures) - 10} more; --json lists all")
         _next.step(next_step)
@@ -118,14 +120,12 @@ def finish(summaries: list[Any], as_json: bool, allow_failures: bool, next_step:
 
 
 def _show_profile(summaries: list[Any]) -> None:
-    """Seconds of each step of what was computed, summed over threads."""
-    from fgscore import tables
+    """How long each step of what was computed took, summed over threads."""
+    from fgscore import terminal
+    from fgscore.tables import Column, Table
 
     steps = list(dict.fromkeys(step for s in summaries for step in s.spent))
-    rows = [
-        {"artefact": s.label, **{step: s.spent.get(step, "") for step in steps}, "clock": s.seconds}
-        for s in summaries
-        if s.spent
-    ]
+    columns = [Column("artefact", "artefact"), *(Column(name, name, "seconds") for name in (*steps, "clock"))]
+    rows = [{"artefact": s.label, **s.spent, "clock": s.seconds} for s in summaries if s.spent]
     print()
-    tables.show(rows, {name: name for name in ("artefact", *steps, "clock")}, "Where the seconds went")
+    terminal.show(Table("profile", "Where the seconds went", columns, rows))

@@ -80,7 +80,7 @@ def inside(message: str) -> str:
 
 def step(command: str, word: str = "Next") -> None:
     """Print the line that says what to run: one command, which works as printed."""
-    from fgscore.tables import visible
+    from fgscore.terminal import visible
 
     print(visible(f"{word}: {here(command)}"))
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import typer
 
+from fgscore import tables
 from fgscore.errors import Faults, FgscoreError, UsageError, quoted
 
 from . import _next, _streams
@@ -96,10 +97,15 @@ def _line(error: Exception) -> str:
 
 
 def _say(line: str) -> None:
-    from fgscore.tables import visible
+    from fgscore.terminal import visible
 
     with _streams.unread(sys.stderr):
         print(visible(line), file=sys.stderr)
+
+
+def note(line: str) -> None:
+    """A line on stderr beside the result, its commands as they work here."""
+    _say(_next.inside(f"note: {line}"))
 
 
 def main(function: Callable[..., Any]) -> None:
@@ -245,7 +251,7 @@ def heads(names: list[str], seeds: list[int]) -> list[Any]:
     from fgscore import specs
     from fgscore.heads import Head
 
-    made = {}
+    made: dict[Any, Any] = {}
     for text in names:
         head, spec = Head.bind(text), specs.parse(text)
         for seed in dict.fromkeys(seeds) if head.seed is not None else [0]:
@@ -297,7 +303,7 @@ class Bars(AbstractContextManager["Bars"]):
         """A line above the bars."""
         line = _next.inside(line)
         if self._console.is_terminal:
-            from fgscore.tables import visible
+            from fgscore.terminal import visible
 
             self._progress.console.print(visible(line), markup=False, highlight=False)
         else:
@@ -306,11 +312,11 @@ class Bars(AbstractContextManager["Bars"]):
     def __call__(self, label: str, done: int, total: int) -> None:
         """Show ``done`` of ``total`` for ``label``."""
         if label not in self._tasks:
-            from fgscore.tables import visible
+            from fgscore.terminal import visible
 
             self._tasks[label] = self._progress.add_task(visible(label), total=total, rate="")
         task = self._progress.tasks[self._tasks[label]]
-        speed = f"{task.speed:.1f}/s" if task.speed else ""
+        speed = f"{tables.text(task.speed, 'number')}/s" if task.speed else ""
         self._progress.update(self._tasks[label], completed=done, total=total, rate=speed)
         if not self._console.is_terminal:
             self._lines(label, done, total)

@@ -25,15 +25,16 @@ def aggregate(
     Example: fgscore aggregate --scorer entropy --k 1 --k 5 --k all
     """
     from fgscore.evaluate.features import aggregate_features
+    from fgscore.evaluate.runs import feature_runs
 
     chosen, modes, pools = _run.scorers(scorer), _run.targets(target), _run.poolings(pool, k)
-    rows, name = [], _run.subject(subject, dataset, False)
+    summed, rows, name = _features.rows(features), [], _run.subject(subject, dataset, False)
     with _run.Bars() as bars:
         found = _run.bundles(data, name, regions, encoder, prompt)
         every = [
             run
             for bundle in _features.usable(found, pools)
-            for run in _features.feature_runs(bundle, chosen, modes, pools, features)
+            for run in feature_runs(bundle, chosen, modes, pools, summed)
         ]
         for runs in _run.by_bundle(_run.with_text(every)):
             bundle = runs[0].bundle
@@ -52,10 +53,18 @@ def aggregate(
                 )
 
     def show() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.evaluate import strategies
+        from fgscore.tables import Column, Table
 
-        names = {"dataset": "data set", "pool": "pooling", "computed": "shards made", "reused": "already there"}
-        tables.show(rows, {key: names.get(key, key) for key in rows[0]})
+        columns = [
+            *strategies.columns("dataset", "regions", "encoder", "prompt", "scorer", "target", "pool"),
+            Column("computed", "shards made", "count"),
+            Column("reused", "already there", "count"),
+            Column("artefact", "artefact"),
+        ]
+        marked = [{**row, "target": strategies.target_name(row["target"])} for row in rows]
+        terminal.show(Table("features", "", columns, marked, once=("dataset", "encoder", "prompt")))
         print()
         where = {"regions": regions, "encoder": encoder, "prompt": prompt}
         how = {"scorer": scorer, "target": target, "pool": pool, "k": k, "features": features}

@@ -53,10 +53,10 @@ def check(
 
 
 def _list(title: str, lines: list[str]) -> None:
-    from fgscore import tables
+    from fgscore.terminal import visible
 
     for line in lines[:SHOWN]:
-        print(tables.visible(f"{title}: {_next.inside(line)}"))
+        print(visible(f"{title}: {_next.inside(line)}"))
     if len(lines) > SHOWN:
         print(f"{title}: ... and {len(lines) - SHOWN} more; --json lists all")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -31,40 +31,24 @@ def claims(
     Example: fgscore claims
     Example: fgscore claims cub --head logreg --margin 0.5
     """
+    from fgscore.evaluate import current
     from fgscore.study.claims import verdicts
 
     name, share = _run.subject(subject, dataset, False), margin / 100
-    rows = verdicts(_run.store(data), name, regions or (), encoder, prompt, head or (), share)
+    store = _run.store(data)
+    rows = verdicts(store, name, regions or (), encoder, prompt, head or (), share)
+    for line in current.notes(current.standings(store, name)):
+        _run.note(line)
 
     def show() -> None:
-        from fgscore import tables
-        from fgscore.study import paper_verdicts
+        from fgscore import terminal
+        from fgscore.study import claims_tables
 
-        for title, group in _groups(rows):
-            tables.show(paper_verdicts.verdict_rows(group), paper_verdicts.COLUMNS, title)
-            print()
-        for line in paper_verdicts.caption(share):
-            print(tables.visible(line))
+        terminal.show(*claims_tables.tables(rows))
         for command in dict.fromkeys(row["next"] for row in rows if row["next"]):
             _next.step(command, "Missing results. Next")
 
     _run.emit({"claims": [{**row, "next": _next.here(row["next"])} for row in rows]}, json, show)
-
-
-def _groups(rows: list[Any]) -> list[tuple[str, list[Any]]]:
-    """The claims of one data set, or of all together, under one head, with a title."""
-    groups: dict[tuple[str, ...], list[Any]] = {}
-    for row in rows:
-        key = (row["dataset"], *row["regions"], row["encoder"], row["prompt"], row["head"])
-        groups.setdefault(key, []).append(row)
-    titles = []
-    for group in groups.values():
-        row = group[0]
-        name = f"all together: {', '.join(row['datasets'])}" if row["dataset"] == "all" else row["dataset"]
-        of = ", ".join(text.partition("(")[0] if text.startswith("sam(") else text for text in row["regions"])
-        name += f", {of}" if of else ""
-        titles.append((f"{name}; head {row['head']}, encoder {row['encoder']}, prompt {row['prompt']}", group))
-    return titles
 
 
 if __name__ == "__main__":

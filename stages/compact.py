@@ -20,11 +20,17 @@ def compact(subject: o.Subject = None, dataset: o.Dataset = None, data: o.Data =
         done = run_compact(_run.store(data), name, bars)
 
     def show() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.tables import Column, Table
 
-        rows = [{**one.to_json(), "packed": one.packed or ""} for one in done]
-        headings = {"label": "artefact", "packed": "shards packed", "before": "files before", "after": "files now"}
-        tables.show(rows, headings | ({"skipped": "left as it is"} if any(one.skipped for one in done) else {}))
+        columns = [
+            Column("label", "artefact"),
+            Column("packed", "shards packed", "count"),
+            Column("before", "files before", "count"),
+            Column("after", "files now", "count"),
+            Column("skipped", "left as it is"),
+        ]
+        terminal.show(Table("compacted", "", columns, [one.to_json() for one in done]))
 
     _run.emit({"artefacts": [one.to_json() for one in done]}, json, show)
 

@@ -33,7 +33,7 @@ def contract(
     """
     from fgscore.components import kind_declared, kind_named
     from fgscore.contract import Given, check
-    from fgscore.tables import visible
+    from fgscore.terminal import visible
 
     bound = (kind_named(kind) if kind else kind_declared(component)).bind(component)
     given = Given(device=device, root=root)

@@ -32,7 +32,7 @@ def demo(
     from fgscore.evaluate.probe import probe
     from fgscore.extract.extraction import Extraction
     from fgscore.extract.index import make_index
-    from fgscore.study.comparison import table_one
+    from fgscore.study import grid
 
     times: dict[str, float] = {}
     how = _extract.runtime(data, device, batch_size, workers)
@@ -51,27 +51,31 @@ def demo(
             run.globals(encoder)
             run.text(encoder, chosen.prompts[0])
         for generator in chosen.generators:
-            with timed(times, f"{generator.bound.name}: regions"):
+            with timed(times, f"{generator.maker.name}: regions"):
                 artefact = run.regions(generator)
-            with timed(times, f"{generator.bound.name}: embeddings"):
+            with timed(times, f"{generator.maker.name}: embeddings"):
                 run.region_embeddings(encoder, artefact)
         bundles = [
             bundle
             for generator in chosen.generators
             for bundle in _run.bundles(
-                data, "demo", [generator.bound.canonical], [encoder.bound.canonical], chosen.prompts
+                data, "demo", [generator.maker.canonical], [encoder.maker.canonical], chosen.prompts
             )
         ]
         with timed(times, "score, pool and probe"):
-            rows = probe(table_one(bundles), bars)
+            (family,) = grid.families(bundles)
+            lines = grid.table_one(family)
+            rows = [result.to_json() for result in probe([run for line in lines for run in line.runs], bars)]
     computed = sum(s.computed for s in run.summaries) + sum(not row["cached"] for row in rows)
 
     def show() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.report import study
+        from fgscore.tables import Column, Table
 
-        tables.show(tables.comparison(rows), tables.COMPARISON_COLUMNS)
-        print()
-        tables.show([{"stage": k, "seconds": v} for k, v in times.items()], {"stage": "stage", "seconds": "seconds"})
+        columns = [Column("stage", "stage"), Column("seconds", "time", "seconds")]
+        spent = Table("spent", "", columns, [{"stage": stage, "seconds": s} for stage, s in times.items()])
+        terminal.show(study.comparison(rows), spent)
         if not computed:
             print("\nEverything was there already: nothing was recomputed.")
         print()

@@ -51,7 +51,10 @@ def diagnose(
             found["results"] += [_result(line, top) for line in lines]
 
     def show() -> None:
-        _show(found)
+        from fgscore import terminal
+        from fgscore.study import diagnose_tables
+
+        terminal.show(*diagnose_tables.tables(found))
 
     _run.emit(found, json, show)
 
@@ -64,19 +67,6 @@ def _result(line: Any, top: int) -> dict[str, Any]:
     confusions = library.confusions(run, top)
     regions = line.runs[0].bundle.labels["regions"]  # the global embedding too is listed with its bundle
     return {**row, "regions": regions, "pairs": confusions["pairs"], "classes": confusions["classes"], "top": top}
-
-
-def _show(found: dict[str, list[Any]]) -> None:
-    from fgscore import tables
-    from fgscore.study import paper_diagnosis
-
-    for title, key, rows in paper_diagnosis.tables(found):
-        if not rows:
-            continue
-        tables.show(rows, paper_diagnosis.COLUMNS[key], title)
-        print()
-    for line in paper_diagnosis.CAPTION:
-        print(line)
 
 
 if __name__ == "__main__":

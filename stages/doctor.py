@@ -47,17 +47,19 @@ def doctor(
         with _run.Bars() as bars:
             listed, wrong = preflight.look(store, name, chosen, Photos(root, partial, force, limit), True, bars)
             found += [checks.Check(what, checks.FAULT, str(error)) for what, error in wrong]
-            found += checks.components(chosen, how, {what for what, _ in wrong})
+            found += checks.components(chosen, {what for what, _ in wrong})
             if listed and not any(one.state == checks.FAULT for one in found):
                 expected = estimate(store, index_listed(store, listed, bars), chosen, how, SIZE, bars)
                 found.append(checks.space(store.layout, sum(one.bytes for one in expected)))
     faults = any(one.state == checks.FAULT for one in found)
 
     def show() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.tables import Column, Table
 
         told = [{**vars(one), "found": _next.inside(one.found)} for one in found]
-        tables.show(told, {"what": "looked at", "state": "state", "found": "found"})
+        columns = [Column("what", "looked at"), Column("state", "state"), Column("found", "found")]
+        terminal.show(Table("checks", "", columns, told))
         if expected:
             print()
             _estimate.table(expected)

@@ -32,9 +32,8 @@ def download(
     Example: fgscore download "sam(checkpoint='vit_b')"
     Example: fgscore download "clip(model='openai/clip-vit-large-patch14')"
     """
-    from fgscore import plugins, specs
     from fgscore.acquire.download import download as run_download
-    from fgscore.acquire.download import instructions
+    from fgscore.acquire.download import instructions, is_dataset
     from fgscore.store.paths import Layout
 
     layout = Layout(data)
@@ -51,15 +50,15 @@ def download(
         rows = run_download(layout, what, root=root, offline=_run.offline(), progress=bars)
 
     def show() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.tables import Column, Table
 
-        keys = [key for key in ("sha256",) if any(key in row for row in rows)]
-        tables.show(rows, {"file": "file", "state": ""} | {key: key for key in keys})
+        columns = [Column("file", "file"), Column("state", ""), Column("sha256", "sha256")]
+        terminal.show(Table("files", "", columns, rows))
         for folder in dict.fromkeys(row["folder"] for row in rows):
             print(f"in {folder}")
         print()
-        weights = specs.parse(what).name not in plugins.available("data set")
-        _next.step("fgscore doctor" if weights else f"fgscore check {quoted(what)}")
+        _next.step(f"fgscore check {quoted(what)}" if is_dataset(what) else "fgscore doctor")
 
     _run.emit({"files": rows}, json, show)
 

@@ -48,10 +48,11 @@ def export(
         rows = run_export(_run.store(data), chosen, to, format, bars)
 
     def show() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.tables import Column, Table
 
-        shown = [{**row, "bytes": tables.size(row["bytes"])} for row in rows]
-        tables.show(shown, {"kind": "kind", "rows": "rows", "bytes": "size", "file": "file"})
+        columns = [Column("kind", "kind"), Column("rows", "rows", "count"), Column("bytes", "size", "bytes")]
+        terminal.show(Table("files", "", [*columns, Column("file", "file")], rows))
 
     _run.emit({"files": rows}, json, show)
 

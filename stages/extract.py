@@ -62,7 +62,8 @@ def extract(
         store = _run.store(data)
         size = (thumbnail_size or SIZE) if thumbnails else None
         photos = Photos(root, partial, force, limit)
-        indexed = make_index(store, name, chosen, photos, thumbnails, bars, allow_equal_text)
+        here = array is None and len(chosen_devices) == 1
+        indexed = make_index(store, name, chosen, photos, thumbnails, bars, allow_equal_text, here)
         if dry_run:
             expected = estimate(store, indexed, chosen, how, size, bars)
             return _estimate.show(store, expected, array.jobs if array else len(chosen_devices), json)

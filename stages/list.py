@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fgscore.errors import LISTED, unknown
+from fgscore.errors import unknown
 
 from . import _next, _run
 from . import _options as o
@@ -49,9 +49,11 @@ def list_components(
     rows = [{"name": name, "doc": doc} for name, doc in KINDS.items()] if kind is None else _describe(kind)
 
     def show() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.tables import Column, Table
 
-        tables.show(rows, {"name": "name", "parameters": "parameters", "doc": ""})
+        columns = [Column("name", "name"), Column("parameters", "parameters"), Column("doc", "")]
+        terminal.show(Table("components", "", columns, rows))
         if kind is None:
             print()
             _next.step("fgscore list scorers", "For example")
@@ -60,16 +62,13 @@ def list_components(
 
 
 def _describe(kind: str) -> list[dict[str, Any]]:
-    from fgscore import components, heads, plugins, pooling, scorers, targets
+    from fgscore.components import described, kind_named
 
     if kind not in KINDS:
         raise unknown("kind of component", kind, KINDS)
     if kind in WORDS:
         return [{"name": name, "parameters": "", "doc": doc} for name, doc in WORDS[kind].items()]
-    kinds: list[Any] = [scorers.Scorer, targets.Target, pooling.Pooling, heads.Head]
-    named = next((one for one in kinds if LISTED[one.kind] == kind), None)
-    own = next((name for name, listed in plugins.KINDS.items() if listed == kind), "")
-    rows = plugins.describe(own) if named is None else components.described(named)
+    rows = described(kind_named(kind))
     return [{**row, "parameters": ", ".join(f"{k}={v!r}" for k, v in row["parameters"].items())} for row in rows]
 
 

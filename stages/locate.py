@@ -47,16 +47,12 @@ def locate(
         )
 
     def show() -> None:
-        from fgscore import tables
-        from fgscore.study import paper_located
+        from fgscore import terminal
+        from fgscore.study import locate_tables
 
-        for title, group in paper_located.groups(rows):
-            tables.show(paper_located.located_rows(group), paper_located.COLUMNS, title)
-            print()
-        for line in paper_located.CAPTION:
-            print(line)
+        terminal.show(*locate_tables.tables(rows))
         for name in dict.fromkeys(without):
-            print(tables.visible(f"left out {name}: no annotations"))
+            print(terminal.visible(f"left out {name}: no annotations"))
 
     _run.emit({"located": rows}, json, show)
 

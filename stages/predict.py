@@ -53,10 +53,16 @@ def predict(
             bars("predict", len(rows), len(images))
 
     def show() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.tables import Column, Table
 
-        columns = {"image": "photo", "class_name": "class", "probability": "probability", "error": ""}
-        tables.show([line for row in rows for line in _lines(row)], columns)
+        columns = [
+            Column("image", "photo"),
+            Column("class_name", "class"),
+            Column("probability", "probability", "number"),
+            Column("error", ""),
+        ]
+        terminal.show(Table("predictions", "", columns, [line for row in rows for line in _lines(row)]))
 
     _run.emit({"predictions": rows}, json, show)
     if any("error" in row for row in rows):
@@ -67,8 +73,7 @@ def _lines(row: dict[str, Any]) -> list[dict[str, Any]]:
     """One line a class; the photo is named on the first."""
     if "error" in row:
         return [row]
-    lines = [{**c, "probability": f"{c['probability']:.4f}"} for c in row["classes"]]
-    return [{**line, "image": row["image"] if i == 0 else ""} for i, line in enumerate(lines)]
+    return [{**one, "image": "" if i else row["image"]} for i, one in enumerate(row["classes"])]
 
 
 if __name__ == "__main__":

@@ -44,34 +44,29 @@ def probe(
     Example: fgscore probe --head adamw --shots 1 --shots 4 --shots 16
     Example: fgscore probe cub --scorer soft_margin --save-probe birds.safetensors
     """
-    from fgscore.evaluate.probe import ProbeRun
     from fgscore.evaluate.probe import probe as run_probes
+    from fgscore.evaluate.runs import probe_runs
 
     chosen, modes, pools = _run.scorers(scorer), _run.targets(target), _run.poolings(pool, k)
     heads = _run.heads(head, [seed])
     with _run.Bars() as bars:
         found = _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt)
-        every = [
-            run
-            for bundle in _features.usable(found, pools)
-            for features_run in _features.feature_runs(bundle, chosen, modes, pools, features)
-            for one in heads
-            for n in (shots if shots and one.trains else [None])
-            for run in [ProbeRun(features_run, one, n)]
-        ]
-        runs = {run.digest(): run for run in _run.with_text(every)}
+        usable = _features.usable(found, pools)
+        every = probe_runs(usable, chosen, modes, pools, heads, shots or (None,), _features.rows(features))
+        runs = {run.digest: run for run in _run.with_text(every)}
         if save_probe:
             _check_saved(list(runs.values()), save_probe)
-        rows = run_probes(list(runs.values()), bars)
+        rows = [result.to_json() for result in run_probes(list(runs.values()), bars)]
         if save_probe:
             from fgscore.evaluate.saved import save
 
             save(next(iter(runs.values())), save_probe)
 
     def show() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.report import study
 
-        tables.show(tables.probe_rows(rows), tables.PROBE_COLUMNS)
+        terminal.show(study.every_result(rows))
         known = sum(row["cached"] for row in rows)
         if known:
             print(f"\n{known} of {len(rows)} results were known already.")

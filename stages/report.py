@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from . import _next, _run
 from . import _options as o
+from . import _run
 
 LARGE = 25_000_000  # bytes; a page beyond this is slow to open and to send
 
@@ -38,6 +38,7 @@ def report(
     """
     from fgscore.report.build import FOLDER, Options
     from fgscore.report.build import report as write_report
+    from fgscore.tables import text
 
     store = _run.store(data)
     folder = out or store.layout.results / FOLDER
@@ -46,14 +47,16 @@ def report(
         made = write_report(store, folder, options, progress=bars)
     size = made["files"][-1]["bytes"]
     if size > LARGE:
-        made["notes"].append(f"report.html is {size / 1e6:.0f} MB; fewer --images make it smaller.")
+        made["notes"].append(f"report.html is {text(size, 'bytes')}; fewer --images make it smaller.")
+
+    for line in made["notes"]:
+        _run.note(line)
 
     def show() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.tables import Column, Table
 
-        tables.show([{**f, "bytes": tables.size(f["bytes"])} for f in made["files"]], {"file": "file", "bytes": "size"})
-        for note in made["notes"]:
-            print(tables.visible(_next.inside(f"note: {note}")))
+        terminal.show(Table("files", "", [Column("file", "file"), Column("bytes", "size", "bytes")], made["files"]))
         print(f"\nOpen in a browser: {folder / 'report.html'}")
 
     _run.emit(made, json, show)

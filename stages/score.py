@@ -46,10 +46,20 @@ def score(
                 )
 
     def show() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.evaluate import strategies
+        from fgscore.tables import Column, Table
 
-        names = {"dataset": "data set", "computed": "shards made", "reused": "already there"}
-        tables.show(rows, {key: names.get(key, key) for key in rows[0]})
+        columns = [
+            *strategies.columns("dataset", "regions", "encoder", "prompt", "scorer", "target"),
+            Column("computed", "shards made", "count"),
+            Column("reused", "already there", "count"),
+            Column("images", "images", "count"),
+            Column("scores", "scores", "count"),
+            Column("seconds", "time", "seconds"),
+        ]
+        marked = [{**row, "target": strategies.target_name(row["target"])} for row in rows]
+        terminal.show(Table("scores", "", columns, marked, once=("dataset", "encoder", "prompt")))
         print()
         where = {"regions": regions, "encoder": encoder, "prompt": prompt}
         _next.step(_next.meant("probe", name, scorer=scorer, target=target, **where))

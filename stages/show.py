@@ -47,16 +47,22 @@ def show(
     shown = draw(found, image_id, chosen, mode, kept, path)
 
     def say() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.tables import Column, Table
 
         rows = [
-            {"regions": row.generator, "rank": i + 1, "score": f"{b.score:.4f}", "weight": f"{b.weight:.3f}",
-             "target": b.target}
+            {"regions": row.generator, "rank": i + 1, **vars(kept)}
             for row in shown.rows
-            for i, b in enumerate(row.best)
-        ]  # fmt: skip
-        names = {"regions": "regions", "rank": "rank", "score": "score", "weight": "weight", "target": "scored as"}
-        tables.show(rows, names, f"{shown.image_id}, {shown.label}")
+            for i, kept in enumerate(row.best)
+        ]
+        columns = [
+            Column("regions", "regions"),
+            Column("rank", "rank", "count"),
+            Column("score", "score", "number"),
+            Column("weight", "weight", "share"),
+            Column("target", "scored as"),
+        ]
+        terminal.show(Table("best", f"{shown.image_id}, {shown.label}", columns, rows))
         print(f"\nWritten: {path}")
 
     _run.emit({**facts(shown), "file": str(path)}, json, say)

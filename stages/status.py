@@ -26,20 +26,26 @@ def status(subject: o.Subject = None, dataset: o.Dataset = None, data: o.Data = 
     datasets, jobs = by_dataset(store, rows), jobs_status(store, name)
 
     def show() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.tables import Column, Table
 
-        shown = [
-            {
-                **row,
-                "state": _next.inside(row["state"]),
-                "bytes": tables.size(row.get("bytes", 0)),
-                "regions": row.get("regions") or "",
-                "failed": row.get("failed") or "",
-            }
+        columns = [
+            Column("dataset", "data set"),
+            Column("kind", "kind"),
+            Column("artefact", "artefact"),
+            Column("shards", "shards"),
+            Column("images", "images", "count"),
+            Column("regions", "regions", "count"),
+            Column("failed", "failed", "count"),
+            Column("bytes", "size", "bytes"),
+            Column("seconds", "time", "seconds"),
+            Column("state", "state"),
+        ]
+        said = [
+            {**row, "state": _next.inside(row["state"]), **{k: row.get(k) or None for k in ("regions", "failed")}}
             for row in rows
         ]
-        keys = ("dataset", "kind", "artefact", "shards", "images", "regions", "failed", "bytes", "seconds", "state")
-        tables.show(shown, {key: {"dataset": "data set", "bytes": "size"}.get(key, key) for key in keys})
+        terminal.show(Table("status", "", columns, said, once=("dataset", "state")))
         if jobs:
             print()
             _show_jobs(jobs)
@@ -55,16 +61,18 @@ def status(subject: o.Subject = None, dataset: o.Dataset = None, data: o.Data = 
 
 def _show_jobs(jobs: list[dict[str, Any]]) -> None:
     """Shards that jobs of a cluster have done and left, and the last lines of the logs of those that failed."""
-    from fgscore import tables
+    from fgscore import terminal
+    from fgscore.tables import Column, Table
+    from fgscore.terminal import visible
 
-    keys = ("dataset", "job", "jobs", "in the queue", "done", "running", "waiting", "failed", "unknown")
-    shown = [key for key in keys if key != "unknown" or any(row[key] for row in jobs)]
-    tables.show(jobs, {key: {"dataset": "data set"}.get(key, key) for key in shown})
+    counts = ("jobs", "in the queue", "done", "running", "waiting", "failed", "unknown")
+    columns = [Column("dataset", "data set"), Column("job", "job"), *(Column(key, key, "count") for key in counts)]
+    terminal.show(Table("jobs", "", columns, [{**row, "unknown": row["unknown"] or None} for row in jobs]))
     for row in jobs:
         for job, lines in row["logs"].items():
-            print(tables.visible(f"job {job} ended early; its log:"))
+            print(visible(f"job {job} ended early; its log:"))
             for line in lines:
-                print(tables.visible(f"  {line}"))
+                print(visible(f"  {line}"))
     if any(row["failed"] for row in jobs):
         print("The same extract again does what these left.")
 

@@ -142,40 +142,18 @@ def _skipped(key: tuple[str, str], whole: Any, asked: list[str] | None) -> str:
 
 
 def _show(rows: list[Any], candidates: list[Any], skipped: list[str]) -> None:
-    from fgscore import tables
-    from fgscore.study import paper_rows
+    from fgscore import terminal
+    from fgscore.study import sweep_tables
 
+    terminal.show(sweep_tables.candidates(candidates))
     if candidates:
-        columns = {
-            key: tables.PROBE_COLUMNS.get(key, key) for key in ("dataset", "regions", "scorer", "target", "pool")
-        }
-        columns |= {"head": "head", "validation_accuracy": "validation", "chosen": "chosen"}
-        text = [{**r, "validation_accuracy": tables.accuracy(r["validation_accuracy"])} for r in candidates]
-        tables.show(text, columns, "Chosen on validation images")
         print()
-    for title, group in _groups(rows):
-        shared = tables.shared(group, ("encoder", "prompt", "head"))
-        columns = {key: name for key, name in paper_rows.COLUMNS.items() if key not in shared}
-        tables.show(paper_rows.sweep_rows(group), columns, title)
-        said = [f"{k} {v}" for k, v in shared.items() if v] + list(
-            dict.fromkeys(r["regions"] for r in group if r["regions"])
-        )
-        print(tables.visible(f"{group[0]['n_test']} test images; {', '.join(said)}") + "\n")
-    for line in (*paper_rows.caption(rows), *map(_next.inside, skipped)):
-        print(tables.visible(line))
+    terminal.show(*sweep_tables.tables(rows))
+    for line in map(_next.inside, skipped):
+        print(terminal.visible(line))
     known = sum(row["computed"] == 0 for row in rows)
     if known:
         print(f"{known} of {len(rows)} lines were known already.")
-
-
-def _groups(rows: list[Any]) -> list[tuple[str, list[Any]]]:
-    """Rows of one data set and one table, with a title."""
-    from fgscore.study.paper_rows import TITLES
-
-    groups: dict[tuple[str, int], list[Any]] = {}
-    for row in rows:
-        groups.setdefault((row["dataset"], row["table"]), []).append(row)
-    return [(f"{dataset}{'. ' if n else ''}{TITLES[n]}", group) for (dataset, n), group in groups.items()]
 
 
 if __name__ == "__main__":

@@ -12,27 +12,31 @@ from . import _options as o
 
 
 def verify(data: o.Data = o.DATA, json: o.Json = False) -> None:
-    """Read the whole store and name everything that is damaged or stale. Exit 1 where something is.
+    """Read the whole store, and every result, and name all that is damaged or stale. Exit 1 where something is.
 
     Example: fgscore verify
     """
+    from fgscore.upkeep.verify import all_results
     from fgscore.upkeep.verify import verify as run_verify
 
     store = _run.store(data)
     with _run.Bars() as bars:
         problems = run_verify(store, bars)
     faults = [p for p in problems if p.severity != "unfinished"]
+    measured = len(all_results(store))
 
     def show() -> None:
-        _list(problems, store.layout.cache)
+        _list(problems, store)
         unfinished = len(problems) - len(faults)
         if unfinished:
             print(f"{unfinished} unfinished: the same command goes on where it stopped.")
+        if measured:
+            print(f"{measured} results read, with their predictions.")
         print(f"{len(faults)} faults." if faults else "The store is sound.")
         damaged = any(p.severity == "damaged" for p in faults)
         _steps(["fgscore repair"] if damaged else _remade(store, problems))
 
-    _run.emit({"problems": [p.to_json(store.layout.cache) for p in problems]}, json, show)
+    _run.emit({"problems": [p.to_json(store.layout) for p in problems], "results": measured}, json, show)
     if faults:
         raise typer.Exit(1)
 
@@ -50,14 +54,17 @@ def repair(data: o.Data = o.DATA, json: o.Json = False) -> None:
         mended = run_repair(store, bars)
 
     def show() -> None:
-        _list(mended, store.layout.cache)
+        _list(mended, store)
         if mended:
-            print(f"Moved to {store.layout.cache / ASIDE}.")
-            _steps(_remade(store, mended) or ["fgscore status"])
+            folders = [root for root in (store.layout.cache, store.layout.results) if _of(mended, root)]
+            print(f"Moved to {' and '.join(str(root / ASIDE) for root in folders)}.")
+            _steps(_remade(store, mended) or ["fgscore status"] * bool(_of(mended, store.layout.cache)))
+            if _of(mended, store.layout.results):
+                print("Results that were moved: the same probe or sweep as before computes them anew.")
         else:
             print("Nothing to repair.")
 
-    _run.emit({"repaired": [p.to_json(store.layout.cache) for p in mended]}, json, show)
+    _run.emit({"repaired": [p.to_json(store.layout) for p in mended]}, json, show)
 
 
 def prune(
@@ -78,11 +85,11 @@ def prune(
     ]
 
     def show() -> None:
-        from fgscore import tables
+        from fgscore import terminal
+        from fgscore.tables import Column, Table
 
-        if rows:
-            sized = [{**r, "bytes": tables.size(r["bytes"])} for r in rows]
-            tables.show(sized, {"path": "path", "why": "why", "bytes": "size"})
+        columns = [Column("path", "path"), Column("why", "why"), Column("bytes", "size", "bytes")]
+        terminal.show(Table("unused", "", columns, rows))
         if rows and not yes:
             _next.step("fgscore prune --yes")
         else:
@@ -95,7 +102,12 @@ def _remade(store: Any, problems: list[Any]) -> list[str]:
     """The commands that make anew what ``problems`` are about."""
     from fgscore.upkeep.status import remake_all
 
-    return remake_all(store, [problem.paths[0] for problem in problems])
+    return remake_all(store, [problem.paths[0] for problem in _of(problems, store.layout.cache)])
+
+
+def _of(problems: list[Any], root: Path) -> list[Any]:
+    """Those of files below ``root``."""
+    return [problem for problem in problems if problem.paths[0].is_relative_to(root)]
 
 
 def _steps(commands: list[str]) -> None:
@@ -103,12 +115,13 @@ def _steps(commands: list[str]) -> None:
         _next.step(command, word)
 
 
-def _list(problems: list[Any], cache: Path) -> None:
-    from fgscore import tables
+def _list(problems: list[Any], store: Any) -> None:
+    from fgscore.terminal import visible
+    from fgscore.upkeep.verify import shown
 
     for problem in problems:
-        where = problem.paths[0].relative_to(cache).as_posix()
-        print(tables.visible(f"{problem.severity}: {where}: {_next.inside(problem.what)}"))
+        where = shown(store.layout, problem.paths[0])
+        print(visible(f"{problem.severity}: {where}: {_next.inside(problem.what)}"))
 
 
 if __name__ == "__main__":

@@ -12,9 +12,12 @@ from typing import Any
 
 import pytest
 
-from fgscore import plugins, specs
+from fgscore import specs
+from fgscore.datasets import DataSet
+from fgscore.encoders import EncoderMaker
 from fgscore.heads import Head
 from fgscore.pooling import Pooling
+from fgscore.regions import GeneratorMaker
 from fgscore.scorers import Scorer
 from fgscore.store.match import Store
 from fgscore_stages._commands import COMMANDS, command, function
@@ -100,8 +103,8 @@ def components(args: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def bind(kind: str, text: str) -> None:
-    own: dict[str, Callable[[str], Any]] = {"scorer": Scorer.bind, "pooling": Pooling.bind, "head": Head.bind}
-    own[kind](text) if kind in own else plugins.bind(kind, text)
+    kinds: tuple[Any, ...] = (Scorer, Pooling, Head, DataSet, GeneratorMaker, EncoderMaker)
+    {one.kind: one for one in kinds}[kind].bind(text)
 
 
 @pytest.mark.parametrize("path", [path.name for path in DOCS])
@@ -126,8 +129,8 @@ def test_components_in_inline_code_exist() -> None:
     known: dict[str, dict[str, Any]] = {
         n: specs.tunables(kind.ours(n)) for kind in (Scorer, Pooling, Head) for n in kind.ours_named()
     }
-    for kind in plugins.KINDS:
-        known |= {n: specs.tunables(plugins.module(kind, n).load) for n in plugins.available(kind)}
+    for kind in (DataSet, GeneratorMaker, EncoderMaker):
+        known |= {n: kind.tunables(kind.ours(n)) for n in kind.ours_named()}
     checked = 0
     for path in DOCS:
         for piece in pieces(path.read_text(encoding="utf-8")):
@@ -149,11 +152,26 @@ def test_the_scorer_in_the_readme_scores_and_probes(store: Store, run: Callable[
     assert result.json["results"][0]["scorer"] == f"mine.py:{name[1]}"
 
 
+def test_the_encoder_and_the_regions_in_the_readme_are_extracted(
+    photos: Path, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    block = re.search(r"```python\n# own\.py\n(.*?)```", DOCS[0].read_text(encoding="utf-8"), re.S)
+    assert block, "the README shows an encoder of one's own, beginning with # own.py"
+    (tmp_path / "own.py").write_text(block[1])
+    own = ("--encoder", f"{tmp_path}/own.py:colours(outside=keep)", "--regions", f"{tmp_path}/own.py:halves")
+    result = run("extract", "folder", "--root", photos, *own, "--json")
+    assert result.code == 0, result.err
+    made = {artefact["kind"]: artefact for artefact in result.json["artefacts"]}
+    assert made["region_embeddings"]["regions"] == 20
+
+
 def test_files_named_in_the_documents_exist() -> None:
     for path in DOCS:
         text = path.read_text(encoding="utf-8")
         links = re.findall(r"\]\(([^)#:]+)\)", text)
-        code = [c for c in re.findall(r"`([\w/]+\.(?:py|md)|[a-z]+/(?:[a-z_]+/)*)`", text) if c != "mine.py"]
+        code = [
+            c for c in re.findall(r"`([\w/]+\.(?:py|md)|[a-z]+/(?:[a-z_]+/)*)`", text) if c not in ("mine.py", "own.py")
+        ]
         for name in [*links, *code]:
             here = [ROOT / name, ROOT / "fgscore" / name]
             if not name.startswith("data/"):

@@ -117,7 +117,7 @@ def _prompts(path: Path) -> Any:
 def _table(path: Path) -> Any:
     from fgscore.datasets import table
 
-    return table.load(path.parent, file=path.name)
+    return table.table(path.parent, file=path.name)
 
 
 def _list(path: Path) -> Any:
@@ -159,7 +159,7 @@ def _sealed(path: Path) -> Any:
 def _row(path: Path) -> Any:
     from fgscore.evaluate import results
 
-    return results.heads(path.parent.parent)
+    return results.read(results.Place(path.parents[2], path.parents[1].name, path.stem))
 
 
 READERS = {

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fgscore import datasets, plugins, regular
-from fgscore.datasets import Listing, Photo
+from fgscore import datasets, regular, specs
+from fgscore.datasets import DataSet, Listing, Photo
 from fgscore.datasets._validate import check_listing
 from fgscore.errors import BadImage, DataError, quoted
 from fgscore.machine.progress import Progress, silent
-from fgscore.store.match import dataset_key
 from fgscore.store.paths import Layout
 
 EXAMPLES = 5
@@ -55,19 +54,19 @@ class Report:
 def check(dataset: str, layout: Layout, *, root: Path | None = None, progress: Progress = silent) -> Report:
     """Read the lists, look for every listed photo and decode each that is there. Raises :class:`UsageError` for an
     unknown data set only: what is wrong with the photos is in the report."""
-    bound = plugins.bind("data set", dataset)
+    chosen = DataSet.bind(dataset)
     given = f" --root {quoted(str(root))}" if root else ""
-    root = root or layout.raw(str(dataset_key(dataset)))
+    root = root or layout.raw(chosen.key)
     try:
-        listing = bound.module.load(root, **bound.params)
+        listing = chosen.listing(root)
         here, _ = datasets.present(listing, partial=True)
     except (DataError, OSError, ValueError) as error:
-        command, advice = _get(dataset, bound.module, given)
+        command, advice = _get(dataset, chosen, given)
         return Report(dataset, root, None, findings=[str(error)], next=command, advice=advice)
-    findings = check_listing(listing, force=True)[1] if getattr(bound.module, "OWN", False) else []
+    findings = check_listing(listing, force=True)[1] if chosen.is_looked_at else []
     there = {p.path for p in here.photos}
     unreadable, hashes = _decode(here, lambda done, total: progress(f"{dataset}: decode", done, total))
-    if getattr(bound.module, "OWN", False):
+    if chosen.is_looked_at:
         findings += _in_both(here.photos, hashes)
     missing = [p.path for p in listing.photos if p.path not in there]
     expected = dict(listing.expected) or _count(listing.photos)
@@ -77,7 +76,7 @@ def check(dataset: str, layout: Layout, *, root: Path | None = None, progress: P
     report = Report(
         dataset, root, listing.root, found, expected, len(listing.class_names), missing, unreadable, findings
     )
-    return _with_next(report, bound.module, given)
+    return _with_next(report, chosen, given)
 
 
 def _count(photos: Sequence[Photo], splits: dict[str, int] | None = None) -> dict[str, int]:
@@ -119,7 +118,7 @@ def _in_both(photos: Sequence[Photo], hashes: dict[str, str]) -> list[str]:
     return [f"the same file in train and elsewhere: {both[0]}{more}"] if both else []
 
 
-def _with_next(report: Report, module: Any, given: str) -> Report:
+def _with_next(report: Report, chosen: DataSet, given: str) -> Report:
     name = quoted(report.dataset) + given
     partial = " --partial" if report.missing else ""
     advice = otherwise = ""
@@ -128,19 +127,19 @@ def _with_next(report: Report, module: Any, given: str) -> Report:
     elif report.unreadable and not (report.missing or report.findings):
         command = f"fgscore extract {name}"
         advice = "Get the unreadable files again, or go on without them."
-    elif getattr(module, "OWN", False):
+    elif chosen.is_looked_at:
         command, otherwise = f"fgscore check {name}", f"fgscore index {name} --force{partial}"
         advice = "Mend this and check again, or go on as it is."
     else:
-        command, advice = _get(report.dataset, module, given)
+        command, advice = _get(report.dataset, chosen, given)
         otherwise = f"fgscore index {name} --partial"
     return replace(report, next=command, otherwise=otherwise, advice=advice)
 
 
-def _get(dataset: str, module: Any, given: str) -> tuple[str, str]:
+def _get(dataset: str, chosen: DataSet, given: str) -> tuple[str, str]:
     """The command that brings the photos, and what no command does."""
-    if hasattr(module, "DOWNLOADS") or hasattr(module, "INSTRUCTIONS"):
-        return f"fgscore download {plugins.bind('data set', dataset).name}{given}", ""
-    if hasattr(module, "prepare"):
+    if chosen.downloads or chosen.instructions:
+        return f"fgscore download {quoted(specs.parse(dataset).name)}{given}", ""
+    if chosen.prepare:
         return f"fgscore extract {quoted(dataset)}{given}", ""
     return f"fgscore check {quoted(dataset)}{given}", "Put the photos there, or name their folder with --root DIR."

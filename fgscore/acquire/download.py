@@ -10,12 +10,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fgscore import datasets, plugins, regular, specs
+from fgscore import datasets, regular, specs, tables
 from fgscore.acquire.unpack import unpack
-from fgscore.datasets import Download
+from fgscore.datasets import DataSet
+from fgscore.encoders import EncoderMaker
 from fgscore.errors import DataError, MissingExtra, UsageError, missing_extra
-from fgscore.extract.components import Component
+from fgscore.extract.parts import EncoderPart
 from fgscore.machine.progress import Progress, silent
+from fgscore.models import Download
+from fgscore.regions import GeneratorMaker
 from fgscore.store import files
 from fgscore.store.paths import Layout
 from fgscore.types import Runtime, file_sha256
@@ -34,33 +37,38 @@ def download(
     What is there already and whole is left alone. Raises :class:`UsageError` where there is nothing to download and
     :class:`DataError` where a download fails; a download that broke off goes on with the next call.
     """
-    spec = specs.parse(what)
-    if spec.name == "sam":
-        return fetch_all("sam", (_checkpoint(spec),), root or layout.models, progress)
-    if is_encoder(what):
+    name = specs.parse(what).name
+    if name in EncoderMaker.names():
         if root:
             raise UsageError(f"expected no --root: an encoder's weights go to the hub's cache; set HF_HOME to {root}")
         return _encoder(what, layout, offline, progress)
-    module = plugins.module("data set", spec.name)
-    if not hasattr(module, "DOWNLOADS"):
-        raise UsageError(f"there is no download of {spec.name!r}; downloads: {', '.join(downloadable())}")
-    folder = root or layout.raw(spec.name)
-    if _is_complete(module, folder):
-        return [{"file": d.name, "state": "there already", "folder": str(folder)} for d in module.DOWNLOADS]
-    rows = fetch_all(spec.name, module.DOWNLOADS, folder, progress)
-    datasets.present(module.load(folder), partial=False)  # says what is missing still
+    if name in GeneratorMaker.names():
+        generator = GeneratorMaker.bind(what).make(Runtime(layout.models))
+        if not generator.downloads:
+            generator.weights()  # says which there are, where these are none
+        return fetch_all(name, _offered(generator.downloads, what), root or layout.models, progress)
+    dataset = DataSet.bind(what)
+    folder = root or layout.raw(dataset.key)
+    offered = _offered(dataset.downloads, what)
+    if _is_complete(dataset, folder):
+        return [{"file": d.name, "state": "there already", "folder": str(folder)} for d in offered]
+    rows = fetch_all(dataset.key, offered, folder, progress)
+    datasets.present(dataset.listing(folder), partial=False)  # says what is missing still
     return rows
 
 
-def is_encoder(what: str) -> bool:
-    """Whether ``what`` names an encoder with weights of its own."""
-    name = specs.parse(what).name
-    return name in plugins.available("encoder") and hasattr(plugins.module("encoder", name), "fetch")
+def _offered(downloads: Sequence[Download], what: str) -> Sequence[Download]:
+    """``downloads`` themselves; raises :class:`UsageError` where there are none."""
+    if not downloads:
+        raise UsageError(f"there is no download of {what!r}; downloads: {', '.join(downloadable())}")
+    return downloads
 
 
 def _encoder(what: str, layout: Layout, offline: bool, progress: Progress) -> list[Row]:
     """Fetch, then look whether it is what it says, as far as the packages for that are here."""
-    encoder = Component("encoder", what, Runtime(layout.models, offline=offline))
+    encoder = EncoderPart(what, Runtime(layout.models, offline=offline))
+    if not encoder.made.fetches:
+        _offered((), what)
     before = encoder.files()
     faults = [error for _, error in encoder.faults(progress) if not isinstance(error, MissingExtra)]
     if faults:
@@ -71,29 +79,25 @@ def _encoder(what: str, layout: Layout, offline: bool, progress: Progress) -> li
     ]
 
 
-def _checkpoint(spec: specs.Spec) -> Download:
-    from fgscore.regions import sam
-
-    name = str(spec.params.get("checkpoint", "vit_b"))
-    if name not in sam.CHECKPOINTS:
-        raise UsageError(f"expected a checkpoint of {', '.join(sam.CHECKPOINTS)}, found {name!r}; choose one")
-    file = sam.CHECKPOINTS[name]
-    return Download(sam.URL + file, file, f"sha256:{sam.SHA256[name]}", sam.BYTES[name], unpack=False)
+def is_dataset(what: str) -> bool:
+    """Whether ``what`` is a data set, rather than weights of an encoder or a generator."""
+    return specs.parse(what).name not in (*EncoderMaker.names(), *GeneratorMaker.names())
 
 
 def downloadable() -> list[str]:
-    """Names that :func:`download` knows."""
-    names = plugins.available("data set")
-    return [*(n for n in names if hasattr(plugins.module("data set", n), "DOWNLOADS")), "sam", "clip(model='...')"]
+    """The names of ours that :func:`download` knows."""
+    sets = [name for name in DataSet.ours_named() if DataSet.built_in(name).downloads]
+    models = {name: maker.built_in(name).make(Runtime()) for maker in (GeneratorMaker, EncoderMaker)
+              for name in maker.ours_named()}  # fmt: skip
+    return [*sets, *(name for name, model in models.items() if model.downloads or model.fetches)]
 
 
 def instructions(layout: Layout, what: str, root: Path | None = None) -> str | None:
     """What to fetch and where to put it, for a data set without a download; None for any other."""
-    name = specs.parse(what).name
-    if name not in plugins.available("data set"):
+    if not is_dataset(what):
         return None
-    text = getattr(plugins.module("data set", name), "INSTRUCTIONS", None)
-    return None if text is None else text.format(root=root or layout.raw(name))
+    dataset = DataSet.bind(what)
+    return dataset.instructions.format(root=root or layout.raw(dataset.key)) if dataset.instructions else None
 
 
 def fetch_all(label: str, downloads: Sequence[Download], folder: Path, progress: Progress = silent) -> list[Row]:
@@ -101,7 +105,9 @@ def fetch_all(label: str, downloads: Sequence[Download], folder: Path, progress:
     folder.mkdir(parents=True, exist_ok=True)
     needed = sum(d.size * (2 if d.unpack else 1) for d in downloads if not _is_done(d, folder))
     if needed > (free := shutil.disk_usage(folder).free):
-        raise DataError(f"expected {needed / 1e9:.1f} GB free in {folder}, found {free / 1e9:.1f} GB; make room")
+        raise DataError(
+            f"expected {tables.text(needed, 'bytes')} free in {folder}, found {tables.text(free, 'bytes')}; make room"
+        )
     return [_get(label, d, folder, progress) for d in downloads]
 
 
@@ -135,9 +141,9 @@ def _is_done(download: Download, folder: Path) -> bool:
     return all((folder / str(name)).exists() for name in entries)
 
 
-def _is_complete(module: Any, folder: Path) -> bool:
+def _is_complete(dataset: DataSet, folder: Path) -> bool:
     try:
-        datasets.present(module.load(folder), partial=False)
+        datasets.present(dataset.listing(folder), partial=False)
     except DataError:
         return False
     return True

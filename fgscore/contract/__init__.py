@@ -11,16 +11,25 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fgscore import foreign
 from fgscore.components import Component
 from fgscore.errors import FgscoreError
 
-HOMES = ("arrays", "learning")  # the modules that hold the laws
+HOMES = {
+    "scorer": "arrays",
+    "target": "arrays",
+    "pooling": "arrays",
+    "head": "learning",
+    "encoder": "pictures",
+    "region generator": "pictures",
+    "data set": "listing",
+}  # the module that holds the laws of each kind
 
 
 class Broken(AssertionError):
@@ -39,10 +48,12 @@ class Law:
 
 @dataclass(frozen=True)
 class Given:
-    """What is at hand for a trial: the ``device`` for encoders and generators, the ``root`` folder of a data set."""
+    """What is at hand for a trial: the ``device`` for encoders and generators, what of them is ``loaded``, the ``root``
+    folder of a data set."""
 
     device: str = "auto"
     root: Path | None = None
+    loaded: dict[Any, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,13 +82,13 @@ def law(kind: type[Component], applies: Callable[[Any], bool] = lambda component
 
 def laws(component: Component) -> list[Law]:
     """The laws that hold for ``component``, by what it declares."""
-    for home in HOMES:
-        importlib.import_module(f"fgscore.contract.{home}")
+    importlib.import_module(f"fgscore.contract.{HOMES[component.kind]}")
     return [one for one in _LAWS if one.kind == component.kind and one.applies(component)]
 
 
-def check(component: Component, given: Given = Given()) -> Iterator[Verdict]:
+def check(component: Component, given: Given | None = None) -> Iterator[Verdict]:
     """Try every law that holds for ``component``; one after another, as it is tried."""
+    given = given or Given()
     for one in laws(component):
         try:
             one.check(component, given)
@@ -85,6 +96,9 @@ def check(component: Component, given: Given = Given()) -> Iterator[Verdict]:
             yield Verdict(one.says, str(broken))
         except FgscoreError as error:  # which says by itself what is wrong, and where
             yield Verdict(one.says, str(error))
+        except Exception as error:  # whatever a component of a user's does
+            where = foreign.place(component.source.file, None, error)
+            yield Verdict(one.says, f"{where}: {type(error).__name__}: {error}")
         else:
             yield Verdict(one.says)
 
@@ -97,7 +111,7 @@ def same(found: np.ndarray, wanted: np.ndarray, what: str, atol: float = 2e-5) -
     wrong = np.argwhere(~np.isclose(found.astype(float), wanted.astype(float), rtol=1e-4, atol=atol))
     if len(wrong):
         at = tuple(int(i) for i in wrong[0])
-        values = f"{float(wanted[at]):.6g}, found {float(found[at]):.6g}"
+        values = f"{float(wanted[at])!r}, found {float(found[at])!r}"
         raise Broken(f"{what}: expected {values} at {list(at)}, {len(wrong)} of {found.size} differ")
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from fgscore.contract import Broken, law, same, untouched
 from fgscore.heads import Head, ProbeData
+from fgscore.tables import text
 
 CLASSES, WIDTH, TRAIN, VAL, TEST = 3, 32, 60, 4, 6
 
@@ -47,7 +48,9 @@ def labels_of_test_images_are_not_looked_at(head: Head) -> None:
 def classes_far_apart_are_told_apart(head: Head) -> None:
     """Classes that lie far apart are learned."""
     if (accuracy := head(data()).accuracy) < 0.9:
-        raise Broken(f"three classes 8 standard deviations apart: top-1 {accuracy:.2f}, expected at least 0.90")
+        raise Broken(
+            f"three classes 8 standard deviations apart: top-1 {text(accuracy, 'accuracy')}, expected at least 0.90"
+        )
 
 
 @law(Head)

@@ -9,11 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from fgscore.datasets import Download, Listing, Photo, first_folder, read_lines
+from fgscore.datasets import DataSet, Download, Listing, Photo, first_folder, read_lines
 from fgscore.errors import DataError
 
-VERSION = 1
-NOUN = "aircraft"
 EXPECTED = {"train": 3334, "val": 3333, "test": 3333}
 BANNER = 20
 WHERE = "run `fgscore download aircraft`"
@@ -27,17 +25,20 @@ DOWNLOADS = (
 )
 LISTS = {"variant": "variants.txt", "family": "families.txt", "manufacturer": "manufacturers.txt"}
 
-# Official name -> name for prompts, without the slash. Part of version 1: a change raises VERSION.
+# Official name -> name for prompts, without the slash. Part of version 1: a change raises the version.
 NAMES = {
     "F-16A/B": "F-16AB",
     "F/A-18": "FA-18",
 }
 
 
-def load(
+@DataSet.declares(noun="aircraft", downloads=DOWNLOADS)
+def aircraft(
     root: Path, /, *, level: Literal["variant", "family", "manufacturer"] = "variant", maker: bool = False
 ) -> Listing:
-    """Read the lists of one ``level``. A label is the place of its name in variants.txt, families.txt or
+    """FGVC-Aircraft: 10,000 photos of 100 variants (70 families, 30 manufacturers); for non-commercial research.
+
+    Read from the lists of one ``level``. A label is the place of its name in variants.txt, families.txt or
     manufacturers.txt; the id is the file's number, a string with its leading zeros.
 
     ``maker`` puts the manufacturer before names that do not begin with it, such as 707-320. Raises :class:`DataError`

@@ -12,12 +12,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fgscore.datasets import Listing, Photo, first_folder
+from fgscore.datasets import DataSet, Listing, Photo, first_folder
 from fgscore.datasets._coop import resplit
 from fgscore.datasets._mat import read_mat
 
-VERSION = 1
-NOUN = "car"
 EXPECTED = {
     "official": {"train": 8144, "test": 8041},
     "coop": {"train": 6509, "val": 1635, "test": 8041},
@@ -43,14 +41,17 @@ car_ims/ with cars_annos.mat, is read as well. SHA-256 of the official files:
 TEST_LABELS = "cars_test_annos_withlabels.mat"
 COOP = "split_zhou_StanfordCars.json"
 
-# Official name -> name for prompts. Part of version 1: a change raises VERSION.
+# Official name -> name for prompts. Part of version 1: a change raises the version.
 NAMES = {
     "Ram C/V Cargo Van Minivan 2012": "Ram CV Cargo Van Minivan 2012",
 }
 
 
-def load(root: Path, /, *, protocol: Literal["official", "coop"] = "official", year_first: bool = False) -> Listing:
-    """Read the official .mat lists. Labels are the official class less one; the id is folder and file, as in
+@DataSet.declares(noun="car", instructions=INSTRUCTIONS)
+def cars(root: Path, /, *, protocol: Literal["official", "coop"] = "official", year_first: bool = False) -> Listing:
+    """Stanford Cars: 196 makes and models, 16,185 photos, in either official packaging.
+
+    Read from the official .mat lists. Labels are the official class less one; the id is folder and file, as in
     ``cars_train/00001.jpg``.
 
     ``protocol='coop'`` takes the splits of CoOp's ``split_zhou_StanfordCars.json``; ``year_first`` moves the year to

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fgscore.datasets import Download, Listing, Photo, first_folder, read_lines
+from fgscore.datasets import DataSet, Download, Listing, Photo, first_folder, read_lines
 from fgscore.errors import DataError
 
-VERSION = 1
-NOUN = "bird"
 EXPECTED = {"train": 5994, "test": 5794}
 WHERE = "run `fgscore download cub`"
 DOWNLOADS = (
@@ -23,7 +21,7 @@ DOWNLOADS = (
     ),
 )
 
-# Official name, underscores as spaces -> name for prompts. Part of version 1: a change raises VERSION.
+# Official name, underscores as spaces -> name for prompts. Part of version 1: a change raises the version.
 NAMES = {
     "Black footed Albatross": "Black-footed Albatross",
     "Red winged Blackbird": "Red-winged Blackbird",
@@ -97,8 +95,11 @@ NAMES = {
 }
 
 
-def load(root: Path, /) -> Listing:
-    """Read images.txt, image_class_labels.txt, train_test_split.txt, classes.txt and bounding_boxes.txt (official ids
+@DataSet.declares(noun="bird", downloads=DOWNLOADS)
+def cub(root: Path, /) -> Listing:
+    """CUB-200-2011: 200 bird species, 11,788 photos (https://data.caltech.edu/records/65de6-vp158).
+
+    Read from images.txt, image_class_labels.txt, train_test_split.txt, classes.txt and bounding_boxes.txt (official ids
     start at 1; boxes are x, y, width, height). The image id is the official number."""
     folder = first_folder(root, "CUB_200_2011", marker="images.txt", where=WHERE)
     classes = read_lines(folder / "classes.txt")

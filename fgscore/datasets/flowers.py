@@ -11,13 +11,11 @@ from typing import Literal
 
 import numpy as np
 
-from fgscore.datasets import Download, Listing, Photo, first_folder
+from fgscore.datasets import DataSet, Download, Listing, Photo, first_folder
 from fgscore.datasets._coop import resplit
 from fgscore.datasets._mat import read_mat
 from fgscore.errors import DataError
 
-VERSION = 1
-NOUN = "flower"
 EXPECTED = {
     "official": {"train": 1020, "val": 1020, "test": 6149},
     "coop": {"train": 4093, "val": 1633, "test": 2463},
@@ -49,7 +47,7 @@ DOWNLOADS = (
 COOP = "split_zhou_OxfordFlowers.json"
 
 # In the order of the official labels, 1 to 102. Lists in the wild differ in three names; these are CLIP's: elsewhere 16
-# is "globe-flower", 60 "pink-yellow dahlia?" and 93 "ball moss". Part of version 1: a change raises VERSION.
+# is "globe-flower", 60 "pink-yellow dahlia?" and 93 "ball moss". Part of version 1: a change raises the version.
 NAMES = (
     "pink primrose, hard-leaved pocket orchid, canterbury bells, sweet pea, english marigold, tiger lily, moon orchid, "
     "bird of paradise, monkshood, globe thistle, snapdragon, colt's foot, king protea, spear thistle, yellow iris, "
@@ -70,8 +68,11 @@ CLASS_NAMES = tuple(NAMES.split(", "))
 SETS = {"train": "trnid", "val": "valid", "test": "tstid"}
 
 
-def load(root: Path, /, *, protocol: Literal["official", "coop"] = "official") -> Listing:
-    """Read setid.mat and imagelabels.mat. Labels are the official ones less one; the id is the file's number.
+@DataSet.declares(noun="flower", downloads=DOWNLOADS)
+def flowers(root: Path, /, *, protocol: Literal["official", "coop"] = "official") -> Listing:
+    """Oxford 102 Flowers: 8,189 photos of 102 kinds (https://www.robots.ox.ac.uk/~vgg/data/flowers/102/).
+
+    Read from setid.mat and imagelabels.mat. Labels are the official ones less one; the id is the file's number.
 
     ``protocol='coop'`` takes the random 50/20/30 splits of CoOp's ``split_zhou_OxfordFlowers.json``. Raises
     :class:`DataError` that says which list is missing.

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fgscore.datasets import Listing, Photo
+from fgscore.datasets import DataSet, Listing, Photo
 from fgscore.errors import DataError
 from fgscore.types import SPLITS
 
-VERSION = 1
-OWN = True
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"}
 
 
-def load(root: Path, /, *, name: str = "folder") -> Listing:
-    """List the photos under ``root``; an image's id is its path. Raises :class:`DataError` for another layout."""
+@DataSet.declares(own=True)
+def folder(root: Path, /, *, name: str = "folder") -> Listing:
+    """Anyone's photos as root/{train,val,test}/<class>/*.jpg; the folder's name is the class name.
+
+    An image's id is its path; underscores in a class name become spaces. Raises :class:`DataError` for another layout.
+    """
     folders = {split: root / split for split in SPLITS if (root / split).is_dir()}
     classes = sorted({p.name for folder in folders.values() for p in folder.iterdir() if p.is_dir()})
     if not classes:

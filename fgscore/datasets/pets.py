@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from fgscore import regular
-from fgscore.datasets import Download, Listing, Photo, first_folder, read_lines
+from fgscore.datasets import DataSet, Download, Listing, Photo, first_folder, read_lines
 from fgscore.datasets._coop import resplit
 from fgscore.errors import DataError
 
-VERSION = 1
-NOUN = "pet"
 EXPECTED = {
     "official": {"train": 3680, "test": 3669},
     "coop": {"train": 2944, "val": 736, "test": 3669},
@@ -39,13 +37,16 @@ DOWNLOADS = (
     ),
 )
 COOP = "split_zhou_OxfordPets.json"
-BOXES = "head"  # what the boxes are of, where not of the whole object
 BOX_TAG = re.compile(r"<(xmin|ymin|xmax|ymax)>\s*(\d+)")
 
 
-def load(root: Path, /, *, protocol: Literal["official", "coop"] = "official") -> Listing:
-    """Read trainval.txt and test.txt (name, class 1 to 37, species, breed). Labels are the official class less one and
-    take their names from the files listed under them, never from a place in another list; the id is the file's stem.
+@DataSet.declares(noun="pet", downloads=DOWNLOADS, boxes="head")
+def pets(root: Path, /, *, protocol: Literal["official", "coop"] = "official") -> Listing:
+    """Oxford-IIIT Pet: 37 breeds of cat and dog, 7,349 photos (https://www.robots.ox.ac.uk/~vgg/data/pets/).
+
+    Read from trainval.txt and test.txt (name, class 1 to 37, species, breed). Labels are the official class less one
+    and take their names from the files listed under them, never from a place in another list; the id is the file's
+    stem.
 
     ``protocol='coop'`` takes the splits of CoOp's ``split_zhou_OxfordPets.json``. Raises :class:`DataError` where a
     list is missing or the lists disagree.

@@ -14,24 +14,25 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from fgscore import regular
-from fgscore.datasets import Listing, Photo
+from fgscore.datasets import DataSet, Listing, Photo
 from fgscore.errors import DataError
 from fgscore.types import SPLITS
 
-VERSION = 1
-OWN = True
 TEXT = ("path", "label", "split", "image_id")
 BOX = ("x0", "y0", "x1", "y1")
 
 
-def load(root: Path, /, *, file: str = "table.csv", name: str = "table") -> Listing:
-    """Read ``file``, a path from ``root`` or from here.
+@DataSet.declares(own=True)
+def table(root: Path, /, *, file: Path = Path("table.csv"), name: str = "table") -> Listing:
+    """Anyone's photos as listed in a table, CSV or Parquet: path, label, split, and if you like image_id and a box.
+
+    ``file`` is a path from ``root`` or from here; the store keeps its name, and the index says what was in it.
 
     Columns: ``path`` of a photo from ``root``, with '/'; ``label``, the class name; ``split``, one of train, val and
     test; ``image_id``, the path where it is left out; ``x0 y0 x1 y1``, an object box in pixels, right and bottom
     exclusive. Other columns are passed over. Raises :class:`DataError` for a table of another form.
     """
-    path = root / file if (root / file).exists() else Path(file)
+    path = root / file if (root / file).exists() else file
     rows = _read(path)
     labels = [str(row["label"]) for row in rows]
     classes = sorted(set(labels), key=_by_number)
@@ -41,11 +42,6 @@ def load(root: Path, /, *, file: str = "table.csv", name: str = "table") -> List
         for row, label in zip(rows, labels, strict=True)
     ]
     return Listing(root, tuple(classes), photos)
-
-
-def resolve(params: dict[str, Any]) -> dict[str, Any]:
-    """A table is stored under its file's name: the index says what was in it."""
-    return {**params, "file": Path(str(params["file"])).name}
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge
 
 Fit = Literal["crop", "pad", "squash"]
 Outside = Literal["black", "mean", "blur", "keep"]
 MAX_ASPECT = 16
 BLUR_SHARE = 0.1  # of the longer side of the cut
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendering:
+    """How a region becomes a picture that an encoder can look at: parameters of every encoder.
+
+    ``fit`` is how the picture comes to the model's square, see :func:`shape_to`; ``outside`` what becomes of pixels
+    outside a mask; ``margin`` the context around a box, in box sides.
+    """
+
+    fit: Fit = "crop"
+    outside: Outside = "black"
+    margin: Annotated[float, Ge(0)] = 0.0
+
+    def cut(self, image: np.ndarray, box: np.ndarray, mask: np.ndarray | None, mean_rgb: Sequence[int]) -> np.ndarray:
+        """The region as (h, w, 3) uint8, see :func:`cut`."""
+        return cut(image, box, mask, self.outside, self.margin, mean_rgb)
+
+    def picture(
+        self, image: np.ndarray, box: np.ndarray, mask: np.ndarray | None, size: int, mean_rgb: Sequence[int]
+    ) -> np.ndarray:
+        """The region cut and shaped for a model that sees a square of ``size`` pixels: (h, w, 3) uint8, a copy."""
+        return np.array(shape_to(self.cut(image, box, mask, mean_rgb), self.fit, size, mean_rgb))
 
 
 def grow(box: Sequence[int] | np.ndarray, margin: float, width: int, height: int) -> tuple[int, int, int, int]:

@@ -130,8 +130,13 @@ def image_processor(folder: Path, config: Any) -> Any:
 
 def input_size(processor: Any) -> int:
     """Side in pixels of the square that the model sees."""
-    size = processor.crop_size if getattr(processor, "do_center_crop", False) else processor.size
+    size = processor.crop_size if crops(processor) else processor.size
     return int(size["height"] if "height" in size else size["shortest_edge"])
+
+
+def crops(processor: Any) -> bool:
+    """Whether it cuts the centre of a picture, in place of squashing all of it."""
+    return bool(getattr(processor, "do_center_crop", False))
 
 
 def tokenizer(folder: Path) -> Any:

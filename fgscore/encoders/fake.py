@@ -1,69 +1,46 @@
-"""A deterministic encoder in numpy for tests and dry runs: random projections of an 8 x 8 thumbnail.
-
-Its embeddings depend on the pixels and on the text alone, on any machine; they mean nothing.
-"""
+"""A deterministic encoder in numpy for tests and dry runs: random projections of an 8 x 8 thumbnail."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge
 
-from fgscore.encoders import _render
-from fgscore.errors import BadParameter
-from fgscore.types import Runtime
+from fgscore.encoders import Encoder, _render
 
-VERSION = 1
-NEEDS = ("PIL",)
-PARAMETERS = {"text": ("dim", "seed"), "globals": ("dim", "seed", "fit")}
 GRID = 8
-GREY = (127, 127, 127)
 
 
-def load(
-    runtime: Runtime,
-    /,
-    *,
-    dim: int = 32,
-    seed: int = 0,
-    fit: _render.Fit = "crop",
-    outside: _render.Outside = "black",
-    margin: float = 0.0,
-) -> FakeEncoder:
-    """An encoder of width ``dim``; ``fit``, ``outside`` and ``margin`` are as for 'clip'."""
-    if dim < 1 or min(seed, margin) < 0:
-        raise BadParameter(
-            f"expected dim of at least 1, seed and margin of at least 0, found dim={dim}, seed={seed}, margin={margin}"
-        )
-    return FakeEncoder(dim, seed, fit, outside, margin)
+def fake(*, dim: Annotated[int, Ge(1)] = 32, seed: Annotated[int, Ge(0)] = 0) -> Fake:
+    """Random projections of an 8 x 8 thumbnail, in numpy, for tests and dry runs.
+
+    Embeddings of width ``dim`` depend on the pixels and on the text alone, on any machine; they mean nothing.
+    """
+    return Fake(dim, seed)
 
 
-def weights(runtime: Runtime, params: dict[str, Any]) -> None:
-    """There are none."""
+class Fake(Encoder):
+    """See :func:`fake`."""
 
+    needs = ("PIL",)
+    size = 4 * GRID
+    mean_rgb = (127, 127, 127)
+    depends = {"text": ("dim", "seed"), "globals": ("dim", "seed", "fit")}
 
-class FakeEncoder:
-    """See the module."""
+    def __init__(self, dim: int, seed: int) -> None:
+        self.dim, self._seed = dim, seed
 
-    logit_scale = 100.0
-    device = "cpu"
-
-    def __init__(self, dim: int, seed: int, fit: _render.Fit, outside: _render.Outside, margin: float) -> None:
-        self.dim, self._fit, self._outside, self._margin = dim, fit, outside, margin
-        self._seed = seed
-        self._projection = np.random.default_rng(seed).standard_normal((GRID * GRID * 3, dim)).astype(np.float32)
+    def load(self) -> None:
+        """Draw the projection."""
+        numbers = np.random.default_rng(self._seed).standard_normal((GRID * GRID * 3, self.dim))
+        self._projection = numbers.astype(np.float32)
 
     def embed_images(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """(B, dim) float32: the thumbnail, centred, through a fixed random projection."""
         return np.stack([self._thumbnail(image) @ self._projection for image in images])
-
-    def embed_regions(self, cuts: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray | None]]) -> np.ndarray:
-        """(B, dim) float32 of the regions as cut."""
-        return self.embed_images(
-            [_render.cut(image, box, mask, self._outside, self._margin, GREY) for image, box, mask in cuts]
-        )
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """(T, dim) float32 drawn from a generator seeded by the text."""
@@ -71,13 +48,9 @@ class FakeEncoder:
         rngs = [np.random.default_rng(int.from_bytes(key, "big")) for key in keys]
         return np.stack([rng.standard_normal(self.dim) for rng in rngs]).astype(np.float32)
 
-    def beyond_context(self, texts: Sequence[str]) -> list[str]:
-        """None: texts of any length are read."""
-        return []
-
     def _thumbnail(self, image: np.ndarray) -> np.ndarray:
         from PIL import Image
 
-        picture = Image.fromarray(np.ascontiguousarray(_render.shape_to(image, self._fit, 4 * GRID, GREY)))
-        pixels = np.asarray(picture.resize((GRID, GRID), Image.Resampling.BOX), np.float32)
-        return (pixels / 127.5 - 1.0 + 1e-3).ravel()
+        picture = _render.shape_to(image, self.rendering.fit, self.size, self.mean_rgb)
+        pixels = Image.fromarray(np.ascontiguousarray(picture)).resize((GRID, GRID), Image.Resampling.BOX)
+        return (np.asarray(pixels, np.float32) / 127.5 - 1.0 + 1e-3).ravel()

@@ -13,22 +13,25 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from fgscore import encoders, regions, specs
+from fgscore import regions, specs
+from fgscore.encoders import ImageRegions
 from fgscore.errors import BadImage, DataError, MissingWeights, UsageError
 from fgscore.evaluate.saved import SavedProbe
-from fgscore.extract.batches import Batches
-from fgscore.extract.components import Component
+from fgscore.extract.part import Part
+from fgscore.extract.parts import EncoderPart, GeneratorPart
 from fgscore.machine.packages import check_package
 from fgscore.machine.progress import Progress, silent
+from fgscore.models import Maker
 from fgscore.pooling import Pooling
 from fgscore.scorers import Scorer
 from fgscore.targets import Target
 from fgscore.types import RegionBatch, Runtime, ScoreInputs
 
+P = TypeVar("P", bound=Part[Any])
 COMMIT = re.compile(r"[0-9a-f]{40}")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 SOURCES = ("model", "revision", "checkpoint")  # where weights are; which they are, what identifies them says
@@ -53,27 +56,44 @@ class Predictor:
     progress: Progress = silent
 
     @cached_property
-    def _encoder(self) -> Component:
-        return self._component("encoder", "encoder", self.encoder)
+    def _encoder(self) -> EncoderPart:
+        return self._part(EncoderPart, "encoder", self.encoder)
 
     @cached_property
-    def _generator(self) -> Component:
-        return self._component("region generator", "regions", self.generator)
+    def _generator(self) -> GeneratorPart:
+        return self._part(GeneratorPart, "regions", self.generator)
 
-    def _component(self, kind: str, key: str, given: str | None) -> Component:
+    def _part(self, parts: type[P], key: str, given: str | None) -> P:
         text, weights = str(self.probe.made_of[key]), self.probe.made_of[f"{key}_weights"]
-        recorded = Component(kind, text, replace(self.runtime, offline=True))
-        component = _on_its_own(recorded, key, weights) if given is None else Component(kind, given, self.runtime)
-        if _settings(component) != _settings(recorded):
-            self._differs(key, text, component.bound.canonical)
+        if specs.parse(text).name not in parts.makers.ours_named():
+            return self._own(parts, key, given)
+        recorded = parts(parts.makers.built_in(text), replace(self.runtime, offline=True))
+        part = _on_its_own(recorded, key, weights) if given is None else parts(given, self.runtime)
+        if _settings(part) != _settings(recorded):
+            self._differs(key, text, part.maker.canonical)
         if given is not None:
-            component.check(self.progress)  # what the user names may be fetched
-        if component.weights != weights:
-            wanted, found = (str(identity)[:12] for identity in (weights, component.weights))
-            self._differs(key, f"{text} of weights {wanted}", f"{component.bound.canonical} of weights {found}")
+            part.check(self.progress)  # what the user names may be fetched
+        if part.weights != weights:
+            wanted, found = (str(identity)[:12] for identity in (weights, part.weights))
+            self._differs(key, f"{text} of weights {wanted}", f"{part.maker.canonical} of weights {found}")
         if given is None:
-            component.check()
-        return component
+            part.check()
+        return part
+
+    def _own(self, parts: type[P], key: str, given: str | None) -> P:
+        """What is of the user's own, and named by the user alone."""
+        made_of = self.probe.made_of
+        text = str(made_of[key])
+        if given is None:
+            raise UsageError(f"the probe was trained with {key} {text}, which is not built in, and no code is run "
+                             f"because a probe names it; name yours with --{key}")  # fmt: skip
+        part = parts(given, self.runtime)
+        part.check(self.progress)
+        recorded = (text, made_of[f"{key}_source"], made_of[f"{key}_weights"])
+        if (part.maker.canonical, part.maker.source.sha256, part.weights) != recorded:
+            same = part.maker.canonical == text
+            self._differs(key, text, f"{part.maker.canonical}{' of another content' if same else ''}")
+        return part
 
     @cached_property
     def _scorer(self) -> Scorer:
@@ -119,7 +139,7 @@ class Predictor:
     def probabilities(self, image_id: str, image: np.ndarray) -> np.ndarray:
         """(C,) float32: probability of each class for ``image`` (H, W, 3) uint8; zero for classes that the probe was
         not trained on."""
-        whole, _ = _stored(self._encoder.loaded.embed_images([image]), image_id)
+        whole, _ = _stored(self._encoder, self._encoder.images([image.copy()]), image_id)
         batch, rows, norms = self._regions(image_id, image, whole.shape[1])
         inputs = ScoreInputs(
             batch.offsets, rows, whole, self.probe.text, self.probe.logit_scale, read_regions=lambda: batch
@@ -146,20 +166,15 @@ class Predictor:
                 np.array([image_id]), np.zeros(2, np.int64), np.zeros((0, 4)), nothing, nothing, nothing
             )
             return empty, np.zeros((0, d), np.float16), nothing
-        generator = self._generator
-        n, area_min, area_max = (generator.params[k] for k in ("n", "area_min", "area_max"))
-        proposals = regions.select(generator.loaded(image, image_id), n, area_min, area_max)  # type: ignore[arg-type]
+        proposals = self._generator.propose(image.copy(), image_id)
         if crops := self.probe.made_of.get("crops"):
             start, stop = (int(v) for v in str(crops).split(":"))
             proposals = proposals.keep(np.arange(len(proposals.area))[start:stop])
-        batch = regions.batch([image_id], [proposals], generator.bound.module.MASKS)
-        cuts = [
-            (image, box, None if batch.masks is None else batch.masks.decode(r, 0))
-            for r, box in enumerate(batch.boxes_xyxy)
-        ]
-        encoder = self._encoder.loaded
-        raw = Batches(self.runtime.batch_size, str(encoder.device)).embed(encoder.embed_regions, cuts, d)
-        return (batch, *_stored(raw, image_id))
+        batch = regions.batch([image_id], [proposals], self._generator.made.masks)
+        masks = batch.masks
+        runs = None if masks is None else [masks.runs(region, 0) for region in range(len(proposals.area))]
+        raw = self._encoder.regions([ImageRegions(image, batch.boxes_xyxy, runs)])
+        return (batch, *_stored(self._encoder, raw, image_id))
 
     def _scores(self, inputs: ScoreInputs) -> np.ndarray | None:
         if not self._pooling.needs_scores:
@@ -171,55 +186,46 @@ class Predictor:
         return self._scorer(inputs, target)
 
 
-def _on_its_own(recorded: Component, key: str, weights: str | None) -> Component:
+def _on_its_own(recorded: P, key: str, weights: str | None) -> P:
     """``recorded`` where its text and ``weights`` are enough to find it on this machine. Raises
     :class:`MissingWeights` where they are not, with what the user can name instead."""
-    if _is_known(recorded):
+    if recorded.made.is_known:
         return recorded
-    said = f"the probe was trained with {key} {recorded.bound.canonical}"
-    if not _is_hub_id(recorded, weights):
-        place = {k: "PATH" for k in ("model", "checkpoint") if k in recorded.params}
-        raise MissingWeights(
-            f'{said}, whose weights lie with its maker; name yours: --{key} "{_text(recorded, **place)}"'
-        )
-    recorded.params["revision"] = weights  # that very commit, wherever the hub's main has moved to
+    maker = recorded.maker
+    said = f"the probe was trained with {key} {maker.canonical}"
+    if not _is_hub_id(maker, weights):
+        place = {k: "PATH" for k in ("model", "checkpoint") if k in maker.params}
+        raise MissingWeights(f'{said}, whose weights lie with its maker; name yours: --{key} "{_text(maker, **place)}"')
+    # that very commit, wherever the hub's main has moved to
+    pinned = type(recorded)(replace(maker, params={**maker.params, "revision": weights}), recorded.runtime)
     try:
-        _ = recorded.weights
+        _ = pinned.weights
     except MissingWeights as error:
         raise MissingWeights(
             f"{said}, which is not whole in the local hub cache, and nothing is fetched because a probe names it; "
-            f'run `fgscore download "{_text(recorded)}"`'
+            f'run `fgscore download "{_text(pinned.maker)}"`'
         ) from error
-    return recorded
+    return pinned
 
 
-def _text(component: Component, **changed: specs.Value) -> str:
+def _text(maker: Maker, **changed: specs.Value) -> str:
     """The component as it can be named on the command line, with some parameters changed."""
-    params = {**component.params, **changed}
-    return specs.canonical(component.bound.name, params, specs.tunables(component.bound.module.load))
+    return specs.canonical(maker.name, {**maker.params, **changed}, maker.tunables(maker.function))
 
 
-def _settings(component: Component) -> tuple[str, dict[str, specs.Value]]:
+def _settings(part: Part[Any]) -> tuple[str, dict[str, specs.Value]]:
     """What decides the result beside the weights."""
-    return component.bound.name, {k: v for k, v in component.bound.params.items() if k not in SOURCES}
+    return part.maker.name, {k: v for k, v in part.maker.params.items() if k not in SOURCES}
 
 
-def _is_known(component: Component) -> bool:
-    """Whether it has no weights, those that ship with fgscore, or a checkpoint that fgscore itself names."""
-    params = component.params
-    if "checkpoint" in params:
-        return params["checkpoint"] in ("demo", *component.bound.module.CHECKPOINTS)
-    return params.get("model", "demo") == "demo"
-
-
-def _is_hub_id(component: Component, weights: str | None) -> bool:
+def _is_hub_id(maker: Maker, weights: str | None) -> bool:
     """Whether the weights come from a hub, by the commit that identifies them; never where a folder has that name."""
-    model = str(component.params.get("model"))
+    model = str(maker.params.get("model"))
     return bool(COMMIT.fullmatch(weights or "") and HUB_ID.fullmatch(model)) and not Path(model).exists()
 
 
-def _stored(raw: np.ndarray, image_id: str) -> tuple[np.ndarray, np.ndarray]:
-    rows, norms = encoders.unit(raw, f"a region of {image_id}")
+def _stored(encoder: EncoderPart, raw: np.ndarray, image_id: str) -> tuple[np.ndarray, np.ndarray]:
+    rows, norms = encoder.unit(raw, f"a region of {image_id}")
     return rows.astype(np.float16), norms
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from fgscore import specs, stats
-from fgscore.errors import DataError, NoText
+from fgscore.errors import DataError, NoText, StoreError
 from fgscore.evaluate import results
 from fgscore.evaluate.features import FeatureRun, Matrix, matrices, prepare
-from fgscore.evaluate.results import Predictions, Row
+from fgscore.evaluate.results import Place, Predictions, Result
 from fgscore.evaluate.score import check_text
 from fgscore.heads import Head, ProbeData, ProbeResult, few_shot, validation_split
 from fgscore.machine.progress import Clock, Progress, silent
@@ -40,16 +39,12 @@ class ProbeRun:
         """Where the features come from."""
         return self.features.bundle
 
-    def labels(self) -> Row:
+    def labels(self) -> dict[str, Any]:
         """What was compared, as the columns of a results table. ``shots`` is 0 for all train images and ``seed`` -1
         for a head without chance."""
         scores, crops = self.features.scores, self.features.crops
-        pooled = self.features.pooling.needs_regions
-        names = self.bundle.labels
         return {
-            **names,
-            "regions": names["regions"] if pooled else "",
-            "encoder": names["encoder"] if pooled else self.bundle.globals.recipe.component,
+            **names(self.bundle, self._pooled),
             "scorer": scores.scorer.canonical if scores else "",
             "target": scores.target_text if scores else "",
             "pool": self.features.pooling.canonical,
@@ -61,26 +56,29 @@ class ProbeRun:
         }
 
     @cached_property
-    def _digest(self) -> str:
-        bundle = self.bundle
-        pooled = self.features.pooling.needs_regions
-        roles = ("globals", *(["text"] if bundle.text else []), *(["region_embeddings"] if pooled else []))
-        parents = {role: bundle.contents(role) for role in roles}
-        asked = {"shots": self.shots, "validation": self.validation, "head_source": self.head.source.sha256}
-        return specs.digest(
-            {
-                "version": VERSION,
-                "recipe": self.features.recipe.digest,
-                "parents": parents,
-                "labels": bundle.index.labels_digest(),
-                "head": self.head.canonical,
-                **{key: value for key, value in asked.items() if value},
-            }
-        )
-
     def digest(self) -> str:
         """Of everything that decides the result: recipes, contents, labels, head."""
-        return self._digest
+        contents = {role: self.bundle.contents(role) for role in roles(self.bundle, self._pooled)}
+        return result_digest(
+            self.features.recipe.digest,
+            contents,
+            self.bundle.index.labels_digest(),
+            self.head.canonical,
+            self.shots,
+            self.validation,
+            self.head.source.sha256,
+        )
+
+    @property
+    def lineage(self) -> dict[str, str]:
+        """Recipe digests of its features and of what they are made from, by kind."""
+        parents = {role: getattr(self.bundle, role).recipe.digest for role in roles(self.bundle, self._pooled)}
+        head = {"head": self.head.source.sha256} if self.head.source.sha256 else {}
+        return {"features": self.features.recipe.digest, **parents, **head}
+
+    @property
+    def _pooled(self) -> bool:
+        return self.features.pooling.needs_regions
 
     def lacks(self) -> NoText | None:
         """What to raise where head or scores need text and the bundle has none."""
@@ -99,29 +97,28 @@ class ProbeRun:
         return self.features.is_kept and not self.head.source.is_object
 
     @property
-    def folder(self) -> Path:
+    def place(self) -> Place:
         """Where its result lies; what was measured on validation images is kept apart."""
-        folder = self.bundle.store.layout.results / self.bundle.index_artefact.dataset
-        return folder / "validation" if self.validation else folder
+        root, dataset = self.bundle.store.layout.results, self.bundle.index_artefact.dataset
+        return Place(root, dataset, self.digest[: results.NAME_DIGITS], self.validation)
 
-    @property
-    def file(self) -> str:
-        """The name of its files."""
-        return f"{self.digest()[:16]}.parquet"
-
-    def known(self) -> Row | None:
-        """The result where it has been computed before and is still that of what the cache holds."""
-        row = None if self.is_own else results.read_row(self.folder, self.file)
-        if row is None or row.get("digest") != self.digest():
+    def known(self) -> Result | None:
+        """The result where it has been computed before and is still that of what the cache holds. Raises
+        :class:`StoreError` where a file of it is damaged."""
+        result = None if self.is_own else results.read(self.place)
+        if result is None or result.digest != self.digest or not self.place.predictions.is_file():
             return None
-        if "low" not in row:  # kept by a version that gave no interval
+        if result.low is None:  # kept by a version that gave no interval
             interval = stats.bootstrap(self.predictions().right)
-            row |= {"low": interval.low, "high": interval.high}
-        return {**self.labels(), **row}
+            result = replace(result, low=interval.low, high=interval.high)
+        return result
 
     def predictions(self) -> Predictions:
-        """The predictions of a result that is there."""
-        return results.read_predictions(self.folder, self.file)
+        """The predictions of a result that is there; raises :class:`StoreError` where they are not."""
+        found = results.read_predictions(self.place)
+        if found is None:
+            raise StoreError(f"{self.place.predictions}: the file is missing; run the same probe again")
+        return found
 
     def data(self, matrix: Matrix) -> ProbeData:
         """What the head is given."""
@@ -141,26 +138,63 @@ class ProbeRun:
         return made if bank is None else replace(made, text=bank.text, logit_scale=bank.logit_scale)
 
 
-def probe(runs: Sequence[ProbeRun], progress: Progress = silent) -> list[Row]:
+def names(bundle: Bundle, pooled: bool) -> dict[str, str]:
+    """How a result names ``bundle``: the columns of data set, regions, encoder and prompt, of a pooling of regions or
+    of whole images."""
+    whole = {} if pooled else {"regions": "", "encoder": bundle.globals.recipe.component}
+    return {**bundle.labels, **whole}
+
+
+def roles(bundle: Bundle, pooled: bool) -> list[str]:
+    """The kinds of artefacts of ``bundle`` that decide a result, of a pooling of regions or of whole images."""
+    return ["globals", *(["text"] if bundle.text else []), *(["region_embeddings"] if pooled else [])]
+
+
+def result_digest(
+    features: str,
+    contents: Mapping[str, Sequence[str | None]],
+    labels: str,
+    head: str,
+    shots: int | None,
+    validation: bool,
+    head_source: str | None = None,
+) -> str:
+    """The digest of a result: of the recipe digest of its ``features``, the content digests of each artefact's shards
+    by its role, see :func:`roles`, the digest of the index's ``labels``, the canonical text of its ``head`` and, of one
+    that is not ours, the digest of where it stands."""
+    asked = {"shots": shots, "validation": validation, "head_source": head_source}
+    return specs.digest(
+        {
+            "version": VERSION,
+            "recipe": features,
+            "parents": {role: list(shards) for role, shards in contents.items()},
+            "labels": labels,
+            "head": head,
+            **{key: value for key, value in asked.items() if value},
+        }
+    )
+
+
+def probe(runs: Sequence[ProbeRun], progress: Progress = silent) -> list[Result]:
     """The results of ``runs``, in order; ``cached`` tells those that were known already. Each is kept as soon as it is
     there, so that a run that is cut short loses one."""
-    rows: dict[int, Row] = {}
+    found: dict[int, Result] = {}
     for i, run in enumerate(runs):
         if known := run.known():
-            rows[i] = {**known, "cached": True}
-    todo = [(i, run) for i, run in enumerate(runs) if i not in rows]
+            found[i] = replace(known, cached=True)
+    todo = [(i, run) for i, run in enumerate(runs) if i not in found]
     check_text(run for _, run in todo)
     for _, run in todo:  # said before the scores are made, not after
         run.head.check_installed()
-    progress("probe", len(rows), len(runs))
+    progress("probe", len(found), len(runs))
     fits = _Fits()
     for group in _by_bundle(todo):
         prepare([run.features for _, run in group], progress)
         for block in _in_memory(group):
-            for i, row in _compute(block, fits):
-                rows[i] = {**row, "cached": False}
-                progress("probe", len(rows), len(runs))
-    return [rows[i] for i in range(len(runs))]
+            for i, result in _compute(block, fits):
+                found[i] = result
+                progress("probe", len(found), len(runs))
+    return [found[i] for i in range(len(runs))]
 
 
 def _by_bundle(todo: Sequence[tuple[int, ProbeRun]]) -> list[list[tuple[int, ProbeRun]]]:
@@ -184,7 +218,7 @@ def _in_memory(group: Sequence[tuple[int, ProbeRun]]) -> Iterator[list[tuple[int
         yield [pair for pairs in sets[start : start + size] for pair in pairs]
 
 
-def _compute(block: Sequence[tuple[int, ProbeRun]], fits: _Fits) -> Iterator[tuple[int, Row]]:
+def _compute(block: Sequence[tuple[int, ProbeRun]], fits: _Fits) -> Iterator[tuple[int, Result]]:
     """The result of each run of ``block``; their features are made together, heads fitted several at a time."""
     clock = Clock()
     distinct = {run.features.recipe.digest: run.features for _, run in block}
@@ -247,30 +281,29 @@ class _Fits:
         return run.head(run.data(matrix), near), clock.seconds()
 
 
-def _keep(run: ProbeRun, matrix: Matrix, result: ProbeResult, seconds: float, features_seconds: float) -> Row:
+def _keep(run: ProbeRun, matrix: Matrix, found: ProbeResult, seconds: float, features_seconds: float) -> Result:
     index = run.bundle.index
-    tested = matrix.rows[result.test_rows]
-    predictions = Predictions(index.image_ids[tested], index.labels[tested], result.predictions)
+    tested = matrix.rows[found.test_rows]
+    predictions = Predictions(index.image_ids[tested], index.labels[tested], found.predictions)
     interval = stats.bootstrap(predictions.right)
-    row = {
+    result = Result(
         **run.labels(),
-        "accuracy": result.accuracy,
-        "low": interval.low,
-        "high": interval.high,
-        "per_class": result.per_class,
-        "n_train": result.n_train,
-        "n_test": len(result.test_rows),
-        "without_regions": int((matrix.n_pooled == 0).sum()) if run.features.pooling.needs_regions else 0,
-        "converged": result.converged,
-        "seconds": round(seconds + features_seconds, 3),
-        "features_seconds": round(features_seconds, 3),
-        "details": json.dumps(dict(result.details), sort_keys=True),
-        "labels_digest": index.labels_digest(),
-        "digest": run.digest(),
-    }
-    if run.is_kept:
-        results.write(run.folder, run.file, row, predictions)
-    return row
+        accuracy=found.accuracy,
+        low=interval.low,
+        high=interval.high,
+        per_class=found.per_class,
+        n_train=found.n_train,
+        n_test=len(found.test_rows),
+        without_regions=int((matrix.n_pooled == 0).sum()) if run.features.pooling.needs_regions else 0,
+        converged=found.converged,
+        seconds=round(seconds + features_seconds, 3),
+        features_seconds=round(features_seconds, 3),
+        details=json.dumps(dict(found.details), sort_keys=True),
+        labels_digest=index.labels_digest(),
+        digest=run.digest,
+        lineage=run.lineage,
+    )
+    return results.write(run.place, result, predictions) if run.is_kept else result
 
 
 def fit(run: ProbeRun) -> tuple[ProbeResult, Matrix]:

@@ -30,6 +30,7 @@ from fgscore.store.match import RegionBundle
 SUFFIX = ".safetensors"
 MAX_BYTES = 1 << 30
 TEXTS = ("encoder", "regions", "pool", "scorer", "target", "features")
+IDENTITIES = ("encoder_weights", "regions_weights", "encoder_source", "regions_source")
 MAX_TEXT = 1000
 WEIGHTS = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")  # a hub's commit, or a digest
 # what one photo may be asked to take: larger numbers would keep a machine busy for hours, or fill its memory
@@ -106,12 +107,14 @@ def made_of(run: ProbeRun) -> dict[str, Any]:
     bundle, labels = run.bundle, run.labels()
     pooled = isinstance(bundle, RegionBundle) and run.features.pooling.needs_regions
     embedded = bundle.region_embeddings if pooled else bundle.globals  # type: ignore[attr-defined]
+    made = {"encoder": embedded.recipe, **({"regions": bundle.regions.recipe} if pooled else {})}  # type: ignore[attr-defined]
     return {
         **{k: v for k, v in labels.items() if k not in ("seed", "shots")},
+        **{f"{key}_source": recipe.source for key, recipe in made.items() if recipe.source},
         "encoder_weights": embedded.recipe.weights,
         "regions_weights": bundle.regions.recipe.weights if pooled else None,  # type: ignore[attr-defined]
         "shots": run.shots or 0,
-        "digest": run.digest(),
+        "digest": run.digest,
     }
 
 
@@ -181,11 +184,11 @@ def _made_of(made: Any) -> dict[str, Any]:
     a probe, or asks for more work than a photo can take. Which components there are is looked at by who binds them."""
     if not isinstance(made, dict):
         raise ValueError(f"made_of: expected an object, found {type(made).__name__}")
-    made = {"crops": "", "encoder_weights": None, "regions_weights": None, **made}
+    made = {"crops": "", **dict.fromkeys(IDENTITIES), **made}
     for key in (*TEXTS, "crops"):
         if not isinstance(made[key], str) or len(made[key]) > MAX_TEXT:
             raise ValueError(f"{key}: expected a text of at most {MAX_TEXT} letters, found {str(made[key])[:50]!r}")
-    for key in ("encoder_weights", "regions_weights"):
+    for key in IDENTITIES:
         if made[key] is not None and not WEIGHTS.fullmatch(str(made[key])):
             raise ValueError(f"{key}: expected a digest or a commit, found {str(made[key])[:50]!r}")
     for key, known in {"features": ("unit", "raw"), "target": ("", "global", "local")}.items():

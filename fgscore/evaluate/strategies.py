@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fgscore import specs
 from fgscore.pooling import topk
+from fgscore.tables import Column
 
 K = specs.tunables(topk)["k"]  # the paper's, in all tables that do not vary it
 UPPER_BOUND = "Target oracle reads the labels of test images: an upper bound."
@@ -14,19 +15,53 @@ SCORERS = {
     "soft_margin": "Soft negative margin",
     "entropy": "Entropy confidence",
 }
-POOLINGS = {"none": "Global linear", "self": "Global embedding twice", "mean": "Average local"}
-ZERO_SHOT = "Zero-shot"
+ZERO_SHOT, GLOBAL_LINEAR = "Zero-shot", "Global linear"
+POOLINGS = {"none": GLOBAL_LINEAR, "self": "Global embedding twice", "mean": "Average local"}
+COLUMNS = {
+    column.key: column
+    for column in (
+        Column("dataset", "data set"),
+        Column("strategy", "strategy"),
+        Column("regions", "regions", "component"),
+        Column("scorer", "scorer", "component"),
+        Column("target", "pseudo-label"),
+        Column("pool", "pooling", "component"),
+        Column("k", "k", "count"),
+        Column("encoder", "encoder", "component"),
+        Column("prompt", "prompt"),
+        Column("features", "features"),
+        Column("crops", "crops"),
+        Column("shots", "shots", "count"),
+        Column("head", "head", "component"),
+        Column("seed", "seed", "count"),
+        Column("embeddings", "embeddings"),
+    )
+}
 ORDER = (ZERO_SHOT, *POOLINGS.values(), *SCORERS.values())  # as in the paper's Table 1
+
+
+def columns(*keys: str) -> list[Column]:
+    """The columns of these keys of a setting."""
+    return [COLUMNS[key] for key in keys]
 
 
 def strategy(scorer: str, pool: str, head: str) -> str:
     """The paper's name for what was done, from the canonical texts of a result, '' for no scorer: ``Soft negative
-    margin``, ``Entropy confidence (tau=50)`` where a hyper-parameter is not the default, ``Global linear``."""
+    margin``, ``Entropy confidence (tau=50)`` where a hyper-parameter is not the default, ``Global linear``. What topk
+    has besides k is said behind, ``Soft negative margin, temperature=0.1``, and any other pooling in full."""
     if scorer:
-        return _named(scorer, SCORERS)
+        pooling = specs.parse(pool)
+        rest = {key: value for key, value in pooling.params.items() if key != "k"}
+        besides = pool if pooling.name != topk.__name__ else specs.text("", rest)[1:-1]
+        return ", ".join(text for text in (_named(scorer, SCORERS), besides) if text)
     if pool == "none" and specs.parse(head).name == "zeroshot":
         return ZERO_SHOT
     return _named(pool, POOLINGS)
+
+
+def scored(scorer: str, target: str | None) -> str:
+    """What scores a region, from a scorer's canonical text: ``Entropy confidence, global``."""
+    return strategy(scorer, topk.__name__, "") + (f", {target_name(target)}" if target else "")
 
 
 def _named(component: str, names: dict[str, str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fgscore import ragged
+from fgscore import ragged, tables
 from fgscore.encoders import unit
 from fgscore.errors import DataError
 from fgscore.store.arrays import Arrays
@@ -32,7 +32,8 @@ def _rows(array: np.ndarray, norms: np.ndarray | None, what: str) -> tuple[np.nd
     if (np.abs(found - 1) <= UNIT).all():
         return array, found if norms is None else norms
     if norms is not None:
-        raise DataError(f"expected {what} of norm 1 beside their norms, found {found.max():.3f}; leave out the norms")
+        norm = tables.text(found.max(), "number")
+        raise DataError(f"expected {what} of norm 1 beside their norms, found {norm}; leave out the norms")
     if (found == 0).any():
         raise DataError(
             f"expected {what} other than zero, found zero in row {int(np.argmin(found))}; leave the row out"
@@ -172,5 +173,5 @@ def _scale(record: Arrays, notes: list[str]) -> float:
     found = float(record["logit_scale"].ravel()[0])
     if found <= LOGARITHM:
         notes.append(f"logit_scale: {found:g} is kept as it is; if it is a logarithm, as CLIP's weights hold it, bring "
-                     f"{math.exp(found):.4g}")  # fmt: skip
+                     f"{tables.text(math.exp(found), 'number')}")  # fmt: skip
     return found

@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from fgscore import regular, weights
 from fgscore.errors import DataError, Exhausted
+from fgscore.tables import text
 
 FREE = 1 << 28  # bytes that anything may take
 RATIO = 100  # embeddings shrink to two thirds at best: what grows more than so many times from its file is a bomb
@@ -92,16 +93,15 @@ def check_size(path: Path, key: str, nbytes: int) -> None:
     on_disk = path.stat().st_size
     if nbytes > max(FREE, RATIO * on_disk):
         raise DataError(
-            f"{path}: expected arrays of about the size of the file, found {key!r} of {_mb(nbytes)} in {_mb(on_disk)}: "
+            f"{path}: expected arrays of about the size of the file, found {key!r} of {text(nbytes, 'bytes')} in "
+            f"{text(on_disk, 'bytes')}: "
             "refused as a bomb; write it without compression"
         )
     if nbytes > FREE and nbytes > (there := memory()):
-        raise Exhausted(f"{path}: {key!r} takes {_mb(nbytes)} of memory, found {_mb(there)} on this machine; import it "
-                        "where there is more, or as float16")  # fmt: skip
-
-
-def _mb(nbytes: int) -> str:
-    return f"{nbytes / 1e6:,.1f} MB"
+        raise Exhausted(
+            f"{path}: {key!r} takes {text(nbytes, 'bytes')} of memory, found {text(there, 'bytes')} on this machine; "
+            "import it where there is more, or as float16"
+        )
 
 
 def memory() -> int:

@@ -12,12 +12,13 @@ import numpy as np
 
 from fgscore import specs
 from fgscore.errors import NothingCached, UsageError
+from fgscore.evaluate import results
 from fgscore.exchange import coco, flows
 from fgscore.machine.progress import Progress, silent
 from fgscore.store import arrays as array_files
 from fgscore.store import manifest, schema
 from fgscore.store.arrays import FORMATS, Arrays
-from fgscore.store.match import Store, check_names, check_there, dataset_key, matches, of_dataset
+from fgscore.store.match import Store, check_names, check_there, dataset_key, matches, of_dataset, what_changed
 from fgscore.types import ImageIndex
 
 ARTEFACTS = tuple(kind for kind in schema.KINDS if kind != "thumbnails")  # pictures, not arrays
@@ -59,7 +60,9 @@ def export(
     jobs = list(_jobs(store, chosen, folder, FORMATS[suffix]))
     if not jobs:
         check_there(store, "export", chosen.dataset)
-        raise NothingCached(f"nothing in {store.layout.cache} matches{chosen}; `fgscore status` lists what is cached")
+        changed = what_changed(store, chosen.dataset, chosen.regions, chosen.encoder)
+        why = changed or f"nothing in {store.layout.cache} matches{chosen}"
+        raise NothingCached(f"{why}; `fgscore status` lists what is cached")
     rows = []
     for done, (kind, path, write) in enumerate(jobs):
         progress("export", done, len(jobs))
@@ -108,29 +111,30 @@ def _coco_writer(store: Store, artefact: manifest.Artefact) -> Callable[[Path], 
 
 
 def _predictions(store: Store, chosen: Chosen, folder: Path, suffix: str) -> Iterator[Job]:
-    for path in sorted(store.layout.results.glob(f"{dataset_key(chosen.dataset) or '*'}/predictions/*.parquet")):
-        arrays = array_files.read(path)
-        arrays["image_ids"] = arrays.pop("image_id")
+    for place in results.places(store.layout.results, dataset_key(chosen.dataset)):
+        found = results.read_predictions(place)
+        if found is None:
+            continue
+        arrays = {"label": found.labels, "prediction": found.predictions, "image_ids": found.image_ids}
 
         def write(to: Path, arrays: Arrays = arrays) -> int:
             array_files.write(to, arrays, tuple(arrays))
             return len(arrays["image_ids"])
 
-        yield "predictions", folder / f"{path.parent.parent.name}-predictions-{path.stem}{suffix}", write
+        yield "predictions", folder / f"{place.dataset}-predictions-{place.name}{suffix}", write
 
 
 def _is_chosen(store: Store, artefact: manifest.Artefact, chosen: Chosen) -> bool:
     """Whether the artefact, or what it was made from, agrees with every component that was written."""
-    recipes = {a.recipe.kind: a.recipe for a in _with_ancestors(store, artefact)}
-    index = recipes.get("index", artefact.recipe)
-    if not of_dataset(index, chosen.dataset):
+    ancestors = {a.recipe.kind: a for a in _with_ancestors(store, artefact)}
+    if not of_dataset(ancestors.get("index", artefact), chosen.dataset):
         return False
     for written, kinds in (
         (chosen.regions, ("regions",)),
         (chosen.scorer, ("scores",)),
         (chosen.encoder, ("region_embeddings", "globals", "text")),
     ):
-        concerned = [recipes[kind] for kind in kinds if kind in recipes]
+        concerned = [ancestors[kind].recipe for kind in kinds if kind in ancestors]
         if written and concerned and not matches(concerned[0], specs.parse(written)):
             return False
     return True

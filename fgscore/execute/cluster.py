@@ -22,7 +22,7 @@ from fgscore.extract.fill import NOTHING, Share
 from fgscore.machine.progress import Lines, Progress, Summary
 from fgscore.store import manifest
 from fgscore.store.match import Store
-from fgscore.tables import visible
+from fgscore.terminal import visible
 
 POLL = 10.0  # seconds between two looks at the store and the queue
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT")

@@ -60,7 +60,7 @@ def submit(store: Store, runs: Sequence[ProbeRun], jobs: int, options: slurm.Opt
     """Submit an array of at most ``jobs`` jobs for those of ``runs`` without a result. The scores that they share are
     brought up to date here, as that takes seconds. Raises :class:`UsageError` for a user's own scorer, whose results
     are never taken for current."""
-    distinct = list({run.digest(): run for run in runs}.values())
+    distinct = list({run.digest: run for run in runs}.values())
     if any(run.is_own for run in distinct):
         raise UsageError("a scorer of your own is computed anew each time, not by jobs; leave out --executor")
     todo = [run for run in distinct if not run.known()]

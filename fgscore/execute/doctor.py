@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fgscore import tables
 from fgscore.errors import FgscoreError
 from fgscore.execute import slurm
 from fgscore.execute.estimate import free_bytes
-from fgscore.extract.batches import Batches
-from fgscore.extract.components import Component, Components
+from fgscore.extract.parts import EncoderPart, Parts
 from fgscore.store import files
 from fgscore.store.paths import Layout
 from fgscore.types import Runtime
@@ -42,22 +42,22 @@ def machine(layout: Layout, device: str) -> Iterator[Check]:
     yield _slurm()
 
 
-def components(parts: Components, runtime: Runtime, at_fault: Collection[str] = ()) -> Iterator[Check]:
+def components(parts: Parts, at_fault: Collection[str] = ()) -> Iterator[Check]:
     """Weights of every generator and encoder with what identifies them, then a batch through each encoder; none of
     what is ``at_fault``, or of anything where packages are missing."""
-    for part in (*parts.generators, *parts.encoders):
+    for part in parts.every:
         what = f"weights of {part.text}"
         if "packages" in at_fault or what in at_fault:
             continue
         yield Check(what, OK, part.weights or "none needed")
-        if part in parts.encoders:
-            yield _batch(part, runtime.batch_size)
+        if isinstance(part, EncoderPart):
+            yield _batch(part)
 
 
 def space(layout: Layout, needed: float) -> Check:
     """Whether ``needed`` bytes fit where the store is."""
     free = free_bytes(layout)
-    found = f"{needed / 1e9:.2f} GB needed, {free / 1e9:.1f} GB free"
+    found = f"{tables.text(needed, 'bytes')} needed, {tables.text(free, 'bytes')} free"
     return Check("space", FAULT if needed > free else WARNING if needed > 0.8 * free else OK, found)
 
 
@@ -73,18 +73,19 @@ def _device(device: str) -> Check:
     if not name.startswith("cuda"):
         return Check("device", OK if device != "auto" else WARNING, f"{name}: no GPU is used")
     free, total = torch.cuda.mem_get_info(name)
-    found = f"{torch.cuda.get_device_name(name)}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free"
+    found = f"{torch.cuda.get_device_name(name)}, {tables.text(free, 'bytes')} of {tables.text(total, 'bytes')} free"
     return Check("device", OK, f"{name}: {found}; {torch.cuda.device_count()} in all")
 
 
-def _batch(encoder: Component, size: int) -> Check:
-    """``size`` blank images in one forward pass, or what 0 stands for, and how much memory that takes on a GPU."""
+def _batch(encoder: EncoderPart) -> Check:
+    """A batch of grey images in one forward pass, and how much memory that takes on a GPU."""
+    size = encoder.runtime.batch_size
     what = f"a batch of {size or 'any size'} through {encoder.text}"
     try:
-        device = str(encoder.loaded.device)
-        size = Batches(size, device).size
+        device, size = str(encoder.loaded.device), encoder.loaded.batches.size
         what = f"a batch of {size} through {encoder.text}"
-        encoder.loaded.embed_images([np.zeros((64, 64, 3), np.uint8)] * size)
+        with encoder.blamed(encoder.loaded.embed_images):
+            encoder.loaded.embed_images([np.full((64, 64, 3), 127, np.uint8) for _ in range(size)])
     except FgscoreError as error:
         return Check(what, FAULT, str(error))
     except (RuntimeError, MemoryError) as error:
@@ -96,14 +97,14 @@ def _batch(encoder: Component, size: int) -> Check:
 
     peak, (_, total) = torch.cuda.max_memory_allocated(device), torch.cuda.mem_get_info(device)
     state = WARNING if peak > 0.9 * total else OK
-    return Check(what, state, f"{peak / 1e9:.1f} of {total / 1e9:.1f} GB on {device}")
+    return Check(what, state, f"{tables.text(peak, 'bytes')} of {tables.text(total, 'bytes')} on {device}")
 
 
 def _disk(layout: Layout) -> Check:
     """Seconds to write and flush a file of :data:`SPEED_BYTES` into the store, which is removed again."""
     path = layout.cache / f"speed-{secrets.token_hex(4)}"
     if free_bytes(layout) < 2 * SPEED_BYTES:
-        return Check("writing", FAULT, f"{free_bytes(layout) / 1e6:.0f} MB free at {layout.cache}")
+        return Check("writing", FAULT, f"{tables.text(free_bytes(layout), 'bytes')} free at {layout.cache}")
     start = time.perf_counter()
     try:
         files.publish(path, bytes(SPEED_BYTES))
@@ -112,7 +113,7 @@ def _disk(layout: Layout) -> Check:
     finally:
         path.unlink(missing_ok=True)
     speed = SPEED_BYTES / (time.perf_counter() - start)
-    return Check("writing", OK if speed > SLOW else WARNING, f"{speed / 1e6:.0f} MB/s")
+    return Check("writing", OK if speed > SLOW else WARNING, f"{tables.text(speed, 'bytes')}/s")
 
 
 def _slurm() -> Check:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from fgscore.extract.components import Components
 from fgscore.extract.extraction import extract
 from fgscore.extract.index import Indexed
+from fgscore.extract.parts import Parts
 from fgscore.machine.progress import Progress, Summary, silent
 from fgscore.store import index as index_store
 from fgscore.store import manifest
@@ -42,7 +42,7 @@ class Expected:
 def estimate(
     store: Store,
     indexed: Indexed,
-    components: Components,
+    parts: Parts,
     runtime: Runtime,
     thumbnail_size: int | None,
     progress: Progress = silent,
@@ -56,20 +56,18 @@ def estimate(
     with tempfile.TemporaryDirectory(prefix="fgscore-") as folder:
         for name, chosen in (("warm", rows[:1]), ("timed", rows)):
             sample = Store(Layout(Path(folder) / name))
-            part = _part(sample, indexed, chosen)
+            some = _some(sample, indexed, chosen)
             say = progress if name == "timed" else silent
-            summaries = extract(
-                sample, part, components, runtime, say, thumbnail_size=thumbnail_size, allow_equal_text=True
-            )
+            summaries = extract(sample, some, parts, runtime, say, thumbnail_size=thumbnail_size, allow_equal_text=True)
         return [_expected(store, sample, indexed, one) for one in summaries if one.kind != "index"]
 
 
-def _part(sample: Store, indexed: Indexed, rows: np.ndarray) -> Indexed:
+def _some(sample: Store, indexed: Indexed, rows: np.ndarray) -> Indexed:
     """The same index with a few of its images, as one shard."""
     columns: dict[str, Any] = {name: getattr(indexed.index, name)[rows] for name in COLUMNS}
     index = replace(indexed.index, shard=np.zeros(len(rows), np.int32), **columns)
     artefact = index_store.write(sample.layout, index, indexed.artefact.recipe)
-    return Indexed(artefact, index, indexed.root, indexed.summary)
+    return Indexed(artefact, index, indexed.root, indexed.summary, indexed.noun)
 
 
 def _expected(store: Store, sample: Store, indexed: Indexed, summary: Summary) -> Expected:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fgscore.extract.components import Components, stop_at
+from fgscore.errors import UsageError
 from fgscore.extract.extraction import extract
 from fgscore.extract.fill import Share
 from fgscore.extract.index import Indexed
+from fgscore.extract.part import stop_at
+from fgscore.extract.parts import Parts
 from fgscore.machine.progress import Progress, Summary, silent
 from fgscore.store import manifest
 from fgscore.store.match import Store
@@ -18,7 +20,8 @@ from fgscore.types import Runtime
 
 @dataclass(frozen=True)
 class Job:
-    """Everything for one data set, whose index is there: components as text, folders, and how it is carried out."""
+    """Everything for one data set, whose index is there: components as text, folders, and how it is carried out.
+    ``sources`` are the digests of the files or distributions that the components stood in, None for ours."""
 
     data: Path
     index: Path
@@ -28,6 +31,7 @@ class Job:
     prompts: tuple[str, ...]
     noun: str | None
     runtime: Runtime
+    sources: tuple[str | None, ...] = ()
     retry_failed: bool = False
     thumbnail_size: int | None = None
     allow_equal_text: bool = False
@@ -37,7 +41,7 @@ class Job:
         cls,
         store: Store,
         indexed: Indexed,
-        components: Components,
+        parts: Parts,
         runtime: Runtime,
         retry_failed: bool = False,
         thumbnail_size: int | None = None,
@@ -48,11 +52,12 @@ class Job:
             store.layout.root,
             indexed.artefact.path,
             indexed.root,
-            tuple(c.text for c in components.generators),
-            tuple(c.text for c in components.encoders),
-            tuple(components.prompts),
+            tuple(part.text for part in parts.generators),
+            tuple(part.text for part in parts.encoders),
+            tuple(parts.prompts),
             indexed.noun,
             runtime,
+            parts.sources,
             retry_failed,
             thumbnail_size,
             allow_equal_text,
@@ -63,13 +68,17 @@ class Job:
         return replace(self, runtime=replace(self.runtime, device=device))
 
     def run(self, share: Share = Share(), progress: Progress = silent) -> list[Summary]:  # noqa: B008 (frozen)
-        """Carry out a share of it, in this process."""
+        """Carry out a share of it, in this process. Raises :class:`UsageError` where a user's file that the components
+        stand in has changed since."""
         store = Store(Layout(self.data))
         artefact = manifest.load(self.index)
         index = store.index(artefact)
-        indexed = Indexed(artefact, index, self.root, Summary(artefact.label, "index", reused=1, images=len(index)))
-        parts = Components.of(list(self.generators), list(self.encoders), list(self.prompts), self.runtime, self.noun)
+        summary = Summary(artefact.label, "index", reused=1, images=len(index))
+        indexed = Indexed(artefact, index, self.root, summary, self.noun)
+        parts = Parts.of(self.generators, self.encoders, self.prompts, self.runtime, self.noun)
+        for part, before in zip(parts.every, self.sources, strict=True):
+            if part.maker.source.sha256 != before:
+                raise UsageError(f"{part.text} has changed since this run was begun; run the same command again")
         stop_at(parts.faults(progress))
-        size = self.thumbnail_size
-        how = (progress, self.retry_failed, size, share, self.allow_equal_text)
+        how = (progress, self.retry_failed, self.thumbnail_size, share, self.allow_equal_text)
         return extract(store, indexed, parts, self.runtime, *how)

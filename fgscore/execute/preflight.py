@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import chain, islice, product
+from typing import Any
 
-from fgscore import encoders
-from fgscore.errors import DataError, MissingExtra
+from fgscore import encoders, tables
+from fgscore.datasets import DataSet
+from fgscore.errors import BadImage, DataError, MissingExtra
 from fgscore.execute.estimate import free_bytes
-from fgscore.extract.components import Component, Components, Fault, equal_text, fault_of, stop_at
-from fgscore.extract.index import Indexed, Listed, Photos, index_listed, list_photos, noun
+from fgscore.extract.index import Indexed, Listed, Photos, index_listed, list_photos
+from fgscore.extract.part import Fault, Part, fault_of, stop_at
+from fgscore.extract.parts import EncoderPart, GeneratorPart, Parts, equal_text
 from fgscore.machine.progress import Progress, silent
 from fgscore.store import shards
 from fgscore.store.match import Store
@@ -21,15 +26,16 @@ WIDTH, THUMBNAIL_BYTES = 512, 1_000  # of the narrowest CLIP's embeddings; of th
 
 def make_index(
     store: Store,
-    dataset: str,
-    parts: Components,
+    dataset: str | DataSet,
+    parts: Parts,
     photos: Photos,
     thumbnails: bool = True,
     progress: Progress = silent,
     allow_equal_text: bool = False,
+    here: bool = True,
 ) -> Indexed:
     """The index of the photos, once all was looked at. Raises the fault that was found, or :class:`Faults`."""
-    listed, faults = look(store, dataset, parts, photos, thumbnails, progress, allow_equal_text)
+    listed, faults = look(store, dataset, parts, photos, thumbnails, progress, allow_equal_text, here)
     stop_at(faults)
     assert listed, "photos are listed, or at fault"
     return index_listed(store, listed, progress)
@@ -37,17 +43,20 @@ def make_index(
 
 def look(
     store: Store,
-    dataset: str,
-    parts: Components,
+    dataset: str | DataSet,
+    parts: Parts,
     photos: Photos,
     thumbnails: bool = True,
     progress: Progress = silent,
     allow_equal_text: bool = False,
+    here: bool = True,
 ) -> tuple[Listed | None, list[Fault]]:
-    """Packages, weights, photos, what is said of each class, and free space.
+    """Packages, weights, photos, what is said of each class, and free space; encoders and generators of the user's own
+    are tried, where the run is to be ``here``, in this process.
 
     Returns the photos as listed, None where they are not to be had, and all faults that were found. Weights are not
-    fetched for photos that are not there. Raises :class:`UsageError` where the call itself is wrong.
+    fetched for photos that are not there. Raises :class:`UsageError` where the call itself is wrong, or what is the
+    user's own.
     """
     listed: list[Listed] = []
     of_photos = list(fault_of("photos", lambda: listed.append(list_photos(store, dataset, photos, progress))))
@@ -55,33 +64,63 @@ def look(
     told = any(what == "packages" for what, _ in of_parts)
     faults = of_parts + [fault for fault in of_photos if not (told and isinstance(fault[1], MissingExtra))]
     for one in listed:
-        usable = [e for e in parts.encoders if f"weights of {e.text}" not in dict(of_parts) and not told]
-        said = _prompts(parts, dataset, one)
-        equal = [] if allow_equal_text or said else _equal_text(store, usable, parts.prompts, dataset, one)
+        sound = [] if told else [part for part in parts.every if f"weights of {part.text}" not in dict(of_parts)]
+        said = _prompts(parts, one)
+        usable = [encoder for encoder in parts.encoders if encoder in sound]
+        equal = [] if allow_equal_text or said else _equal_text(store, usable, parts.prompts, one)
         faults += [*said, *equal, *_space(store.layout, one, parts, thumbnails)]
+        if here and not faults:
+            _try(store, [part for part in parts.every if not part.maker.is_ours], one)
     return (listed[0] if listed else None), faults
 
 
-def _equal_text(
-    store: Store, usable: Sequence[Component], prompts: Sequence[str], dataset: str, listed: Listed
-) -> list[Fault]:
+def _try(store: Store, own: Sequence[Part[Any]], listed: Listed) -> None:
+    """Load those of a user's ``own`` that have not made anything yet, and have generators propose regions of the first
+    photo that can be read: what they look up by the id of an image is there for real ones alone."""
+    new = [part for part in own if not _has_worked(store, part, listed.key)]
+    for part in new:
+        _ = part.loaded
+    generators = [part for part in new if isinstance(part, GeneratorPart)]
+    if not generators:
+        return
+    from fgscore.datasets import _images
+
+    for photo in listed.listing.photos:
+        with suppress(BadImage):
+            image = _images.read_rgb(listed.listing.root / photo.path, listed.listing.banner)
+            for generator in generators:
+                generator.propose(image.copy(), photo.image_id)
+            return
+
+
+def _has_worked(store: Store, part: Part[Any], dataset: str) -> bool:
+    kind = "regions" if isinstance(part, GeneratorPart) else "globals"
+    wanted = part.recipe(kind, {})
+    same = (a for a in store.artefacts(kind, dataset) if replace(a.recipe, parents={}).digest == wanted.digest)
+    return any(artefact.published() for artefact in same)
+
+
+def _equal_text(store: Store, usable: Sequence[EncoderPart], prompts: Sequence[str], listed: Listed) -> list[Fault]:
     """Classes that an encoder cannot tell apart, by what it reads of them: before any worker or job is started."""
     names = listed.listing.class_names
     stored = {(a.recipe.component, a.recipe.extra["prompt"]) for a in store.artefacts("text", listed.key)}
     faults: list[Fault] = []
     for encoder, prompt in product(usable, prompts):
-        said = encoders.prompt_set(prompt, noun(dataset))
+        said = encoders.prompt_set(prompt, listed.dataset.noun)
         of_before = (encoder.recipe("text", {}).component, said.label) in stored  # opened with a warning
-        if of_before or not hasattr(encoder.bound.module, "tokens"):
+        if of_before:
             continue
         if equal := _read_alike(encoder, names, [said.texts(name) for name in names]):
             faults.append((f"text of {encoder.text}", equal_text(encoder, said.label, equal)))
     return faults
 
 
-def _read_alike(encoder: Component, names: Sequence[str], texts: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
-    """Classes, two by two, of whose ``texts`` (C lists) the encoder reads the same tokens."""
-    read = iter(encoder.bound.module.tokens(encoder.runtime, encoder.params, list(chain.from_iterable(texts))))
+def _read_alike(encoder: EncoderPart, names: Sequence[str], texts: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
+    """Classes, two by two, of whose ``texts`` (C lists) the encoder reads the same tokens, as far as that is known."""
+    tokens = encoder.token_ids(list(chain.from_iterable(texts)))
+    if tokens is None:
+        return []
+    read = iter(tokens)
     first: dict[tuple, str] = {}
     firsts = [
         first.setdefault(tuple(sorted(islice(read, len(of)))), name) for name, of in zip(names, texts, strict=True)
@@ -89,17 +128,17 @@ def _read_alike(encoder: Component, names: Sequence[str], texts: Sequence[Sequen
     return [(a, b) for a, b in zip(firsts, names, strict=True) if a != b]
 
 
-def _prompts(parts: Components, dataset: str, listed: Listed) -> list[Fault]:
-    prompts = {prompt: encoders.prompt_set(prompt, noun(dataset)) for prompt in parts.prompts}
+def _prompts(parts: Parts, listed: Listed) -> list[Fault]:
+    prompts = {prompt: encoders.prompt_set(prompt, listed.dataset.noun) for prompt in parts.prompts}
     names = listed.listing.class_names
     return [f for text, said in prompts.items() for f in fault_of(f"prompt {text}", partial(said.check, names))]
 
 
-def _space(layout: Layout, listed: Listed, parts: Components, thumbnails: bool) -> list[Fault]:
+def _space(layout: Layout, listed: Listed, parts: Parts, thumbnails: bool) -> list[Fault]:
     """Whether the least that the run will write fits beside what is there of it already."""
     # of masks an image may have fewer than were asked for
-    regions = sum(int(str(g.params.get("n", 0))) for g in parts.generators if not g.bound.module.MASKS)
-    widths = (int(str(encoder.params.get("dim", WIDTH))) for encoder in parts.encoders)
+    regions = sum(g.made.n or 0 for g in parts.generators if not g.unmade() and not g.made.masks)
+    widths = (encoder.made.dim or WIDTH for encoder in parts.encoders if not encoder.unmade())
     an_image = sum(2 * width * (1 + regions) for width in widths) + (THUMBNAIL_BYTES if thumbnails else 0)
     needed, free = an_image * len(listed.listing.photos), free_bytes(layout)
     if needed > free:
@@ -107,7 +146,7 @@ def _space(layout: Layout, listed: Listed, parts: Components, thumbnails: bool) 
     if needed <= free:
         return []
     error = DataError(
-        f"expected {needed / 1e6:,.1f} MB at least for {len(listed.listing.photos):,} photos, found "
-        f"{free / 1e6:,.1f} MB free at {layout.cache}; make room, or name another place with --data DIR"
+        f"expected {tables.text(needed, 'bytes')} at least for {len(listed.listing.photos):,} photos, found "
+        f"{tables.text(free, 'bytes')} free at {layout.cache}; make room, or name another place with --data DIR"
     )
     return [("space", error)]

@@ -15,8 +15,8 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from fgscore import plugins
 from fgscore.errors import DataError, UsageError
+from fgscore.machine.packages import check_package
 
 Options = Mapping[str, str]
 
@@ -58,7 +58,7 @@ def minutes(text: str) -> int:
 
 def check() -> None:
     """Raises :class:`MissingExtra` without submitit, :class:`UsageError` on a machine without Slurm."""
-    plugins.check_package("submitit", "--executor slurm", "slurm")
+    check_package("submitit", "--executor slurm", "slurm")
     for program in ("sbatch", "srun", "squeue"):
         if shutil.which(program) is None:
             raise UsageError(f"expected a machine that submits to Slurm, found no {program}; try --devices instead")

@@ -13,21 +13,22 @@ from typing import Any
 import numpy as np
 
 from fgscore import encoders, regions
+from fgscore.encoders import ImageRegions
 from fgscore.errors import BadImage
 from fgscore.extract import thumbnails
-from fgscore.extract.batches import Batches
-from fgscore.extract.components import Component, Components, equal_text
 from fgscore.extract.fill import Failure, Filler, Made, Share, Task
 from fgscore.extract.index import Indexed
+from fgscore.extract.part import Part
+from fgscore.extract.parts import EncoderPart, GeneratorPart, Parts, equal_text
 from fgscore.extract.photos import Photos
 from fgscore.machine import timing
 from fgscore.machine.progress import Progress, Summary, silent
+from fgscore.models import Model
 from fgscore.store import manifest, match, records
 from fgscore.store.match import Store
-from fgscore.types import EmbeddingShard, GlobalShard, RegionBatch, Runs, Runtime
+from fgscore.types import EmbeddingShard, GlobalShard, RegionBatch, Runtime
 
 log = logging.getLogger("fgscore")
-Cut = tuple[np.ndarray, np.ndarray, np.ndarray | Runs | None]  # image, box_xyxy, mask
 SHARDS_ON_GPU = 3
 
 
@@ -59,13 +60,13 @@ class _Images:
             self._task.tick()
 
 
-def _cuts(images: _Images, batch: RegionBatch, as_runs: bool) -> Iterator[Cut]:
-    """Every region that ``batch`` has of ``images``, all of which it knows."""
+def _with_regions(images: _Images, batch: RegionBatch) -> Iterator[ImageRegions]:
+    """Each of ``images`` with the regions that ``batch`` has of it, which knows them all."""
     for image_id, image in images:
         own = records.take(batch, [image_id])
-        for region, box_xyxy in enumerate(own.boxes_xyxy):
-            runs = None if own.masks is None else own.masks.runs(region, 0)
-            yield image, box_xyxy, runs if runs is None or as_runs else runs.decode()
+        masks = own.masks
+        runs = None if masks is None else [masks.runs(region, 0) for region in range(len(own.boxes_xyxy))]
+        yield ImageRegions(image, own.boxes_xyxy, runs)
 
 
 class Extraction:
@@ -82,7 +83,6 @@ class Extraction:
     ) -> None:
         self.store, self.indexed, self.index, self.runtime = store, indexed, indexed.index, runtime
         self.photos = Photos(indexed.index, indexed.root, runtime.workers)
-        self._batches: dict[str, Batches] = {}
         self.summaries: list[Summary] = [indexed.summary]
         self._filler = Filler(store, indexed.artefact.dataset, indexed.index, runtime, progress, retry_failed, share)
 
@@ -96,34 +96,28 @@ class Extraction:
 
         return self._fill(thumbnails.recipe(size, self._index_digest), make)
 
-    def regions(self, generator: Component) -> manifest.Artefact:
+    def regions(self, generator: GeneratorPart) -> manifest.Artefact:
         """Boxes, and masks where the generator makes them."""
 
         def make(task: Task) -> Made:
             images = _Images(self.photos, task)
-            n, area_min, area_max = (generator.params[k] for k in ("n", "area_min", "area_max"))
-            found = []
-            for image_id, image in images:
-                proposals = generator.loaded(image, image_id)
-                with timing.spent("select"):
-                    found.append(regions.select(proposals, n, area_min, area_max))  # type: ignore[arg-type]
-            batch = regions.batch(images.ids, found, generator.bound.module.MASKS)
-            return Made(batch, images.failures, generator.facts)
+            found = [generator.propose(image, image_id) for image_id, image in images]
+            return Made(regions.batch(images.ids, found, generator.made.masks), images.failures, generator.facts)
 
         return self._fill(generator.recipe("regions", {"images": self._index_digest}), make, by=generator)
 
-    def globals(self, encoder: Component) -> manifest.Artefact:
+    def globals(self, encoder: EncoderPart) -> manifest.Artefact:
         """Embeddings of whole images."""
 
         def make(task: Task) -> Made:
             images = _Images(self.photos, task)
-            raw, facts = self._embed(encoder, encoder.loaded.embed_images, (image for _, image in images))
-            rows, norms = encoders.unit(raw, images.ids)
-            return Made(GlobalShard(np.array(images.ids, np.str_), rows, norms), images.failures, facts)
+            raw = encoder.images(image for _, image in images)
+            rows, norms = encoder.unit(raw, images.ids)
+            return Made(GlobalShard(np.array(images.ids, np.str_), rows, norms), images.failures, _facts(encoder))
 
         return self._fill(encoder.recipe("globals", {"images": self._index_digest}), make, by=encoder)
 
-    def text(self, encoder: Component, prompt: str, allow_equal: bool = False) -> manifest.Artefact | None:
+    def text(self, encoder: EncoderPart, prompt: str, allow_equal: bool = False) -> manifest.Artefact | None:
         """Embeddings of the class names in the templates of ``prompt``; None for an encoder that reads no text.
 
         Raises :class:`DataError` where two classes come out equal, unless ``allow_equal``: that, or a store of before
@@ -132,11 +126,11 @@ class Extraction:
         prompts = encoders.prompt_set(prompt, self.indexed.noun)
         recipe = encoder.recipe("text", {"names": self._index_digest}, **prompts.recipe())
         begun = self.store.find("text", self.indexed.artefact.dataset, recipe.digest)
-        if begun is None and not isinstance(encoder.loaded, encoders.ReadsText):
+        if begun is None and not encoder.made.reads_text:
             return None
 
         def make(task: Task) -> Made:
-            bank = encoders.embed_text(encoder.loaded, self.index.class_names, prompts)
+            bank = encoder.bank(self.index.class_names, prompts)
             if not allow_equal and (equal := bank.equal_classes()):
                 raise equal_text(encoder, prompts.label, equal)
             return Made(bank, [], encoder.facts)
@@ -146,37 +140,27 @@ class Extraction:
             match.warn_of_equal(self.store.read(artefact, 0), artefact)
         return artefact
 
-    def region_embeddings(self, encoder: Component, made_from: manifest.Artefact) -> manifest.Artefact:
+    def region_embeddings(self, encoder: EncoderPart, made_from: manifest.Artefact) -> manifest.Artefact:
         """Embeddings of the regions of the artefact ``made_from``."""
         parents = {"regions": made_from.recipe.digest, "images": self._index_digest}
 
         def make(task: Task) -> Made:
             batch = self.store.read(made_from, task.number)
             images = _Images(self.photos, task, batch.image_ids)
-            cuts = _cuts(images, batch, as_runs=bool(getattr(encoder.loaded, "takes_runs", False)))
-            raw, facts = self._embed(encoder, encoder.loaded.embed_regions, cuts)
-            rows, norms = encoders.unit(raw, f"a region of shard {task.number}")
+            raw = encoder.regions(_with_regions(images, batch))
+            rows, norms = encoder.unit(raw, f"a region of shard {task.number}")
             embedded = records.take(batch, images.ids)
-            return Made(EmbeddingShard(embedded.image_ids, embedded.offsets, rows, norms), images.failures, facts)
+            shard = EmbeddingShard(embedded.image_ids, embedded.offsets, rows, norms)
+            return Made(shard, images.failures, _facts(encoder))
 
         return self._fill(encoder.recipe("region_embeddings", parents), make, by=encoder)
-
-    def _embed(
-        self, encoder: Component, embed: Callable[[list], np.ndarray], items: Iterator
-    ) -> tuple[np.ndarray, dict[str, Any]]:
-        """(R, d) raw embeddings of ``items``, in batches, and how they were made."""
-        batches = self._batches.setdefault(
-            encoder.text, Batches(self.runtime.batch_size, str(getattr(encoder.loaded, "device", "cpu")))
-        )
-        raw = batches.embed(embed, items, encoder.loaded.dim)
-        return raw, {**encoder.facts, "batch_size": batches.size}
 
     def _fill(
         self,
         recipe: manifest.Recipe,
         make: Callable[[Task], Made],
         sizes: Mapping[int, int] | None = None,
-        by: Component | None = None,
+        by: Part[Any] | None = None,
     ) -> manifest.Artefact:
         own = {n: rows.stop - rows.start for n, rows in self.index.shards.items()}
 
@@ -194,16 +178,19 @@ class Extraction:
         return self.indexed.artefact.recipe.digest
 
 
-def _at_a_time(component: Any) -> int:
-    """Shards in the making at one time: several where a GPU would wait for one, and the component can take it."""
-    on_gpu = str(getattr(component, "device", "cpu")).startswith("cuda")
-    return SHARDS_ON_GPU if on_gpu and getattr(component, "thread_safe", False) else 1
+def _facts(encoder: EncoderPart) -> dict[str, Any]:
+    return {**encoder.facts, "batch_size": encoder.made.batches.size}
+
+
+def _at_a_time(model: Model) -> int:
+    """Shards in the making at one time: several where a GPU would wait for one, and the model can take it."""
+    return SHARDS_ON_GPU if str(model.device).startswith("cuda") and model.thread_safe else 1
 
 
 def extract(
     store: Store,
     indexed: Indexed,
-    components: Components,
+    parts: Parts,
     runtime: Runtime,
     progress: Progress = silent,
     retry_failed: bool = False,
@@ -214,15 +201,15 @@ def extract(
     """Everything for one data set: text, which shows what is wrong before any image is touched, globals, thumbnails
     (none with None), then crops, masks last."""
     run = Extraction(store, indexed, runtime, progress, retry_failed, share)
-    for encoder in components.encoders:
-        if None in [run.text(encoder, prompt, allow_equal_text) for prompt in components.prompts]:
+    for encoder in parts.encoders:
+        if None in [run.text(encoder, prompt, allow_equal_text) for prompt in parts.prompts]:
             log.info("%s reads no text: none is stored, and no prompt applies to it", encoder.text)
-    for encoder in components.encoders:
+    for encoder in parts.encoders:
         run.globals(encoder)
     if thumbnail_size:
         run.thumbnails(thumbnail_size)
-    for generator in sorted(components.generators, key=lambda g: bool(g.bound.module.MASKS)):
+    for generator in sorted(parts.generators, key=lambda g: bool(g.made.masks)):
         artefact = run.regions(generator)
-        for encoder in components.encoders:
+        for encoder in parts.encoders:
             run.region_embeddings(encoder, artefact)
     return run.summaries

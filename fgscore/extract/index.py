@@ -9,42 +9,30 @@ from typing import Any
 
 import numpy as np
 
-from fgscore import datasets, plugins, specs
+from fgscore import datasets
+from fgscore.datasets import DataSet
 from fgscore.datasets._validate import check_contents, check_listing
 from fgscore.errors import DataError, StoreError
+from fgscore.machine.packages import check_package
 from fgscore.machine.progress import Progress, Summary, silent
 from fgscore.store import index as index_store
 from fgscore.store import shards
 from fgscore.store.manifest import Artefact
-from fgscore.store.match import Store, dataset_key
+from fgscore.store.match import Store
 from fgscore.store.paths import check_name
 from fgscore.types import ImageIndex
 
 
 @dataclass(frozen=True)
 class Indexed:
-    """An index in the store, and where its photos lie on this machine."""
+    """An index in the store, and where its photos lie on this machine. ``noun`` is what the classes are kinds of, such
+    as 'bird'; None where the data set does not say."""
 
     artefact: Artefact
     index: ImageIndex
     root: Path
     summary: Summary
-
-    @property
-    def noun(self) -> str | None:
-        """What the classes are kinds of, such as 'bird'; None where the data set does not say."""
-        return noun(self.artefact.recipe.component)
-
-
-def defaults(dataset: str) -> datasets.Defaults:
-    """The components that a data set asks for where nothing else is named."""
-    module = plugins.module("data set", specs.parse(dataset).name)
-    return getattr(module, "DEFAULTS", datasets.Defaults())
-
-
-def noun(dataset: str) -> str | None:
-    """What a data set declares its classes to be kinds of; None where it does not."""
-    return getattr(plugins.module("data set", specs.parse(dataset).name), "NOUN", None)
+    noun: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,35 +53,39 @@ class Photos:
 class Listed:
     """The photos of a data set as its lists name them, all there; nothing of them is read yet."""
 
-    key: str
-    bound: plugins.Bound
+    dataset: DataSet
     photos: Photos
     listing: datasets.Listing
     notes: Mapping[str, Any]
     findings: list[str]
 
+    @property
+    def key(self) -> str:
+        """The name that the data set is kept under."""
+        return self.dataset.key
 
-def list_photos(store: Store, dataset: str, photos: Photos = Photos(), progress: Progress = silent) -> Listed:
+
+def list_photos(store: Store, dataset: str | DataSet, photos: Photos = Photos(), progress: Progress = silent) -> Listed:
     """Find the photos; those of a data set that makes its own are made.
 
     Raises :class:`DataError` where photos are missing and ``partial`` does not allow it, or where the user's own are at
     fault and ``force`` does not.
     """
-    bound = plugins.bind("data set", dataset)
-    key = check_name(str(dataset_key(dataset)), "the name of a data set")
+    chosen = DataSet.of(dataset) if isinstance(dataset, str) else dataset
+    key = check_name(chosen.key, "the name of a data set")
     root = photos.root or store.layout.raw(key)
-    plugins.check_package("PIL", "reading photos")
-    if hasattr(bound.module, "prepare"):
-        bound.module.prepare(root, lambda done, total: progress(f"{key}: draw", done, total))
-    listing, notes = datasets.present(bound.module.load(root, **bound.params), photos.partial)
-    own = getattr(bound.module, "OWN", False)
-    listing, findings = check_listing(listing, photos.force) if own else (listing, [])
-    return Listed(key, bound, photos, datasets.limited(listing, photos.limit), notes, findings)
+    check_package("PIL", "reading photos")
+    if chosen.prepare:
+        with chosen.blamed("expected photos that it can prepare"):
+            chosen.prepare(root, lambda done, total: progress(f"{key}: draw", done, total))
+    listing, notes = datasets.present(chosen.listing(root), photos.partial)
+    listing, findings = check_listing(listing, photos.force) if chosen.is_looked_at else (listing, [])
+    return Listed(chosen, photos, datasets.limited(listing, photos.limit), {**notes, **chosen.notes}, findings)
 
 
 def make_index(
     store: Store,
-    dataset: str,
+    dataset: str | DataSet,
     *,
     root: Path | None = None,
     partial: bool = False,
@@ -114,10 +106,9 @@ def index_listed(store: Store, listed: Listed, progress: Progress = silent) -> I
     different photos under the same name.
     """
     shards.check_writing()  # what the photos are hashed for
-    key, bound, listing, force = listed.key, listed.bound, listed.listing, listed.photos.force
-    own, findings = getattr(bound.module, "OWN", False), list(listed.findings)
-    params = getattr(bound.module, "resolve", dict)(bound.params)
-    recipe = index_store.recipe(bound.canonical, params, bound.version, listed.photos.limit)
+    key, dataset, listing, force = listed.key, listed.dataset, listed.listing, listed.photos.force
+    findings = list(listed.findings)
+    recipe = index_store.recipe(dataset.canonical, dataset.stored, dataset.version, listed.photos.limit)
     artefact = store.find("index", key, recipe.digest)
     earlier = _earlier(store, artefact)
     index = datasets.build_index(
@@ -132,14 +123,14 @@ def index_listed(store: Store, listed: Listed, progress: Progress = silent) -> I
             f"the cache knows {key!r} as {len(earlier)} other photos, such as {earlier.image_ids[0]}; index these "
             f"under a name of their own: --dataset \"folder(name='mine')\""
         )
-    findings += check_contents(index, force) if own else []
+    findings += check_contents(index, force) if dataset.is_looked_at else []
     if findings:
         index = replace(index, notes={**index.notes, "forced": findings})
     unchanged = artefact is not None and earlier is not None and _same(earlier, index)
     if artefact is None or not unchanged:
         artefact = index_store.write(store.layout, index, recipe)
     summary = Summary(artefact.label, "index", int(not unchanged), int(unchanged), len(index))
-    return Indexed(artefact, index, listing.root, summary)
+    return Indexed(artefact, index, listing.root, summary, dataset.noun)
 
 
 def _earlier(store: Store, artefact: Artefact | None) -> ImageIndex | None:

@@ -8,6 +8,10 @@ from collections.abc import Sequence
 
 from fgscore.errors import missing_extra
 
+# what `fgscore[extract]` brings, by the names they are imported by
+EXTRACT = ("PIL", "huggingface_hub", "loky", "numba", "pooch", "requests", "segment_anything", "sentencepiece", "torch",
+           "torchvision", "transformers")  # fmt: skip
+
 
 def is_installed(package: str) -> bool:
     """Whether ``package`` can be imported; it is not."""
@@ -24,6 +28,8 @@ def check_package(package: str, feature: str, extra: str = "extract") -> None:
 
 
 def check_installed(lacking: Sequence[str]) -> None:
-    """Raises :class:`MissingExtra` that names all of ``lacking``; nothing where there are none."""
+    """Raises :class:`MissingExtra` that names all of ``lacking``, ours and those that a component of the user's needs;
+    nothing where there are none."""
+    others = [package for package in lacking if package not in EXTRACT]
     if lacking:
-        raise missing_extra(lacking, "this extraction")
+        raise missing_extra(lacking, "this extraction", "extract" if len(others) < len(lacking) else "", others)

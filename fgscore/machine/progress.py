@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
 
+from fgscore import tables
+
 # (label, done, total): called often; the command line draws bars from it
 Progress = Callable[[str, int, int], None]
 
@@ -39,8 +41,8 @@ class Lines:
         elif done < total and now - self._said > EVERY:
             self._said = now
             rate = (done - before) / (now - since) if now > since else 0.0
-            left = f", {(total - done) / rate / 60:.0f} min left" if rate else ""
-            self._say(f"{label}: {done} of {total}, {rate:.2g}/s{left}")
+            left = f", {tables.text((total - done) / rate, 'seconds')} left" if rate else ""
+            self._say(f"{label}: {done} of {total}, {tables.text(rate, 'number')}/s{left}")
 
 
 @dataclass

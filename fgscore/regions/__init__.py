@@ -1,20 +1,21 @@
-"""Region generators: what all of them share.
-
-A generator is one file with ``load(runtime, /, *, parameters...)`` that returns a callable ``(image, image_id) ->
-Proposals``, where ``image`` is (H, W, 3) uint8 RGB, and, where it has weights, ``weights(runtime, params) -> str``, the
-SHA-256 that enters the recipe. Every generator has the parameters ``n``, ``area_min`` and ``area_max``.
-"""
+"""Region generators: the contract, and what all of them share: boxes that are checked, the area filter, the cap."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fgscore import ragged
-from fgscore.errors import BadParameter
-from fgscore.types import MaskRLE, RegionBatch
+from fgscore.components import positional
+from fgscore.errors import BadParameter, UsageError
+from fgscore.models import Maker, Model
+from fgscore.types import MaskRLE, RegionBatch, Runtime
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,33 @@ class Proposals:
     runs: Sequence[np.ndarray] | None = None
     mask_hw: tuple[int, int] = (0, 0)
 
+    @classmethod
+    def of_boxes(cls, boxes_xyxy: np.ndarray, size_hw: tuple[int, ...]) -> Proposals:
+        """Boxes (M, 4) in pixels of an image of ``size_hw``, without masks."""
+        sides = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).astype(np.int64)
+        unknown = np.full(len(boxes_xyxy), np.nan)
+        return cls(boxes_xyxy, sides.prod(axis=1) / (size_hw[0] * size_hw[1]), unknown, unknown)
+
+    @classmethod
+    def of_masks(
+        cls, masks: np.ndarray, size_hw: tuple[int, ...], predicted_iou: np.ndarray | None = None
+    ) -> Proposals:
+        """``masks`` (M, h, w) bool of an image of ``size_hw``, which may be larger, with their boxes and areas.
+        ``predicted_iou`` (M,) orders them where ``n`` cuts. Raises ValueError for a mask that covers nothing."""
+        masks = np.asarray(masks, bool)
+        area = masks.mean(axis=(1, 2))
+        if not area.all():
+            raise ValueError(f"mask {int(area.argmin())} covers nothing")
+        boxes = np.zeros((len(masks), 4), np.int32)
+        for axis, (cells, length) in enumerate(zip(masks.shape[:0:-1], size_hw[::-1], strict=True)):
+            covered = np.asarray(masks.any(axis=1 + axis))  # (M, cells): columns, then rows
+            last = cells - covered[:, ::-1].argmax(axis=1)
+            boxes[:, axis] = np.floor(covered.argmax(axis=1) * (length / cells) + 1e-9)
+            boxes[:, 2 + axis] = np.ceil(last * (length / cells) - 1e-9)
+        unknown = np.full(len(masks), np.nan)
+        iou = unknown if predicted_iou is None else np.asarray(predicted_iou, np.float64)
+        return cls(boxes, area, iou, unknown, [_runs(mask) for mask in masks], masks.shape[1:])
+
     def keep(self, rows: np.ndarray) -> Proposals:
         """The regions at ``rows``, in that order."""
         runs = None if self.runs is None else [self.runs[i] for i in rows]
@@ -37,15 +65,145 @@ class Proposals:
         return Proposals(boxes, area, iou, self.stability[rows], runs, self.mask_hw)
 
 
-Generator = Callable[[np.ndarray, str], Proposals]
+def _runs(mask: np.ndarray) -> np.ndarray:
+    """(K,) run lengths of ``mask`` (h, w), column by column, from background on."""
+    flat = mask.T.ravel()
+    ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]) + 1, flat.size)
+    lengths = np.diff(ends, prepend=0)
+    return (np.insert(lengths, 0, 0) if flat[0] else lengths).astype(np.uint32)
 
 
-def check_area(area_min: float, area_max: float, n: int) -> None:
+class Generator(Model, ABC):
+    """A generator of regions; ``propose`` is all that it needs.
+
+    A function of one's own may also be the generator itself. Examples, in a file of one's own, used by
+    ``--regions "./mine.py:grid(rows=4)"`` and ``--regions "./mine.py:detected(table=boxes.csv)"``::
+
+        def grid(image, image_id, /, *, rows: int = 3):
+            y, x = (np.unique(np.linspace(0, side, rows + 1).astype(int)) for side in image.shape[:2])
+            return [(x0, y0, x1, y1) for y0, y1 in zip(y, y[1:]) for x0, x1 in zip(x, x[1:])]
+
+        def detected(*, table: Path):  # the file's digest is part of what is stored
+            boxes = read(table)
+            return lambda image, image_id: boxes.get(image_id, [])
+
+    ``n`` is how many regions of an image are kept at most, ``area_min`` and ``area_max`` what share of the image each
+    may cover; left out, all are kept. One of ``masks`` returns :class:`Proposals`.
+    """
+
+    required: ClassVar[tuple[str, ...]] = ("propose",)
+
+    masks: bool = False  # whether its regions have masks
+    n: int | None = None
+    area_min: float = 0.0
+    area_max: float = 1.0
+
+    @abstractmethod
+    def propose(self, image: np.ndarray, image_id: str) -> Proposals | np.ndarray | Sequence[Sequence[int]]:
+        """The regions of ``image`` (H, W, 3) uint8 RGB: :class:`Proposals`, or boxes (M, 4) as x0, y0, x1, y1 in whole
+        pixels, right and bottom exclusive; M may be 0."""
+
+
+class _Plain(Generator):
+    """A function ``(image, image_id) -> boxes`` as a generator."""
+
+    def __init__(self, function: Callable[[np.ndarray, str], Any]) -> None:
+        self._function = function
+
+    def propose(self, image: np.ndarray, image_id: str) -> Any:
+        return self._function(image, image_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorMaker(Maker):
+    """A function that returns a :class:`Generator` or a function ``(image, image_id) -> boxes``, or that is itself such
+    a function, bound."""
+
+    kind: ClassVar[str] = "region generator"
+    home: ClassVar[str] = "fgscore.regions"
+    contract: ClassVar[type[Model]] = Generator
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The picture and its id, for a function that is the generator itself."""
+        return ("image", "image_id") if len(positional(self.function)) == 2 else super().given
+
+    def _returned(self, runtime: Runtime) -> Any:
+        if len(self.given) == 2:
+            return functools.partial(self.function, **self.params)
+        return super()._returned(runtime)
+
+    def _made_of(self, returned: Any) -> Any:
+        if inspect.isroutine(returned) or isinstance(returned, functools.partial):
+            return _Plain(returned)
+        return super()._made_of(returned)
+
+    def make(self, runtime: Runtime) -> Generator:
+        """The generator. Raises as :meth:`Maker.make`, and :class:`BadParameter` for an empty range of areas."""
+        generator: Generator = super().make(runtime)
+        check_area(generator.area_min, generator.area_max, generator.n)
+        return generator
+
+
+def check_area(area_min: float, area_max: float, n: int | None) -> None:
     """Raises :class:`BadParameter` unless 0 <= area_min < area_max <= 1 and n > 0."""
     if not (0 <= area_min < area_max <= 1):
         raise BadParameter(f"expected 0 <= area_min < area_max <= 1, found area_min={area_min}, area_max={area_max}")
-    if n < 1:
+    if n is not None and n < 1:
         raise BadParameter(f"expected n of at least 1, found n={n}")
+
+
+def checked(found: Any, size_hw: tuple[int, ...], masks: bool) -> Proposals:
+    """What a generator found in an image of ``size_hw``, as :class:`Proposals`; ``masks`` is whether it declares them.
+
+    Raises :class:`UsageError` that names the box, where it is not whole pixels within the image, x0 < x1 and y0 < y1,
+    or says what else does not agree.
+    """
+    given = found if isinstance(found, Proposals) else None
+    boxes = _checked_boxes(given.boxes_xyxy if given else found, size_hw)
+    if given is None:
+        if masks and len(boxes):
+            raise UsageError("expected Proposals with masks, as it declares them, found boxes alone")
+        return replace(Proposals.of_boxes(boxes, size_hw), runs=[] if masks else None)
+    for name in ("area", "predicted_iou", "stability"):
+        if np.shape(vars(given)[name]) != (len(boxes),):
+            raise UsageError(f"expected {name} {(len(boxes),)}, found {np.shape(vars(given)[name])}")
+    if not in_area(given.area, 0, 1).all():
+        raise UsageError("expected every area from 0 to 1, a fraction of the image")
+    if (given.runs is not None) != masks:
+        raise UsageError(f"expected {'' if masks else 'no '}masks, as it declares, found {'none' if masks else 'some'}")
+    _check_runs(given, len(boxes))
+    return replace(given, boxes_xyxy=boxes)
+
+
+def _check_runs(given: Proposals, m: int) -> None:
+    if given.runs is not None and len(given.runs) != m:
+        raise UsageError(f"expected a mask for each of {m} boxes, found {len(given.runs)}")
+    height, width = given.mask_hw
+    for i, runs in enumerate(given.runs or ()):
+        if int(np.sum(runs, dtype=np.int64)) != height * width:
+            raise UsageError(f"mask {i}: expected runs that add up to {height} x {width} cells")
+
+
+def _checked_boxes(found: Any, size_hw: tuple[int, ...]) -> np.ndarray:
+    """(M, 4) int32."""
+    boxes = np.asarray(found)
+    if boxes.size == 0:
+        return np.zeros((0, 4), np.int32)
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or boxes.dtype.kind not in "iuf":
+        raise UsageError(f"expected boxes (M, 4) of numbers, found {boxes.shape} {boxes.dtype}")
+    height, width = size_hw[:2]
+    with np.errstate(invalid="ignore"):
+        whole = (boxes == np.rint(boxes)).all(axis=1)
+        inside = (boxes >= 0).all(axis=1) & (boxes[:, 2] <= width) & (boxes[:, 3] <= height)
+        right = inside & whole & (boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])
+    if not right.all():
+        i = int(right.argmin())
+        raise UsageError(
+            f"box {i}: expected x0, y0, x1, y1 in whole pixels within {width} x {height}, x0 < x1 and y0 < y1, found "
+            f"{', '.join(f'{value:g}' for value in boxes[i].tolist())}"
+        )
+    return boxes.astype(np.int32)
 
 
 def in_area(area: np.ndarray | float, area_min: float, area_max: float) -> np.ndarray:
@@ -53,11 +211,11 @@ def in_area(area: np.ndarray | float, area_min: float, area_max: float) -> np.nd
     return (np.asarray(area) >= area_min) & (np.asarray(area) <= area_max)
 
 
-def select(proposals: Proposals, n: int, area_min: float, area_max: float) -> Proposals:
+def select(proposals: Proposals, n: int | None, area_min: float, area_max: float) -> Proposals:
     """Drop what is out of the area range, then keep the first ``n``: by falling predicted IoU for masks (ties by
-    position), by position for crops."""
+    position), by position for crops. All are kept, as they stand, where ``n`` is None."""
     rows = np.flatnonzero(in_area(proposals.area, area_min, area_max))
-    if proposals.runs is not None:
+    if n is not None and proposals.runs is not None:
         rows = rows[np.argsort(-proposals.predicted_iou[rows], kind="stable")]
     return proposals.keep(rows[:n])
 
@@ -66,7 +224,7 @@ def batch(image_ids: Sequence[str], proposals: Sequence[Proposals], masks: bool)
     """One record of the regions of several images."""
 
     def column(name: str, *width: int) -> np.ndarray:
-        return np.concatenate([np.zeros((0, *width)), *(getattr(p, name) for p in proposals)])
+        return np.concatenate([np.zeros((0, *width)), *(vars(p)[name] for p in proposals)])
 
     return RegionBatch(
         image_ids=np.array(image_ids, np.str_),

@@ -12,19 +12,14 @@ import math
 import numpy as np
 
 from fgscore.errors import BadParameter
-from fgscore.regions import Generator, Proposals, check_area, in_area
-from fgscore.types import Runtime
+from fgscore.regions import Generator, in_area
 
-VERSION = 1
-MASKS = False
 ATTEMPTS = 10
 
 Box = tuple[int, int, int, int]
 
 
-def load(
-    runtime: Runtime,
-    /,
+def random_crop(
     *,
     n: int = 32,
     area_min: float = 0.02,
@@ -32,22 +27,31 @@ def load(
     aspect_min: float = 0.5,
     aspect_max: float = 2.0,
     seed: int = 0,
-) -> Generator:
-    """A generator of ``n`` crops: area uniform in its range (fraction of the image), aspect (width over height)
-    log-uniform in its own, position uniform. Raises :class:`BadParameter` for an empty range."""
-    check_area(area_min, area_max, n)
+) -> RandomCrops:
+    """Random rectangles of the image (section 3.2.2).
+
+    ``n`` crops: area uniform in its range (fraction of the image), aspect (width over height) log-uniform in its own,
+    position uniform. Raises :class:`BadParameter` for an empty range.
+    """
     if not 0 < aspect_min <= aspect_max:
         raise BadParameter(f"expected 0 < aspect_min <= aspect_max, found {aspect_min} and {aspect_max}")
+    return RandomCrops(n, area_min, area_max, aspect_min, aspect_max, seed)
 
-    def generate(image: np.ndarray, image_id: str) -> Proposals:
+
+class RandomCrops(Generator):
+    """See :func:`random_crop`."""
+
+    def __init__(
+        self, n: int, area_min: float, area_max: float, aspect_min: float, aspect_max: float, seed: int
+    ) -> None:
+        self.n, self.area_min, self.area_max = n, area_min, area_max
+        self._count, self._ranges, self._seed = n, (area_min, area_max, aspect_min, aspect_max), seed
+
+    def propose(self, image: np.ndarray, image_id: str) -> np.ndarray:
+        """Boxes (n, 4) int32."""
         height, width = image.shape[:2]
-        ranges = (area_min, area_max, aspect_min, aspect_max)
-        boxes = np.array([crop(width, height, image_id, j, seed, *ranges) for j in range(n)], np.int32)
-        area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) / (width * height)
-        nan = np.full(n, np.nan)
-        return Proposals(boxes_xyxy=boxes, area=area, predicted_iou=nan, stability=nan)
-
-    return generate
+        boxes = [crop(width, height, image_id, j, self._seed, *self._ranges) for j in range(self._count)]
+        return np.array(boxes, np.int32)
 
 
 def crop(

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import fgscore
-from fgscore.errors import NothingCached, quoted
-from fgscore.evaluate import probed
-from fgscore.evaluate.probed import Result
+from fgscore.errors import NothingCached, UnknownName, quoted
+from fgscore.evaluate import current
+from fgscore.evaluate.current import Standing, State
+from fgscore.evaluate.results import Result
 from fgscore.machine.progress import Progress, silent
 from fgscore.report import documents, gallery, page, plots, study, views
 from fgscore.report import provenance as origin
 from fgscore.report.charts import charts
-from fgscore.report.documents import Table
 from fgscore.report.page import Page, Picture
 from fgscore.report.plots import Plot
 from fgscore.report.views import Sources
 from fgscore.store import files
 from fgscore.store.match import Store, dataset_key, nothing_cached
+from fgscore.study import claims_tables
 from fgscore.study.claims import verdicts
+from fgscore.tables import Table
 
 IMAGES, SEED = 200, 0
 FOLDER = "report"  # within the results
@@ -44,25 +47,27 @@ def report(
     store: Store,
     folder: Path,
     options: Options,
-    claims: Sequence[Mapping[str, Any]] | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Write tables (Markdown, CSV, LaTeX), plots (SVG, PNG) and ``report.html`` into ``folder``.
 
-    ``claims`` are rows as :func:`fgscore.report.page.claims_table` takes them, those that the results in the cache can
-    decide where left out. Returns the files with their sizes, and
-    notes about what was left out. Raises :class:`NothingCached` where there are neither results nor scores.
+    Returns the files with their sizes, and notes about what was left out: results that are stale, see
+    :mod:`fgscore.evaluate.current`, among them. Raises :class:`NothingCached` where there are neither results nor
+    scores.
     """
+    documents.templates()  # without which there is no page: said before any work is done, not after
     if options.plots:
         plots.check()
-    results = probed.read(store, options.dataset)
+    standings = current.standings(store, options.dataset)
     found = views.sources(store, options.dataset, options.scorers)
-    if not results and not found.by_dataset:
+    if not standings and not found.by_dataset:
         asked = options.scorers and found.notes
         raise NothingCached(" ".join(found.notes)) if asked else _nothing(store, options.dataset)
-    rows = [result.row for result in results]
+    results = _marked(standings)
+    rows = [result.to_json() for result in results]
     tables = study.tables(rows)
-    decided = page.claims_table(_decided(store, options.dataset) if claims is None else claims)
+    claims = _decided(store, options.dataset)
+    decided = claims_tables.table(claims) if claims else None
     written = [*tables, *([decided] if decided else [])]
     for table in written:
         for suffix, write in WRITERS.items():
@@ -73,6 +78,7 @@ def report(
         progress("report: plots", done + 1, len(drawn))
         pictures.append(_publish(plot, folder))
     sets, notes = _galleries(store, found, results, options, progress)
+    notes = [*current.notes(standings), *notes]
     content = Page(
         title="fgscore: results" + (f" on {options.dataset}" if options.dataset else ""),
         summary=_summary(rows, found),
@@ -89,11 +95,25 @@ def report(
     return {"files": _written(folder, written, drawn), "notes": notes, "images": sum(len(s["images"]) for s in sets)}
 
 
+def _marked(standings: Sequence[Standing]) -> list[Result]:
+    """The results that are shown. ``embeddings``, one more column, says of those that are alone that what they were
+    made from is not here, and tells apart those that agree in all that was compared: by the artefact's folder."""
+    shown = [standing for standing in standings if standing.state != State.STALE]
+    named = Counter(standing.result.compared for standing in shown if standing.embeddings)
+
+    def mark(standing: Standing) -> str:
+        if standing.embeddings is None:
+            return study.NOT_HERE
+        return standing.embeddings.path.name if named[standing.result.compared] > 1 else ""
+
+    return [replace(s.result, more={**s.result.more, study.EMBEDDINGS: mark(s)}) for s in shown]
+
+
 def _decided(store: Store, dataset: str | None) -> list[dict[str, Any]]:
     """The paper's findings that the results in the cache say something about."""
     try:
         return [row for row in verdicts(store, dataset) if row["verdict"] != "missing"]
-    except NothingCached:  # results whose embeddings are elsewhere
+    except (NothingCached, UnknownName):  # results whose embeddings are elsewhere
         return []
 
 
@@ -141,7 +161,7 @@ def _galleries(
             notes.append(f"No gallery of {dataset}: the cache holds no thumbnails; {way_out}.")
     sets = []
     for done, (dataset, (several, small)) in enumerate(shown.items()):
-        own = [result for result in results if result.row["dataset"] == dataset]
+        own = [result for result in results if result.dataset == dataset]
         if share := options.images // len(shown):
             sets.append(gallery.pack(several, small, own, share, options.seed))
         progress("report: gallery", done + 1, len(shown))

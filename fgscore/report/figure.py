@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fgscore.report.plots import THEMES, save, styled
+from fgscore.tables import text
 
 ORANGE, PALE = "#ff7a2f", "#ffc9a3"
 CUTS = 8  # regions that are also shown by themselves
@@ -93,7 +94,7 @@ def _draw(axes: Sequence[Any], row: Row, pixels: np.ndarray) -> None:
     single = len({kept.target for kept in row.best}) < 2
     for rank, (ax, kept) in enumerate(zip(axes[3:], row.best, strict=False)):
         ax.imshow(_cut(pixels, row, kept.region))
-        words = [f"{rank + 1}: {kept.score:.4f}", f"weight {kept.weight:.3f}"]
+        words = [f"{rank + 1}: {text(kept.score, 'number')}", f"weight {text(kept.weight, 'share')}"]
         ax.set_title("\n".join(words if single else [*words, _short(kept.target)]), fontsize=7)
 
 

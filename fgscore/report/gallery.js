@@ -48,15 +48,18 @@ function gallery(sets) {
 
   function chooseSource(side, column = 0) {
     side.source = state.set.sources[Number(side.sources.value)];
-    const scorers = [...new Set(side.source.views.map((v) => v.scorer))];
-    fill(side.scorer, pairs(scorers), side.scorer.value || side.source.chosen[column]);
+    const scorers = new Map(side.source.views.map((v) => [v.scorer, v.name]));
+    fill(side.scorer, [...scorers], side.scorer.value || side.source.chosen[column]);
     chooseScorer(side);
   }
 
   function chooseScorer(side) {
-    const targets = side.source.views.filter((v) => v.scorer === side.scorer.value).map((v) => v.target);
-    const options = pairs(targets, (target) => target || "none");
-    fill(side.target, options, side.target.value || "global");
+    const own = side.source.views.filter((v) => v.scorer === side.scorer.value);
+    fill(
+      side.target,
+      own.map((v) => [v.target, v.pseudo]),
+      side.target.value || "global",
+    );
   }
 
   function setK(k) {
@@ -128,7 +131,7 @@ function gallery(sets) {
       return regionRow(rank, one, target, overlay, mark);
     });
     if (!rows.length) rows.push(make("tr", {}, make("td", { colspan: 4 }, "This image has no regions.")));
-    const about = `${state.set.classes[shown.label]}, the ${list.length} best regions by ${side.scorer.value}`;
+    const about = `${state.set.classes[shown.label]}, the ${list.length} best regions by ${view(side).name}`;
     const picture = make("img", { src: `data:image/jpeg;base64,${shown.jpeg}`, alt: about, width, height });
     side.stage.replaceChildren(picture, overlay);
     side.rows.replaceChildren(...rows);

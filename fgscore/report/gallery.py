@@ -14,12 +14,13 @@ import numpy as np
 
 from fgscore import ragged
 from fgscore.errors import StoreError
-from fgscore.evaluate.probed import Result
+from fgscore.evaluate import strategies
+from fgscore.evaluate.results import Result, read_predictions
 from fgscore.report import study
 from fgscore.report.views import Source
 from fgscore.store import manifest, records
 from fgscore.store.match import Store
-from fgscore.tables import accuracy
+from fgscore.tables import text
 from fgscore.types import ImageIndex, MaskRLE, RegionBatch, ScoreShard, ThumbnailShard
 
 LEFT, RIGHT = "soft_margin", "entropy"  # what the two sides show at first, where it is there
@@ -67,12 +68,12 @@ def pack(sources: Sequence[Source], small: manifest.Artefact, results: Sequence[
         "images": shown,
         "sources": [_source(source, index, rows, sizes) for source in sources],
         "results": kept,
-        "chosen": next((i for i, one in enumerate(kept) if one["label"].startswith("Soft negative margin")), 0),
+        "chosen": next((i for i, one in enumerate(kept) if one["label"].startswith(strategies.SCORERS[LEFT])), 0),
     }
 
 
 def _best_first(result: Result) -> tuple:
-    return result.row["target"] == "oracle", -float(result.row["accuracy"])
+    return result.is_oracle, -result.accuracy
 
 
 def _ids(store: Store, artefact: manifest.Artefact) -> set[str]:
@@ -99,11 +100,12 @@ def _image(index: ImageIndex, row: int, record: ThumbnailShard, i: int) -> dict[
 
 def _result(result: Result, ids: Sequence[str]) -> dict[str, Any] | None:
     """A result's predictions for the images shown, -1 where it has none; None where it has none at all."""
-    predictions = result.predictions()
-    if predictions is None:
+    found = read_predictions(result.place) if result.place else None
+    if found is None:
         return None
-    label = f"{study.describe(result.row)} ({accuracy(result.row['accuracy'])})"
-    return {"label": label, "predictions": _base64([predictions.get(i, -1) for i in ids], "<i2")}
+    label = f"{study.describe(result.to_json())} ({text(result.accuracy, 'accuracy')})"
+    at = records.places(found.image_ids, np.array(ids, np.str_))
+    return {"label": label, "predictions": _base64(np.where(at < 0, -1, found.predictions[at]), "<i2")}
 
 
 def _source(source: Source, index: ImageIndex, rows: np.ndarray, sizes: Sequence[tuple[int, int]]) -> dict[str, Any]:
@@ -132,7 +134,15 @@ def _source(source: Source, index: ImageIndex, rows: np.ndarray, sizes: Sequence
         scored: ScoreShard = _read(store, view.artefact, index, rows)
         if not np.array_equal(scored.offsets, batch.offsets):
             raise StoreError(f"{view.artefact.label}: scores of other regions than the cache holds; score again")
-        packed["views"].append({"scorer": view.scorer, "target": view.target, "scores": _base64(scored.scores, "<f4")})
+        packed["views"].append(
+            {
+                "scorer": view.scorer,
+                "name": strategies.scored(view.scorer, None),
+                "target": view.target,
+                "pseudo": strategies.target_name(view.target) if view.target else "none",
+                "scores": _base64(scored.scores, "<f4"),
+            }
+        )
         if view.target and view.target not in packed["targets"]:  # the same for every scorer
             packed["targets"][view.target] = _base64(scored.target, "<i2")
     return packed

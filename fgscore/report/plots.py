@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from fgscore.errors import missing_extra
-from fgscore.report.documents import Estimate
+from fgscore.evaluate.strategies import GLOBAL_LINEAR
+from fgscore.tables import Measured, text
 
 THEMES: Mapping[str, Mapping[str, str]] = {
     "light": {"ink": "#1d1d1b", "soft": "#62605b", "line": "#dcdad5", "paper": "#fdfdfc", "accent": "#b3440b"},
@@ -22,7 +23,6 @@ THEMES: Mapping[str, Mapping[str, str]] = {
 # told apart by colour-blind readers too (Okabe and Ito), dark or light enough for both themes, and by their dashes
 HUES = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#b58900")
 TARGETS = {"global": (HUES[0], "-"), "local": (HUES[1], "--"), "oracle": (HUES[3], ":"), "": (HUES[2], "-")}
-ALONE = "global embedding alone"
 ENTRY = 1.8  # inches of a legend's entry
 ACROSS = 5  # plots beside each other that a page still shows at a readable size
 Draw = Callable[[Any, Mapping[str, str]], None]
@@ -36,7 +36,7 @@ class Line:
     scorer: str
     target: str
     ks: Sequence[str]
-    estimates: Sequence[Estimate]
+    estimates: Sequence[Measured]
 
 
 @dataclass(frozen=True)
@@ -139,9 +139,7 @@ def accuracy_over_k(lines: Sequence[Line], baselines: Mapping[tuple[str, str], f
             for line in (line for line in lines if (line.panel, line.scorer) == (panel, scorer)):
                 _line(ax, line, ks)
             if (panel, scorer) in baselines:
-                ax.axhline(
-                    baselines[panel, scorer], color=colours["ink"], linewidth=0.8, label="global embedding alone"
-                )
+                ax.axhline(baselines[panel, scorer], color=colours["ink"], linewidth=0.8, label=GLOBAL_LINEAR)
             ax.set_xticks(range(len(ks)), ks)
             ax.grid(axis="y")
             if i == 0:
@@ -213,8 +211,8 @@ def agreement(found: Sequence[Agreement], k: int) -> Plot:
             ax.imshow(one.shared, cmap=shades, vmin=0, vmax=1)
             for (i, j), value in np.ndenumerate(one.shared):
                 colour = colours["paper"] if value > 0.6 else colours["ink"]
-                ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=7, color=colour)
-            ax.set_title(f"{one.panel}\nby chance {one.chance:.2f}")
+                ax.text(j, i, text(value, "share"), ha="center", va="center", fontsize=7, color=colour)
+            ax.set_title(f"{one.panel}\nby chance {text(one.chance, 'share')}")
             names = [_cut(name, 32) for name in one.names]
             ax.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
             ax.set_yticks(range(len(names)), names, fontsize=8)

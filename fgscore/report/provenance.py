@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from fgscore.evaluate import strategies
 from fgscore.report import gallery
-from fgscore.report.documents import Table
 from fgscore.report.views import Sources
 from fgscore.store import manifest, schema
 from fgscore.store.match import Store
+from fgscore.tables import Column, Table
 
 DIGITS = 16
 
@@ -19,9 +20,12 @@ def tables(store: Store, found: Sources, rows: Sequence[Mapping[str, Any]]) -> l
     artefacts = {a.path: a for a in _artefacts(store, found)}
     made = [_artefact_table(list(artefacts.values())), _version_table(list(artefacts.values()))]
     if rows and all(row.get("digest") for row in rows):
-        columns = {"digest": "digest", "dataset": "data set", "regions": "regions", "encoder": "encoder"}
-        columns |= {"scorer": "scorer", "target": "target", "pool": "pooling", "head": "head"}
-        lines = [{**row, "digest": str(row["digest"])[:DIGITS]} for row in rows]
+        names = ("dataset", "regions", "encoder", "scorer", "target", "pool", "head")
+        columns = [Column("digest", "digest"), *strategies.columns(*names)]
+        lines = [
+            {**row, "digest": str(row["digest"])[:DIGITS], "target": strategies.target_name(row["target"])}
+            for row in rows
+        ]
         made.append(Table("origin-results", "Results: of everything that decides them", columns, lines))
     return [table for table in made if table.rows]
 
@@ -54,9 +58,16 @@ def _artefact_table(artefacts: Sequence[manifest.Artefact]) -> Table:
                 "regions": counts.get("regions"),
             }
         )
-    columns = {"dataset": "data set", "kind": "kind", "component": "component", "recipe": "recipe digest"}
-    columns |= {"content": "content digest", "weights": "weights", "images": "images", "regions": "regions"}
-    columns = {key: heading for key, heading in columns.items() if any(line[key] for line in lines)}
+    columns = [
+        Column("dataset", "data set"),
+        Column("kind", "kind"),
+        Column("component", "component"),
+        Column("recipe", "recipe digest"),
+        Column("content", "content digest"),
+        Column("weights", "weights"),
+        Column("images", "images", "count"),
+        Column("regions", "regions", "count"),
+    ]
     title = f"Artefacts, schema {schema.SCHEMA}; digests are SHA-256, cut to {DIGITS} digits"
     return Table("origin", title, columns, lines)
 
@@ -69,4 +80,5 @@ def _version_table(artefacts: Sequence[manifest.Artefact]) -> Table:
             for package, version in provenance.get("versions", {}).items():
                 versions.setdefault(package, {})[str(version)] = None
     lines = [{"package": p, "versions": ", ".join(sorted(found))} for p, found in sorted(versions.items())]
-    return Table("origin-versions", "Versions that wrote them", {"package": "package", "versions": "version"}, lines)
+    columns = [Column("package", "package"), Column("versions", "version")]
+    return Table("origin-versions", "Versions that wrote them", columns, lines)

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fgscore import ragged, specs
-from fgscore.errors import NothingCached, StoreError, quoted
+from fgscore.errors import NothingCached, StoreError, UnknownName, quoted
+from fgscore.evaluate import strategies
 from fgscore.scorers import Scorer
 from fgscore.store import manifest, records
 from fgscore.store.match import RegionBundle, Store, bundles, matches
+from fgscore.tables import shortened
 from fgscore.targets import Target
 
 
@@ -25,8 +27,8 @@ class View:
 
     @property
     def label(self) -> str:
-        """``soft_margin, global``."""
-        return self.scorer + (f", {self.target}" if self.target else "")
+        """``Soft negative margin, global``."""
+        return strategies.scored(self.scorer, self.target)
 
 
 @dataclass
@@ -51,7 +53,7 @@ def sources(store: Store, dataset: str | None = None, only: Sequence[str] = ()) 
     found = Sources()
     try:
         cached = bundles(store, dataset)
-    except NothingCached:
+    except (NothingCached, UnknownName):  # results alone may be there
         return found
     for bundle in cached:
         if isinstance(bundle, RegionBundle) and (views := _views(bundle, only, found.notes)):
@@ -109,10 +111,9 @@ def _order(view: View) -> tuple:
 def _labels(several: Sequence[Source]) -> list[str]:
     """The shortest labels that tell sources apart: the generator's name, its parameters, encoder and prompt."""
     labels = [source.bundle.labels for source in several]
-    short = [one["regions"].partition("(")[0] for one in labels]
-    names = short if len({one["regions"] for one in labels}) == len(set(short)) else [one["regions"] for one in labels]
+    names = shortened(one["regions"] for one in labels)
     varying = [key for key in ("encoder", "prompt") if len({one[key] for one in labels}) > 1]
-    return [", ".join([name, *(one[key] for key in varying)]) for name, one in zip(names, labels, strict=True)]
+    return [", ".join([names[one["regions"]], *(one[key] for key in varying)]) for one in labels]
 
 
 def agreement(source: Source, k: int, most: int = 12) -> tuple[list[str], np.ndarray, float]:
@@ -121,7 +122,7 @@ def agreement(source: Source, k: int, most: int = 12) -> tuple[list[str], np.nda
     Returns (labels (S,), shared (S, S), chance): the mean over images of the number in common over the number kept, and
     what scorers that choose at random would share. Of more than ``most`` label-free views the first count.
     """
-    views = [view for view in source.views if view.target != "oracle"][:most]
+    views = [view for view in source.views if not strategies.is_oracle(view.target)][:most]
     kept, sizes = [], None
     for view in views:
         scored = records.concat([source.bundle.store.read(view.artefact, n) for n in view.artefact.shard_sizes])

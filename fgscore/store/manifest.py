@@ -52,6 +52,11 @@ class Recipe:
         """The component's name, without parameters."""
         return specs.parse(self.component).name
 
+    @property
+    def source(self) -> str | None:
+        """The digest of the user's file or of the distribution that its component stood in; None for ours."""
+        return self.weights if self.kind == "scores" else self.extra.get("source")
+
     def to_json(self) -> dict[str, Any]:
         """As kept in ``plan.json``."""
         return {**asdict(self), "params": {k: _jsonable(v) for k, v in self.params.items()}}

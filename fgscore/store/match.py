@@ -15,13 +15,28 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fgscore import plugins, specs
+from fgscore import components, specs
+from fgscore.components import Component
+from fgscore.datasets import DataSet, key_of
+from fgscore.encoders import EncoderMaker
 from fgscore.errors import NoText, NothingCached, StoreError, quoted, unknown
+from fgscore.pooling import Pooling
+from fgscore.regions import GeneratorMaker
+from fgscore.scorers import Scorer
 from fgscore.store import index as index_store
 from fgscore.store import manifest, paths, schema
 from fgscore.types import NOT_TOLD_APART, ImageIndex, TextBank, file_sha256, pairs
 
 INDEX_ROLES = ("images", "names", "labels")
+MADE_BY: Mapping[str, type[Component]] = {  # what makes the artefacts of a kind
+    "index": DataSet,
+    "regions": GeneratorMaker,
+    "globals": EncoderMaker,
+    "text": EncoderMaker,
+    "region_embeddings": EncoderMaker,
+    "scores": Scorer,
+    "features": Pooling,
+}
 HERE = Path("data")  # where a data folder is by default
 
 
@@ -199,7 +214,7 @@ class Bundle:
         ways = [f"use {instead}"]
         if self.globals.recipe.extra.get("imported"):
             ways.append("import its text too")
-        elif self.globals.recipe.name in plugins.available("encoder"):
+        elif self.globals.recipe.name in EncoderMaker.ours_named():
             ways.append(self.way_out())
         has = f"{self.dataset} by {self.labels['encoder']} has none"
         return NoText(f"{needed_by} needs class text, and {has}; {', or '.join(ways)}")
@@ -241,33 +256,33 @@ def warn_of_equal(bank: TextBank, text: manifest.Artefact) -> None:
 
 
 def matches(recipe: manifest.Recipe, written: specs.Spec | None) -> bool:
-    """Whether ``recipe`` agrees with every parameter that was written. What stands in a user's file,
-    ``./lab/mine.py:f``, is known by the file's name wherever it lies, and by its content where it can be read here."""
+    """Whether ``recipe`` agrees with every parameter that was written, and with the content of the file that was; see
+    :func:`fgscore.components.matches`."""
+    return components.matches(MADE_BY[recipe.kind], recipe, written)
+
+
+def of_dataset(index: manifest.Artefact, written: str | None) -> bool:
+    """Whether an index, whose folder has the name that was written, agrees with its parameters too, and, where a file
+    of the user's was written, was made by what stands there now."""
     if written is None:
         return True
-    if specs.stored_name(written.name) != recipe.name or not _same_file(written.name, recipe.weights):
+    spec, recipe = specs.parse(written), index.recipe
+    if specs.file_of(spec.name) and not (
+        specs.stored_name(spec.name) == recipe.name and components.same_source(DataSet, spec.name, source_of(index))
+    ):
         return False
-    return all(k in recipe.params and _same(v, recipe.params[k]) for k, v in written.params.items())
+    params = {**(DataSet.tunables(DataSet.ours(recipe.name)) if recipe.name in DataSet.ours_named() else {}),
+              **recipe.params}  # fmt: skip
+    named = {key: value for key, value in spec.params.items() if key not in ("name", "file")}
+    return all(key in params and components.same(value, params[key]) for key, value in named.items())
 
 
-def _same_file(name: str, sha256: str | None) -> bool:
-    """Whether ``name`` is of no file, of none that can be read here, or of one with that digest."""
-    path = specs.file_of(name)
-    return path is None or not path.is_file() or file_sha256(path) == sha256
-
-
-def of_dataset(index: manifest.Recipe, written: str | None) -> bool:
-    """Whether an index, whose folder has the name that was written, agrees with its parameters too."""
-    params = specs.parse(written).params if written else {}
-    return all(_same(v, index.params.get(k)) for k, v in params.items() if k not in ("name", "file"))
-
-
-def _same(written: Any, stored: Any) -> bool:
-    if isinstance(written, tuple):
-        written = list(written)
-    if isinstance(written, str) and isinstance(stored, str) and written != stored:
-        return Path(written).name == stored  # a local model is stored under its folder's name
-    return bool(written == stored)
+def source_of(artefact: manifest.Artefact) -> str | None:
+    """The digest of the user's file or of the distribution that made it; None for ours. An index keeps it with its
+    content, as the same photos may be listed in another way."""
+    if artefact.recipe.kind != "index":
+        return artefact.recipe.source
+    return (artefact.manifest() or {"notes": {}})["notes"].get("source")
 
 
 def bundles(
@@ -303,7 +318,7 @@ def bundles(
 def _bundles_of(store: Store, whole: manifest.Artefact, dataset: str | None, prompt: str | None) -> list[Bundle]:
     """One bundle for every text that goes with ``whole``, embeddings of whole images; one without where none does."""
     indexed = store.parent(whole, "images")
-    if not of_dataset(indexed.recipe, dataset):
+    if not of_dataset(indexed, dataset):
         return []
     texts = _newest(_companions(store, whole, "text", "names"))
     if not texts and prompt is None:
@@ -330,40 +345,36 @@ def _same_prompt(written: str | None, stored: str) -> bool:
 
 def dataset_key(dataset: str | None) -> str | None:
     """The folder of a data set as written: ``folder(name='mine')`` is kept under ``mine``."""
-    if dataset is None:
-        return None
-    written = specs.parse(dataset)
-    return str(written.params.get("name", written.name))
+    return None if dataset is None else key_of(specs.parse(dataset))
 
 
 def _companions(store: Store, embedded: manifest.Artefact, kind: str, index_role: str) -> Iterator[manifest.Artefact]:
     """Artefacts of ``kind`` by the same encoder and weights for the same index as ``embedded``."""
     for artefact in store.artefacts(kind, embedded.dataset):
         same_index = artefact.recipe.parents[index_role] == embedded.recipe.parents["images"]
-        same_model = artefact.recipe.name == embedded.recipe.name and artefact.recipe.weights == embedded.recipe.weights
-        if same_index and same_model and agree(artefact.recipe.params, embedded.recipe.params):
+        if same_index and same_model(artefact.recipe, embedded.recipe):
             yield artefact
 
 
-def agree(fewer: Mapping[str, Any], more: Mapping[str, Any]) -> bool:
-    """Whether ``more`` has all of ``fewer``."""
-    return all(more.get(k) == v for k, v in fewer.items())
+def same_model(fewer: manifest.Recipe, more: manifest.Recipe) -> bool:
+    """Whether two recipes are of one encoder with the same weights, as far as ``fewer`` depends on its parameters."""
+    same = fewer.name == more.name and fewer.weights == more.weights and fewer.source == more.source
+    return same and all(more.params.get(key) == value for key, value in fewer.params.items())
 
 
 def check_names(store: Store, dataset: str | None, regions: str | None = None, encoder: str | None = None) -> None:
-    """Raises :class:`UnknownName` for a data set, generator or encoder that is neither one of ours nor in the cache,
-    :class:`BadParameter` for a parameter that it does not have."""
-    asked = {"data set": (dataset, "index"), "region generator": (regions, "regions"), "encoder": (encoder, "globals")}
-    for kind, (text, artefacts) in asked.items():
+    """Raises :class:`UnknownName` for a data set, generator or encoder that is neither ours, nor installed, nor in a
+    file, nor in the cache, and :class:`BadParameter` for a parameter that it does not have."""
+    for kind, text in (("index", dataset), ("regions", regions), ("globals", encoder)):
         if text is None:
             continue
-        spec, ours = specs.parse(text), plugins.available(kind)
-        if spec.name in ours:
-            specs.bind(spec, plugins.module(kind, spec.name).load, kind)
-            continue
-        held = set(_held(store.layout)) if kind == "data set" else {a.recipe.name for a in store.artefacts(artefacts)}
-        if spec.name not in held:
-            raise unknown(kind, spec.name, held.union(ours))
+        spec, makers = specs.parse(text), MADE_BY[kind]
+        held = set(_held(store.layout)) if kind == "index" else {a.recipe.name for a in store.artefacts(kind)}
+        path, name = specs.file_of(spec.name), dataset_key(text) if kind == "index" else specs.stored_name(spec.name)
+        if spec.name in makers.names() or (path and (path.is_file() or name not in held)):
+            makers.bind(text)
+        elif name not in held:
+            raise unknown(makers.kind, spec.name, held.union(makers.names()))
 
 
 def check_there(store: Store, command: str, dataset: str | None = None) -> None:
@@ -410,6 +421,8 @@ def nothing_cached(
             if all(bundle.text is None for bundle in found):
                 return NothingCached(str(found[0].no_text(f"--prompt {prompt!r}", "the command without --prompt")))
     options = {"regions": regions, "encoder": encoder, "prompt": prompt}
+    if changed := what_changed(store, dataset, regions, encoder):
+        return NothingCached(f"{changed}; {_way_out(store, dataset, options)}")
     asked = " ".join([*([repr(dataset)] if dataset else []), *(f"--{k} {v!r}" for k, v in options.items() if v)])
     held = sorted(
         {
@@ -429,6 +442,19 @@ def nothing_cached(
     )
 
 
+def what_changed(store: Store, dataset: str | None, regions: str | None = None, encoder: str | None = None) -> str:
+    """That a file of the user's, or a distribution, has changed since it made what is asked for; empty where that is
+    not the matter."""
+    for kind, text in (("index", dataset), ("regions", regions), ("globals", encoder)):
+        name = specs.parse(text).name if text else ""
+        if kind == "index" and not specs.file_of(name):  # by its name alone, a data set is whatever was indexed
+            continue
+        made = [a for a in store.artefacts(kind, dataset_key(dataset)) if a.recipe.name == specs.stored_name(name)]
+        if made and not any(components.same_source(MADE_BY[kind], name, source_of(artefact)) for artefact in made):
+            return f"{specs.file_of(name) or name} has changed since it made what is cached"
+    return ""
+
+
 def _way_out(store: Store, dataset: str | None, options: Mapping[str, str | None]) -> str:
     """The command that makes what is missing, or lists what could have been meant."""
     components = {option: [text] for option, text in options.items() if text}
@@ -436,6 +462,7 @@ def _way_out(store: Store, dataset: str | None, options: Mapping[str, str | None
     if dataset is None and len(cached) > 1:
         return "`fgscore status` lists what is cached"
     index = cached.get(str(dataset_key(dataset))) if dataset else next(iter(cached.values()), None)
-    if index is None or specs.parse(dataset or index.dataset).params:  # as it was written, not as it is cached
+    spec = specs.parse(dataset or "demo")
+    if index is None or spec.params or specs.file_of(spec.name):  # as it was written, not as it is cached
         return index_store.way_out(index_store.extract(quoted(dataset or "demo"), components))
     return index_store.way_out(index_store.extract(index_store.typed(index), components))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fgscore import plugins, regular
+from fgscore import datasets, regular
 from fgscore.errors import DataError
+from fgscore.machine.packages import check_package
 from fgscore.machine.progress import Progress, silent
 from fgscore.store import records
 from fgscore.store.match import RegionBundle
@@ -68,18 +69,20 @@ def _source(bundle: RegionBundle, root: Path | None, progress: Progress) -> tupl
     if bundle.index_artefact.recipe.name == DRAWN:
         folder = bundle.store.layout.raw(DRAWN)
         if root is None and not folder.exists():  # the cache alone was copied: the same drawings are made again
-            plugins.check_package("PIL", "drawing part maps")
-            plugins.module("data set", DRAWN).prepare(folder, lambda done, total: progress("demo: draw", done, total))
+            check_package("PIL", "drawing part maps")
+            drawn = datasets.ours(DRAWN)
+            assert drawn and drawn.prepare, "the drawn set is ours"
+            drawn.prepare(folder, lambda done, total: progress("demo: draw", done, total))
         return _parts(bundle, root or folder)
     if np.isnan(bundle.index.boxes_xyxy).all():
         return (), None
-    return (_boxed(bundle.index_artefact.recipe.name),), _boxes(bundle)
+    return (_boxed(bundle),), _boxes(bundle)
 
 
-def _boxed(dataset: str) -> str:
-    """What the boxes of a data set are of: its file says where it is not the whole object."""
-    known = dataset in plugins.available("data set")
-    return str(getattr(plugins.module("data set", dataset), "BOXES", OBJECT)) if known else OBJECT
+def _boxed(bundle: RegionBundle) -> str:
+    """What the boxes of a data set are of: it says so where that is not the whole object."""
+    ours = datasets.ours(bundle.index_artefact.recipe.name)
+    return ours.boxes if ours else str(bundle.index.notes.get("boxes", OBJECT))
 
 
 def _boxes(bundle: RegionBundle) -> Counter:
@@ -104,7 +107,7 @@ def _boxes(bundle: RegionBundle) -> Counter:
 
 def _parts(bundle: RegionBundle, root: Path) -> tuple[tuple[str, ...], Counter]:
     """Counts by the label maps beside the drawings, for whole parts and the bird as the object."""
-    plugins.check_package("PIL", "reading part maps")
+    check_package("PIL", "reading part maps")
     from fgscore.demo.parts import PART_NAMES, WHOLE_PARTS
 
     names = (OBJECT, *(name for name in WHOLE_PARTS if name != "bird"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,11 @@ from fgscore import specs
 from fgscore.errors import NothingCached, UsageError, quoted
 from fgscore.evaluate import results
 from fgscore.evaluate.probe import ProbeRun
-from fgscore.evaluate.results import Row
 from fgscore.heads import Head
 from fgscore.store.match import Bundle, Store, bundles
 from fgscore.study import grid, paper, paper_claims
 from fgscore.study import verdicts as decide
-from fgscore.study.compare import outcomes
+from fgscore.study.compare import Row, outcomes
 from fgscore.study.grid import CROPS, MASKS, Family, Plan
 from fgscore.study.paper import Cell
 from fgscore.study.paper_claims import CLAIMS, Claim, Pair
@@ -52,9 +51,9 @@ class Study:
         """Outcomes of the cells that have results."""
         seen: dict[str, Outcome | None] = {}
         for run in self.runs.values():
-            if run.digest() not in seen:
-                seen[run.digest()] = outcomes([run.predictions()]) if run.known() else None
-        found = {cell: seen[run.digest()] for cell, run in self.runs.items()}
+            if run.digest not in seen:
+                seen[run.digest] = outcomes([run.predictions()]) if run.known() else None
+        found = {cell: seen[run.digest] for cell, run in self.runs.items()}
         return {cell: outcome for cell, outcome in found.items() if outcome is not None}
 
     def way_out(self, claim: Claim) -> str:
@@ -106,25 +105,25 @@ def verdicts(
 
 
 def _studies(found: Sequence[Bundle], asked: Sequence[str]) -> Iterator[Study]:
+    with_results = cache(partial(_heads_with_results, found[0].store.layout.results))
     for family in grid.families(found):
-        folder = family.whole.store.layout.results / family.whole.index_artefact.dataset
         if not family.of(CROPS) and not family.of(MASKS):
             continue
         crops, masks = (family.of(generator) or [None] for generator in (CROPS, MASKS))  # type: ignore[list-item]
         for pair in ((c, m) for c in crops for m in masks):
             chosen = Family(tuple(b for b in pair if b))
-            heads = [Head.bind(text) for text in asked] or _with_results(folder)
+            heads = [Head.bind(text) for text in asked] or with_results(family.whole.index_artefact.dataset)
             studies = [Study(chosen, head) for head in heads]
             # the global probe alone, which any head may have, is no result that a claim could use
-            with_results = [study for study in studies if asked or len(study.known) > 1]
-            yield from with_results or [Study(chosen, Head.built_in("logreg"))]
+            usable = [study for study in studies if asked or len(study.known) > 1]
+            yield from usable or [Study(chosen, Head.built_in("logreg"))]
 
 
-def _with_results(folder: Path) -> list[Head]:
-    """Heads of ours, at their first seed, that results in ``folder`` name."""
-    ours = Head.ours_named()
-    named = (Head.built_in(text) for text in results.heads(folder) if specs.parse(text).name in ours)
-    return [head for head in named if not head.seed]
+def _heads_with_results(root: Path, dataset: str) -> list[Head]:
+    """Every head of ours that has a result of a data set, in the order of their texts, but for those of another seed
+    than 0; none is looked up but what is built in."""
+    texts = {result.head for result in results.read_all(root, dataset) if result.seed <= 0}
+    return [Head.built_in(text) for text in sorted(texts) if specs.parse(text).name in Head.ours_named()]
 
 
 def _pooled(studies: Sequence[Study]) -> list[list[Study]]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, reduce
+from typing import Any
 
 import numpy as np
 
 from fgscore import stats
 from fgscore.evaluate.probe import probe
-from fgscore.evaluate.results import Predictions, Row
+from fgscore.evaluate.results import Predictions, Result
 from fgscore.machine.progress import Progress, silent
 from fgscore.store import records
 from fgscore.study import paper
 from fgscore.study.grid import Line, is_crops
+
+Row = dict[str, Any]
 
 
 def compare(lines: Sequence[Line], progress: Progress = silent) -> list[Row]:
@@ -26,10 +29,10 @@ def compare(lines: Sequence[Line], progress: Progress = silent) -> list[Row]:
     them; ``fixed_regions`` marks masks, of which there is one set an image and no other draw. Holm's family is every
     comparison of one data set under one head in this call.
     """
-    runs = {run.digest(): run for line in lines for run in (*line.runs, *line.baseline)}
+    runs = {run.digest: run for line in lines for run in (*line.runs, *line.baseline)}
     known = dict(zip(runs, probe(list(runs.values()), progress), strict=True))
     read = cache(lambda digest: runs[digest].predictions())
-    rows = [_row(line, [known[run.digest()] for run in line.runs], read) for line in lines]
+    rows = [_row(line, [known[run.digest] for run in line.runs], read) for line in lines]
     families: dict[tuple, list[Row]] = {}
     for row in rows:
         families.setdefault((row["dataset"], row["head"], row["shots"]), []).append(row)
@@ -43,10 +46,10 @@ def known(lines: Sequence[Line]) -> list[Line]:
     return [line for line in lines if all(run.known() for run in (*line.runs, *line.baseline))]
 
 
-def _row(line: Line, results: Sequence[Row], read: Callable[[str], Predictions]) -> Row:
-    ids, ours = outcomes([read(run.digest()) for run in line.runs])
+def _row(line: Line, results: Sequence[Result], read: Callable[[str], Predictions]) -> Row:
+    ids, ours = outcomes([read(run.digest) for run in line.runs])
     interval = stats.bootstrap(ours)
-    accuracies = [row["accuracy"] for row in results]
+    accuracies = [result.accuracy for result in results]
     return {
         **line.runs[0].labels(),
         "table": line.cell.table if line.cell else 0,
@@ -54,18 +57,18 @@ def _row(line: Line, results: Sequence[Row], read: Callable[[str], Predictions])
         "accuracy": float(np.mean(accuracies)),
         "low": interval.low,
         "high": interval.high,
-        "per_class": float(np.mean([row["per_class"] for row in results])),
+        "per_class": float(np.mean([result.per_class for result in results])),
         "spread": float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else None,
         "fixed_regions": not line.is_baseline and not is_crops(line.runs[0].bundle),
-        "n_test": results[0]["n_test"],
-        "n_train": results[0]["n_train"],
-        "seconds": sum(row["seconds"] for row in results),
-        "converged": all(row["converged"] for row in results),
-        "computed": sum(not row["cached"] for row in results),
-        "upper_bound": results[0]["target"] == "oracle",
+        "n_test": results[0].n_test,
+        "n_train": results[0].n_train,
+        "seconds": sum(result.seconds for result in results),
+        "converged": all(result.converged for result in results),
+        "computed": sum(not result.cached for result in results),
+        "upper_bound": results[0].is_oracle,
         **_difference(line, ids, ours, read),
         **_printed(line),
-        "digests": [run.digest() for run in line.runs],
+        "digests": [run.digest for run in line.runs],
     }
 
 
@@ -73,10 +76,10 @@ def _difference(line: Line, ids: np.ndarray, ours: np.ndarray, read: Callable[[s
     if line.is_baseline:
         names = ("difference", "difference_low", "difference_high", "only_it", "only_global", "p", "p_holm")
         return dict.fromkeys(names)
-    whole_ids, whole = outcomes([read(run.digest()) for run in line.baseline])
+    whole_ids, whole = outcomes([read(run.digest) for run in line.baseline])
     found = stats.paired_difference(*paired(ids, ours, whole_ids, whole))
-    first_ids, first = outcomes([read(line.runs[0].digest())])
-    base_ids, base = outcomes([read(line.baseline[0].digest())])
+    first_ids, first = outcomes([read(line.runs[0].digest)])
+    base_ids, base = outcomes([read(line.baseline[0].digest)])
     test = stats.mcnemar(*paired(first_ids, first, base_ids, base))
     return {
         "difference": found.value,

@@ -15,13 +15,12 @@ from fgscore import ragged, stats
 from fgscore.errors import DataError, quoted
 from fgscore.evaluate.joined import Joined, join
 from fgscore.evaluate.probe import ProbeRun
-from fgscore.evaluate.results import Row
 from fgscore.evaluate.score import ScoreRun
 from fgscore.machine.progress import Progress, silent
 from fgscore.pooling import Pooling
 from fgscore.store import records
 from fgscore.store.match import RegionBundle
-from fgscore.study.compare import outcomes, paired
+from fgscore.study.compare import Row, outcomes, paired
 
 
 def of_regions(

@@ -9,11 +9,11 @@ import numpy as np
 
 from fgscore import ragged, stats
 from fgscore.evaluate.joined import Joined, join
-from fgscore.evaluate.results import Row
 from fgscore.evaluate.score import ScoreRun
 from fgscore.machine.progress import Progress, silent
 from fgscore.pooling import Pooling
 from fgscore.study.annotations import Shares, shares
+from fgscore.study.compare import Row
 
 HALF = 0.5
 

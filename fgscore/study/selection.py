@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from fgscore.evaluate.probe import on_validation, probe
-from fgscore.evaluate.results import Row
 from fgscore.machine.progress import Progress, silent
+from fgscore.study.compare import Row
 from fgscore.study.grid import Line
 
 
@@ -24,7 +24,7 @@ def choose(lines: Sequence[Line], progress: Progress = silent) -> tuple[list[Lin
         groups.setdefault(_key(line), []).append(line)
     contested = [line for group in groups.values() if len(group) > 1 for line in group]
     runs = [on_validation(line.runs[0]) for line in contested]
-    accuracy = {id(line): row["accuracy"] for line, row in zip(contested, probe(runs, progress), strict=True)}
+    accuracy = {id(line): found.accuracy for line, found in zip(contested, probe(runs, progress), strict=True)}
     chosen, rows = [], []
     for group in groups.values():
         best = max(group, key=lambda line: accuracy.get(id(line), 0.0))

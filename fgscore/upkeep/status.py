@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from fgscore import plugins, specs
+from fgscore import datasets, specs
+from fgscore.components import Component, same_source
 from fgscore.errors import NothingCached, StoreError, quoted
+from fgscore.evaluate import results
 from fgscore.store import index as index_store
 from fgscore.store import manifest, schema
 from fgscore.store.manifest import Artefact
-from fgscore.store.match import RegionBundle, Store, agree, bundles, check_there, dataset_key
+from fgscore.store.match import MADE_BY, RegionBundle, Store, bundles, check_there, dataset_key, same_model, source_of
 
 Row = dict[str, Any]
 NEEDS_PHOTOS = (["index"], ["regions"], ["extract"])
-COMPLETE, UNFINISHED, DAMAGED = "complete", "unfinished", "damaged"
+COMPLETE, UNFINISHED, DAMAGED, LEFT = "complete", "unfinished", "damaged", "left"
 
 
 def status(store: Store, dataset: str | None = None) -> list[Row]:
-    """One row an artefact, in the order in which they are made. ``state`` is complete, unfinished or damaged with the
-    reason; ``next`` the command that mends that, empty for what is complete. Raises :class:`NothingCached` where there
-    is nothing, :class:`UnknownName` for a data set that is neither one of ours nor in the cache."""
+    """One row an artefact, in the order in which they are made. ``state`` is complete, unfinished, or damaged or left
+    as it is with the reason; ``next`` the command that mends that, empty for what is complete. Raises
+    :class:`NothingCached` where there is nothing, :class:`UnknownName` for a data set that is neither one of ours nor
+    in the cache."""
     check_there(store, "status", dataset)
     rows = []
     for kind in schema.KINDS:
@@ -62,7 +66,23 @@ def _row(store: Store, artefact: Artefact) -> Row:
 
 
 def _state(store: Store, artefact: Artefact, complete: bool) -> Row:
-    return {"state": COMPLETE if complete else UNFINISHED, "next": "" if complete else remake(store, artefact)}
+    if complete:
+        return {"state": COMPLETE, "next": ""}
+    if changed := _changed(store, artefact):
+        return {"state": f"{LEFT}: {changed} has changed since it was begun", "next": ""}
+    return {"state": UNFINISHED, "next": remake(store, artefact)}
+
+
+def _changed(store: Store, artefact: Artefact) -> str:
+    """The user's component that made ``artefact``, or what it was made from, where its file or distribution is here and
+    has another content now: no command makes the rest of it. Empty for any other."""
+    name = artefact.recipe.name
+    if not same_source(MADE_BY.get(artefact.recipe.kind, Component), name, source_of(artefact)):
+        return name
+    with suppress(StoreError):
+        parents = (store.parent(artefact, role) for role in artefact.recipe.parents)
+        return next((changed for parent in parents if (changed := _changed(store, parent))), "")
+    return ""
 
 
 def remake(store: Store, artefact: Artefact) -> str:
@@ -114,22 +134,17 @@ def _made_with(store: Store, artefact: Artefact, index: Artefact) -> dict[str, l
         return [a for a in store.artefacts(of, index.dataset) if a.recipe.parents[role] == index.recipe.digest]
 
     models = own("globals") if kind == "thumbnails" else [artefact]
-    others = [e for e in own("region_embeddings") if any(_same_model(model, e) for model in models)]
+    others = [e for e in own("region_embeddings") if any(same_model(model.recipe, e.recipe) for model in models)]
     embedded = [artefact] if kind == "region_embeddings" else others
     # what embedded regions has all parameters of an encoder, what embedded whole images only some
     model = next(iter(embedded or models), None)
     regions = [store.parent(embedded[0], "regions")] if embedded else own("regions")
-    texts = [t for t in own("text", "names") if model and _same_model(t, model)]
+    texts = [t for t in own("text", "names") if model and same_model(t.recipe, model.recipe)]
     return {
         "regions": [a.recipe.component for a in regions],
         "encoder": [model.recipe.component] if model else [],
         "prompt": [str(t.recipe.extra["prompt"]) for t in ([artefact] if kind == "text" else texts)],
     }
-
-
-def _same_model(fewer: Artefact, more: Artefact) -> bool:
-    a, b = fewer.recipe, more.recipe
-    return a.name == b.name and a.weights == b.weights and agree(a.params, b.params)
 
 
 def by_dataset(store: Store, rows: list[Row]) -> list[Row]:
@@ -148,12 +163,23 @@ def _dataset(store: Store, name: str, rows: list[Row]) -> Row:
 
 
 def _note(store: Store, name: str, command: str) -> str:
-    """The store knows no folders: photos that are not where they lie by default have to be named again."""
+    """The store knows no folders: photos that are not where they lie by default have to be named again, and so do files
+    of the user's own that are not here."""
+    notes = []
     index = next(store.artefacts("index", name), None) if command.split()[1:2] in NEEDS_PHOTOS else None
     folder = store.layout.raw(name)
-    if index is None or folder.is_dir() or hasattr(plugins.module("data set", index.recipe.name), "prepare"):
-        return ""
-    return f"no photos are in {folder}: add --root DIR, where they are"
+    if index is not None and not folder.is_dir():
+        ours = datasets.ours(index.recipe.name)
+        if not (ours and ours.prepare):
+            notes.append(f"no photos are in {folder}: add --root DIR, where they are")
+    for file in dict.fromkeys(path for word in shlex.split(command) if (path := specs.file_of(_name(word)))):
+        if not file.is_file():
+            notes.append(f"{file} is not in this folder: name it by its path")
+    return "; ".join(notes)
+
+
+def _name(word: str) -> str:
+    return word.partition("(")[0]
 
 
 def _after(store: Store, name: str, kinds: set[str]) -> str:
@@ -162,7 +188,7 @@ def _after(store: Store, name: str, kinds: set[str]) -> str:
         index = next(store.artefacts("index", name), None)
         cached = [a.recipe.component for a in store.artefacts("regions", name)]
         return index_store.extract(index_store.typed(index), {"regions": cached}) if index else ""
-    if any(store.layout.results.glob(f"{name}/probes/*.parquet")):
+    if results.places(store.layout.results, name):
         return f"fgscore report {name}"
     return after_embedding(store, name)
 

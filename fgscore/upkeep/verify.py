@@ -1,7 +1,8 @@
-"""Read everything in the cache and say what is wrong; move faulty files aside.
+"""Read everything in the cache, and every result, and say what is wrong; move faulty files aside.
 
 ``verify`` trusts nothing: seals of JSON, SHA-256 of files, checksums inside HDF5, shapes against the schema, content
-digests, numbers, recipes, manifests against sidecars, and parents against what they are now.
+digests, numbers, recipes, manifests against sidecars, parents against what they are now, and accuracies against
+predictions.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from typing import Any
 import numpy as np
 
 from fgscore.errors import StoreError
+from fgscore.evaluate import results
+from fgscore.evaluate.results import Place
 from fgscore.machine.progress import Progress, silent
 from fgscore.store import manifest, packs, paths, schema, shards
 from fgscore.store.match import Store, check_there
+from fgscore.store.paths import Layout
 
 ASIDE = "damaged"
 
@@ -35,23 +39,47 @@ class Problem:
     severity: str = "damaged"
     packed: int | None = None
 
-    def to_json(self, root: Path) -> dict[str, object]:
-        """With paths relative to the cache."""
-        relative = [p.relative_to(root).as_posix() for p in self.paths]
-        return {"paths": relative, "what": self.what, "severity": self.severity}
+    def to_json(self, layout: Layout) -> dict[str, object]:
+        """With paths relative to the cache, those of results to the data folder."""
+        return {"paths": [shown(layout, p) for p in self.paths], "what": self.what, "severity": self.severity}
+
+
+def shown(layout: Layout, path: Path) -> str:
+    """A file of the cache, or of the results, as a report names it."""
+    root = layout.cache if path.is_relative_to(layout.cache) else layout.root
+    return path.relative_to(root).as_posix()
 
 
 def verify(store: Store, progress: Progress = silent) -> list[Problem]:
-    """Every fault in the cache, in the order of paths. Memory does not grow with the store: one shard at a time. Raises
-    :class:`NothingCached` where there is nothing to verify."""
-    check_there(store, "verify")
+    """Every fault in the cache, in the order of paths, then of the results. Memory does not grow with the store: one
+    shard at a time. Raises :class:`NothingCached` where there is nothing to verify."""
+    measured = all_results(store)
+    if not measured:
+        check_there(store, "verify")
     packs.forget()
     folders = sorted(artefact_folders(store.layout.cache))
     problems: list[Problem] = []
     for done, folder in enumerate(folders, 1):
         problems += _verify_artefact(store, folder)
         progress("verify", done, len(folders))
+    for done, place in enumerate(measured, 1):
+        problems += _verify_result(place)
+        progress("verify results", done, len(measured))
     return problems
+
+
+def all_results(store: Store) -> list[Place]:
+    """Where there is a result, of test images or of validation images."""
+    return [place for kind in (False, True) for place in results.places(store.layout.results, validation=kind)]
+
+
+def _verify_result(place: Place) -> Iterator[Problem]:
+    every = (place.row, place.predictions, *place.seals())
+    try:
+        if results.read(place) and results.read_predictions(place) is None:
+            yield Problem((place.row, *place.seals()), "the predictions of this result are missing")
+    except results.DamagedResult as error:
+        yield Problem(tuple(dict.fromkeys((error.path, *every))), error.what)
 
 
 def artefact_folders(cache: Path) -> Iterator[Path]:
@@ -208,13 +236,19 @@ def _without_path(error: Exception, path: Path | packs.Place) -> str:
 
 
 def repair(store: Store, progress: Progress = silent) -> list[Problem]:
-    """Move the files of every damaged or stale problem to ``cache/damaged/``, never deleting any, with the manifest of
-    their artefact, so that the next extract makes exactly those anew. Returns the problems that were mended. Raises
-    :class:`NothingCached`."""
-    check_there(store, "repair")
+    """Move the files of every damaged or stale problem to ``cache/damaged/``, those of results to ``results/damaged/``,
+    never deleting any, with the manifest of their artefact, so that the next extract, or probe, makes exactly those
+    anew. Returns the problems that were mended. Raises :class:`NothingCached`."""
+    if not all_results(store):
+        check_there(store, "repair")
     mended = _mend_packs(store)  # first: while it is not known what these hold, what was made from it looks stale
     for problem in verify(store, progress):
         if problem.severity == "unfinished":
+            continue
+        if problem.paths[0].is_relative_to(store.layout.results):
+            for path in problem.paths:
+                _move_aside(store.layout.results, path)
+            mended.append(problem)
             continue
         folder = problem.paths[0].parent
         in_pack = folder.name == packs.FOLDER
@@ -254,9 +288,9 @@ def _planned(folder: Path) -> manifest.Artefact | None:
     return None
 
 
-def _move_aside(cache: Path, path: Path) -> None:
-    """Move what is at ``path``, a link as it is; nothing where another process was faster."""
-    target = cache / ASIDE / path.relative_to(cache)
+def _move_aside(root: Path, path: Path) -> None:
+    """Move what is at ``path`` below ``root``, a link as it is; nothing where another process was faster."""
+    target = root / ASIDE / path.relative_to(root)
     target.parent.mkdir(parents=True, exist_ok=True)
     number = 0
     free = target

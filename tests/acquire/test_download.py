@@ -10,11 +10,11 @@ import warnings
 import pytest
 from typer.testing import CliRunner
 
-from fgscore import plugins
 from fgscore.acquire import download as module
 from fgscore.acquire.download import download, fetch, fetch_all
-from fgscore.datasets import Download, cub
-from fgscore.errors import DataError, UsageError
+from fgscore.components import DECLARED
+from fgscore.datasets import DataSet, Download, cub
+from fgscore.errors import DataError, MissingWeights, UsageError
 from fgscore.regions import sam
 from fgscore.store.paths import Layout
 from fgscore.types import Runtime
@@ -145,7 +145,8 @@ def small_cub(server, tmp_path, layouts, monkeypatch):
     counts = {"train": 6, "test": 4}
     content = tgz(layouts.cub(tmp_path / "made", counts, 3))
     monkeypatch.setattr(cub, "EXPECTED", counts)
-    monkeypatch.setattr(cub, "DOWNLOADS", (offer(server, "CUB_200_2011.tgz", content, unpack=True),))
+    offered = (offer(server, "CUB_200_2011.tgz", content, unpack=True),)
+    monkeypatch.setitem(vars(cub.cub)[DECLARED]["traits"], "downloads", offered)
     return server
 
 
@@ -174,7 +175,7 @@ def test_what_was_unpacked_is_not_fetched_again(server, tmp_path, layouts):
 
 def test_a_full_disk_is_said_before(server, tmp_path):
     huge = Download(f"{server.url}/file.bin", "file.bin", "sha256:00", 10**18)
-    with pytest.raises(DataError, match=r"expected 2000000000.0 GB free in .*; make room"):
+    with pytest.raises(DataError, match=r"expected 2000000.0 TB free in .*; make room"):
         fetch_all("x", [huge], tmp_path)
     assert server.asked == []
 
@@ -188,19 +189,22 @@ def test_sam_by_name(server, tmp_path, monkeypatch):
     assert download(layout, "sam(checkpoint='vit_l')")[0]["state"] == "downloaded"
     assert (layout.models / "sam_vit_l_0b3195.pth").read_bytes() == CONTENT
     assert download(layout, "sam(checkpoint='vit_l')")[0]["state"] == "there already"
-    with pytest.raises(UsageError, match="expected a checkpoint of vit_b, vit_l, vit_h, found 'vit_x'"):
+    with pytest.raises(MissingWeights, match="weights at vit_x, found none; give .* or one of vit_b, vit_l, vit_h"):
         download(layout, "sam(checkpoint='vit_x')")
 
 
 def test_what_has_no_download(tmp_path):
     with pytest.raises(UsageError, match="downloads: aircraft, cub, flowers, pets, sam, clip"):
         download(Layout(tmp_path), "folder")
-    assert module.downloadable() == ["aircraft", "cub", "flowers", "pets", "sam", "clip(model='...')"]
+    assert module.downloadable() == ["aircraft", "cub", "flowers", "pets", "sam", "clip"]
+    for what in ("fake", "random_crop", "sam(checkpoint='demo')"):
+        with pytest.raises(UsageError, match="there is no download of "):
+            download(Layout(tmp_path), what)
 
 
 def test_every_official_file_has_a_checksum_and_https():
     for name in ("cub", "flowers", "pets", "aircraft"):
-        for file in plugins.module("data set", name).DOWNLOADS:
+        for file in DataSet.bind(name).downloads:
             kind, _, value = file.checksum.partition(":")
             assert len(value) == {"sha256": 64, "md5": 32}[kind] and file.url.startswith("https://")
 
@@ -209,13 +213,13 @@ def test_weights_of_another_content_are_announced(tmp_path, monkeypatch):
     path = tmp_path / "sam_vit_b_01ec64.pth"
     path.write_bytes(b"other weights")
     with pytest.warns(UserWarning, match="sam_vit_b_01ec64.pth: its SHA-256 .* is not that of the published vit_b"):
-        sam.weights(Runtime(models=tmp_path), {"checkpoint": "vit_b"})
+        sam.sam(Runtime(models=tmp_path), checkpoint="vit_b").weights()
     with pytest.warns(UserWarning, match="not that of any published checkpoint"):
-        sam.weights(Runtime(models=tmp_path), {"checkpoint": str(path)})
+        sam.sam(Runtime(models=tmp_path), checkpoint=str(path)).weights()
     monkeypatch.setitem(sam.SHA256, "vit_b", hashlib.sha256(b"other weights").hexdigest())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        sam.weights(Runtime(models=tmp_path), {"checkpoint": "vit_b"})
+        sam.sam(Runtime(models=tmp_path), checkpoint="vit_b").weights()
 
 
 class TestCommandLine:

@@ -7,9 +7,8 @@ import timing
 import torch
 from transformers import AutoImageProcessor, CLIPImageProcessorPil
 
-from fgscore import demo, regions
-from fgscore.encoders import _pixels, _render, clip
-from fgscore.regions import random_crop
+from fgscore.encoders import ImageRegions, _pixels, _render
+from fgscore.extract.parts import EncoderPart, GeneratorPart
 from fgscore.types import Runtime
 
 COUNT = 32
@@ -23,10 +22,10 @@ def rows(names: list[str], times: int = 10) -> list[timing.Row]:
     pil = CLIPImageProcessorPil()
     default = _default_processor()
     ours = _pixels.Pixels(pil, False, "cpu")
-    crop = random_crop.load(Runtime(), n=COUNT)
+    crop = GeneratorPart(f"random_crop(n={COUNT})", Runtime())
     found = []
     for name, image in timing.photos(names).items():
-        boxes = regions.select(crop(image, name), COUNT, 0.02, 0.5).boxes_xyxy
+        boxes = crop.propose(image, name).boxes_xyxy
         cuts = [_render.cut(image, box, None, "black", 0.0, MEAN) for box in boxes]
         ready = [_render.shape_to(cut, "crop", 224, MEAN) for cut in cuts]
         given = {"images": ready, "return_tensors": "pt", "input_data_format": "channels_last"}
@@ -67,10 +66,9 @@ def _default_processor() -> object:
 
 def _cosine(image: np.ndarray, boxes: np.ndarray) -> float:
     """The lowest cosine of the demo CLIP's embeddings of the crops, with our pixels and with Pillow's."""
-    cuts = [(image, box, None) for box in boxes]
     made = []
     for implementation in ("exact", "upstream"):
         runtime = Runtime(device="cpu", offline=True, implementation=implementation)
-        rows = clip.load(runtime, model=str(demo.clip_folder())).embed_regions(cuts)
+        rows = EncoderPart("clip(model='demo')", runtime).regions([ImageRegions(image, boxes)])
         made.append(rows / np.linalg.norm(rows, axis=1, keepdims=True))
     return float((made[0] * made[1]).sum(1).min())

@@ -14,14 +14,12 @@ import timing
 import torch
 from PIL import Image
 
-from fgscore import demo, regions
-from fgscore.encoders import clip
-from fgscore.extract.batches import Batches
-from fgscore.extract.components import Components
+from fgscore import demo
+from fgscore.encoders import Batches, ImageRegions
 from fgscore.extract.extraction import Extraction
 from fgscore.extract.index import make_index
+from fgscore.extract.parts import EncoderPart, GeneratorPart, Parts
 from fgscore.machine.float32 import full_float32, quick_float32
-from fgscore.regions import random_crop
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
 from fgscore.types import Runtime
@@ -75,12 +73,12 @@ def bare(encoder: Any, size: int, total: int) -> float:
 
 def nearest(folder: Path, image: np.ndarray, device: str) -> float:
     """The lowest cosine of embeddings of crops in float32, by our pixels on this device and by transformers'."""
-    boxes = regions.select(random_crop.load(Runtime(), n=COUNT)(image, "one"), COUNT, 0.02, 0.5).boxes_xyxy
+    boxes = GeneratorPart(f"random_crop(n={COUNT})", Runtime()).propose(image, "one").boxes_xyxy
     made = []
     for implementation in ("exact", "upstream"):
         runtime = Runtime(device=device, offline=True, implementation=implementation)
         with full_float32():
-            rows = clip.load(runtime, model=str(folder)).embed_regions([(image, box, None) for box in boxes])
+            rows = EncoderPart(f"clip(model={str(folder)!r})", runtime).regions([ImageRegions(image, boxes)])
         made.append(rows / np.linalg.norm(rows, axis=1, keepdims=True))
     return float((made[0] * made[1]).sum(1).min())
 
@@ -93,7 +91,7 @@ def rows(sources: list[np.ndarray], count: int, device: str, dtype: str, target:
         save_photos(base / "photos", sources, count)
         runtime = Runtime(base / "models", device=device, offline=True)
         encoder = f"clip(model={str(base / 'model')!r}, dtype={dtype!r})"
-        parts = Components.check([f"random_crop(n={COUNT})"], [encoder], ["plain"], runtime)
+        parts = Parts.of([f"random_crop(n={COUNT})"], [encoder], ["plain"], runtime)
         indexed = make_index(Store(Layout(base / "data")), "folder(name='bench')", root=base / "photos")
         run = Extraction(Store(Layout(base / "data")), indexed, runtime)
         crops = run.regions(parts.generators[0])

@@ -53,7 +53,7 @@ def grid(folder: Path, size: Size, cells: int) -> dict[str, Any]:
     shutil.rmtree(folder / "results", ignore_errors=True)
     (family,) = families(bundles(store))
     lines, _ = paper_lines(family, TABLES, Plan([[Head.bind("logreg")]]))
-    distinct = list({line.runs[0].digest(): line for line in lines}.values())  # k = 5 is in two tables
+    distinct = list({line.runs[0].digest: line for line in lines}.values())  # k = 5 is in two tables
     count = min(cells, len(distinct))
     sample = [distinct[i] for i in np.linspace(0, len(distinct) - 1, count).astype(int)]
 

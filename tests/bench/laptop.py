@@ -26,11 +26,12 @@ from grid import grid
 from scale import at_scale
 from synthetic import ASIDE, Size, make_store, named, put_aside
 
-from fgscore import tables
+from fgscore import terminal
 from fgscore.evaluate.score import runs_for
 from fgscore.evaluate.score import score as run_score
 from fgscore.scorers import Scorer
 from fgscore.store.match import RegionBundle, Store, bundles
+from fgscore.tables import Column, Kind, Table
 
 ROOT = Path(__file__).resolve().parents[2]
 ALL = list(Scorer.ours_named())
@@ -179,6 +180,12 @@ def ratio(what: str, found: float, most: float | None = None, least: float | Non
     return {"what": what, "target": target, "measured": f"{found:.2f}x", "reached": reached}
 
 
+def columns(rows: list[dict[str, Any]]) -> list[Column]:
+    """One for each key of the rows."""
+    kinds: dict[type, Kind] = {str: "text", bool: "flag", int: "count", float: "number"}
+    return [Column(key, key, kinds[type(value)]) for key, value in rows[0].items()]
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -221,7 +228,7 @@ def main() -> None:
             said = f"accuracies {max(fits['apart']):.4f} apart: no figure"
             made = [{**row, "measured": said, "reached": False} for row in made]
         rows += made
-    tables.show(rows, {k: k for k in rows[0]}, f"{size}, {os.cpu_count()} processors")
+    terminal.show(Table("laptop", f"{size}, {os.cpu_count()} processors", columns(rows), rows))
     print(f"floor: {seconds['floor']:.2f} s; plain h5py: {reading['h5py']:.2f} s; bare Typer: {starting['bare']:.2f} s")
     if fits:
         print(f"a cell: ours {fits['ours']:.1f} s, cold {fits['cold']:.1f} s, cold and several at a time "
@@ -229,7 +236,7 @@ def main() -> None:
               f"{fits['whole grid'] / 60:.0f} min")  # fmt: skip
     scale = at_scale(options.data) if options.scale else []
     if scale:
-        tables.show(scale, {k: k for k in scale[0]}, "peak memory")
+        terminal.show(Table("scale", "peak memory", columns(scale), scale))
     content = {"size": vars(size), "processors": os.cpu_count(), "rows": rows, "scale": scale, "grid": fits,
                "seconds": {**seconds, **reading, **starting}}  # fmt: skip
     options.json.parent.mkdir(parents=True, exist_ok=True)

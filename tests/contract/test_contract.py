@@ -7,13 +7,18 @@ from pathlib import Path
 import pytest
 
 from fgscore.components import Component
-from fgscore.contract import check, laws
+from fgscore.contract import Given, check, laws
+from fgscore.datasets import DataSet
+from fgscore.encoders import EncoderMaker
 from fgscore.heads import Head
 from fgscore.pooling import Pooling
+from fgscore.regions import GeneratorMaker
 from fgscore.scorers import Scorer
 from fgscore.targets import Target
 
 KINDS: tuple[type[Component], ...] = (Scorer, Target, Pooling, Head)
+SAM = "sam(checkpoint='demo', points_per_side=4, pred_iou_thresh=0, stability_score_thresh=0, area_min=0, area_max=1)"
+HEAVY = {"adamw", "clip(model='demo')", SAM}  # what needs torch
 PARAMETERS = (
     (Scorer, "soft_margin(tau=1)"),
     (Scorer, "entropy(tau=10, lam=0.5)"),
@@ -21,9 +26,20 @@ PARAMETERS = (
     (Pooling, "topk(k=all, temperature=0.1)"),
     (Head, "logreg(C=1)"),
     (Head, "zeroshot(vote=probability)"),
+    (EncoderMaker, "fake"),
+    (EncoderMaker, "fake(fit=squash, margin=0.3, outside=mean)"),
+    (EncoderMaker, "clip(model='demo')"),
+    (GeneratorMaker, "random_crop"),
+    (GeneratorMaker, "random_crop(n=3, area_min=0.1)"),
+    (GeneratorMaker, SAM),
 )
 OURS = [*((kind, name) for kind in KINDS for name in kind.ours_named()), *PARAMETERS]
 
+ENCODER = """class E:
+    dim = 4
+    def embed_images(self, images):
+        rows = np.stack([np.resize(i.mean(axis=(0, 1)), 4) + [0, 0, 0, i.shape[0]] for i in images])
+"""
 # what breaks the law whose first words are the key
 BROKEN: dict[tuple[type[Component], str], str] = {
     (Scorer, "A finite number"): "def f(inputs, target, /): return inputs.region_global[:-1]",
@@ -54,6 +70,37 @@ BROKEN: dict[tuple[type[Component], str], str] = {
         "def f(regions, scores, offsets, /): "
         "return np.stack([regions[a:b][:1].sum(axis=0) for a, b in zip(offsets, offsets[1:])])"
     ),
+    (EncoderMaker, "A finite row of the stated width for each picture"): ENCODER + "        return rows[:, :3]",
+    (EncoderMaker, "Two pictures"): ENCODER + "        return rows * 0 + 1",
+    (EncoderMaker, "A picture's embedding"): ENCODER + "        return rows + len(images)",
+    (EncoderMaker, "A finite row for each region"): (
+        ENCODER + "        return rows\n    def embed_regions(self, images):\n"
+        "        return [self.embed_images([one.image]) for one in images]"
+    ),
+    (EncoderMaker, "Boxes in another order"): (
+        ENCODER + "        return rows\n    def embed_regions(self, images):\n"
+        "        return [np.arange(1.0, 1 + 4 * len(one)).reshape(-1, 4) for one in images]"
+    ),
+    (EncoderMaker, "The same picture"): (
+        "CALLS = []\n" + ENCODER + "        CALLS.append(1)\n        return rows + len(CALLS)"
+    ),
+    (EncoderMaker, "A finite row of the stated width for each text"): (
+        ENCODER + "        return rows\n    def embed_texts(self, texts):\n        return np.ones((1, 4))"
+    ),
+    (EncoderMaker, "Texts that differ"): (
+        ENCODER + "        return rows\n    def embed_texts(self, texts):\n        return np.ones((len(texts), 4))"
+    ),
+    (GeneratorMaker, "Boxes of whole pixels"): "def f(image, image_id, /): return [(0, 0, image.shape[1] + 1, 1)]",
+    (GeneratorMaker, "No region's area"): (
+        "from fgscore.regions import Proposals\ndef f(image, image_id, /):\n"
+        "    nan = np.full(1, np.nan)\n    return Proposals(np.array([[0, 0, 1, 1]]), np.array([1.0]), nan, nan)"
+    ),
+    (GeneratorMaker, "A picture's regions"): (
+        "CALLS = []\ndef f(image, image_id, /):\n    CALLS.append(1)\n    return [(0, 0, 1, 1)] * (1 + len(CALLS) % 7)"
+    ),
+    (GeneratorMaker, "The regions of a small n"): (
+        "def f(image, image_id, /, *, n: int = 5): return [(0, 0, 1 + (n > 4 and image.shape[1] > 1), 1)] * n"
+    ),
     (Head, "One of the classes"): (
         "from fgscore.heads import Outcome\ndef f(data, test, /): return Outcome(np.full(len(test), 7), 1)"
     ),
@@ -81,15 +128,30 @@ BROKEN: dict[tuple[type[Component], str], str] = {
 
 @pytest.mark.parametrize(("kind", "text"), OURS, ids=lambda one: one if isinstance(one, str) else one.kind)
 def test_ours_keep_to_every_law(kind: type[Component], text: str) -> None:
-    if text == "adamw":
+    if text in HEAVY:
         pytest.importorskip("torch")
     broken = [verdict for verdict in check(kind.bind(text)) if verdict.counterexample]
     assert not broken
 
 
+@pytest.mark.parametrize("name", [name for name in DataSet.ours_named() if not DataSet.bind(name).prepare])
+def test_a_data_set_is_tried_on_its_photos_and_says_what_lacks(name: str, tmp_path: Path) -> None:
+    assert "--root" in next(check(DataSet.bind(name))).counterexample
+    first = next(check(DataSet.bind(name), Given(root=tmp_path)))
+    assert first.counterexample.startswith("expected ")
+
+
+def test_a_folder_of_photos_keeps_to_every_law(photos: Path) -> None:
+    tried = list(check(DataSet.bind("folder"), Given(root=photos)))
+    assert len(tried) == 4 and not any(one.counterexample for one in tried)
+
+
 @pytest.mark.parametrize(("kind", "law"), BROKEN, ids=lambda one: one if isinstance(one, str) else one.kind)
 def test_what_breaks_a_law_is_found(kind: type[Component], law: str, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(f"import numpy as np\n{BROKEN[kind, law]}\n")
+    if kind is EncoderMaker:
+        with (tmp_path / "mine.py").open("a") as file:
+            file.write("def f(): return E()\n")
     verdicts = {one.law: one.counterexample for one in check(kind.bind(f"{tmp_path}/mine.py:f"))}
     (found,) = (says for says in verdicts if says.startswith(law))
     assert verdicts[found]

@@ -41,19 +41,19 @@ ROWS = [
 
 
 def test_folder_names_and_ids(photos):
-    listing = folder.load(photos)
+    listing = folder.folder(photos)
     assert listing.class_names == ("blue jay", "robin") and len(listing.photos) == 6
     assert listing.photos[0].image_id == "train/blue_jay/0.png"
 
 
 def test_folder_of_another_layout_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"expected .*/train/<class>"):
-        folder.load(tmp_path)
+        folder.folder(tmp_path)
 
 
 def test_table_csv(photos):
     write(photos, ROWS)
-    listing = table.load(photos)
+    listing = table.table(photos)
     assert listing.class_names == ("blue jay", "robin")
     assert [(p.image_id, p.label, p.split) for p in listing.photos][0] == ("train/robin/0.png", 1, "train")
 
@@ -71,14 +71,14 @@ def test_table_parquet_with_ids_boxes_and_other_columns(photos):
         "photographer": ["x", "y"],
     }
     pq.write_table(pa.table(columns), photos / "mine.parquet")
-    listing = table.load(photos, file="mine.parquet")
+    listing = table.table(photos, file="mine.parquet")
     assert listing.class_names == ("9", "10")  # numbers in their own order
     assert [(p.image_id, p.label, p.box_xyxy) for p in listing.photos] == [("a", 1, (0, 1, 3, 4)), ("b", 0, None)]
 
 
 def test_numbers_as_labels_and_ids_stay_strings(photos):
     write(photos, ["train/robin/0.png,7,train,0012"], "path,label,split,image_id")
-    listing = table.load(photos)
+    listing = table.table(photos)
     assert listing.photos[0].image_id == "0012" and listing.class_names == ("7",)
 
 
@@ -94,12 +94,12 @@ def test_numbers_as_labels_and_ids_stay_strings(photos):
 def test_tables_of_another_form_are_refused(photos, rows, header, message):
     write(photos, rows, header)
     with pytest.raises(DataError, match=message):
-        table.load(photos)
+        table.table(photos)
 
 
 def test_no_table_names_the_option(tmp_path):
     with pytest.raises(DataError, match=r"table\(file='mine.csv'"):
-        table.load(tmp_path)
+        table.table(tmp_path)
 
 
 def test_a_table_elsewhere_is_stored_under_its_name_only(photos, store, tmp_path):

@@ -28,7 +28,7 @@ def test_cub_subset_needs_partial(real, store):
 
 def test_full_lists_of_cub_meet_the_published_counts(real, tmp_path):
     shutil.copytree(real / "cub" / "annotations_full", tmp_path / "lists")
-    listing = cub.load(tmp_path / "lists")
+    listing = cub.cub(tmp_path / "lists")
     assert {s: sum(p.split == s for p in listing.photos) for s in cub.EXPECTED} == dict(cub.EXPECTED)
     assert len(listing.class_names) == len(set(listing.class_names)) == 200
     assert set(cub.NAMES.values()) <= set(listing.class_names)  # every name that is mended occurs
@@ -43,7 +43,7 @@ def test_cars_photos_need_partial(real, store):
 
 
 def test_full_lists_of_cars_meet_the_published_counts(real):
-    listing = cars.load(real / "cars")
+    listing = cars.cars(real / "cars")
     assert {s: sum(p.split == s for p in listing.photos) for s in ("train", "test")} == cars.EXPECTED["official"]
     assert len(set(listing.class_names)) == 196 and not [n for n in listing.class_names if "/" in n]
     with pytest.raises(DataError):

@@ -10,10 +10,12 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+import loaded  # noqa: E402
+
 from fgscore import demo  # noqa: E402
 from fgscore.encoders import clip  # noqa: E402
 from fgscore.errors import BadParameter, MissingWeights  # noqa: E402
-from fgscore.types import Runs, Runtime  # noqa: E402
+from fgscore.types import Runtime  # noqa: E402
 
 CPU = Runtime(device="cpu", offline=True)
 UPSTREAM = Runtime(device="cpu", offline=True, implementation="upstream")
@@ -81,7 +83,7 @@ def assert_equal(ours, theirs, runtime):
 @both
 def test_whole_images_equal_transformers(folder, direct, runtime):
     images = [photo(50, 80), photo(90, 40, seed=1), photo(7, 3, seed=2)]
-    ours = clip.load(runtime, model=str(folder)).embed_images(images)
+    ours = loaded.encoder("clip", runtime, model=str(folder)).embed_images(images)
     theirs = image_features(direct, [Image.fromarray(i) for i in images])
     assert_equal(ours, theirs, runtime)
 
@@ -89,7 +91,7 @@ def test_whole_images_equal_transformers(folder, direct, runtime):
 @both
 def test_regions_equal_transformers_on_the_same_crops(folder, direct, runtime):
     image, box = photo(), np.array([5, 10, 65, 45], np.int32)
-    ours = clip.load(runtime, model=str(folder)).embed_regions([(image, box, None)])
+    ours = loaded.regions(loaded.encoder("clip", runtime, model=str(folder)), [(image, box, None)])
     theirs = image_features(direct, [Image.fromarray(image).crop(tuple(box.tolist()))])
     assert_equal(ours, theirs, runtime)
 
@@ -99,7 +101,7 @@ def test_masked_regions_equal_transformers_on_a_blackened_crop(folder, direct, r
     image, box = photo(), np.array([5, 10, 65, 45], np.int32)
     mask = np.zeros(image.shape[:2], bool)
     mask[15:40, 20:50] = True
-    ours = clip.load(runtime, model=str(folder)).embed_regions([(image, box, mask)])
+    ours = loaded.regions(loaded.encoder("clip", runtime, model=str(folder)), [(image, box, mask)])
     black = image.copy()
     black[~mask] = 0
     theirs = image_features(direct, [Image.fromarray(black).crop(tuple(box.tolist()))])
@@ -109,7 +111,7 @@ def test_masked_regions_equal_transformers_on_a_blackened_crop(folder, direct, r
 @both
 def test_squash_shows_the_model_the_whole_region(folder, direct, runtime):
     image = photo(20, 90)
-    ours = clip.load(runtime, model=str(folder), fit="squash").embed_images([image])
+    ours = loaded.encoder("clip", runtime, model=str(folder), fit="squash").embed_images([image])
     squashed = Image.fromarray(image).resize((32, 32), Image.Resampling.BICUBIC)
     assert_equal(ours, image_features(direct, [squashed]), runtime)
 
@@ -119,12 +121,12 @@ def test_text_equals_transformers(folder, direct):
     model, _, tokenizer = direct
     with torch.no_grad():
         theirs = model.get_text_features(**tokenizer(texts, padding=True, return_tensors="pt")).pooler_output
-    ours = clip.load(CPU, model=str(folder)).embed_texts(texts)
+    ours = loaded.encoder("clip", CPU, model=str(folder)).embed_texts(texts)
     np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-5)
 
 
 def test_padding_and_batches_do_not_change_text(folder):
-    encoder = clip.load(CPU, model=str(folder))
+    encoder = loaded.encoder("clip", CPU, model=str(folder))
     texts = ["bird", "a photo of a yellow hook-billed blue-crowned bird,"]
     together = encoder.embed_texts(texts)
     apart = np.concatenate([encoder.embed_texts([t]) for t in texts])
@@ -132,46 +134,49 @@ def test_padding_and_batches_do_not_change_text(folder):
 
 
 def test_texts_beyond_the_context_are_cut_not_refused(folder):
-    encoder = clip.load(CPU, model=str(folder))
+    encoder = loaded.encoder("clip", CPU, model=str(folder))
     assert encoder.embed_texts(["bird " * 200]).shape == (1, 24)
 
 
 def test_logit_scale_is_the_models_own(folder, direct):
-    assert clip.load(CPU, model=str(folder)).logit_scale == pytest.approx(float(direct[0].logit_scale.exp().detach()))
+    scale = float(direct[0].logit_scale.exp().detach())
+    assert loaded.encoder("clip", CPU, model=str(folder)).logit_scale == pytest.approx(scale)
 
 
 def test_bfloat16_stays_near_float32(folder):
     images = [photo(seed=s) for s in range(4)]
-    wide = clip.load(CPU, model=str(folder)).embed_images(images)
-    narrow = clip.load(CPU, model=str(folder), dtype="bf16").embed_images(images)
+    wide = loaded.encoder("clip", CPU, model=str(folder)).embed_images(images)
+    narrow = loaded.encoder("clip", CPU, model=str(folder), dtype="bf16").embed_images(images)
     assert narrow.dtype == np.float32
     assert (cosine(wide, narrow) > 0.99).all()
 
 
 def test_weights_identify_the_folder_by_content_not_by_place(folder, tmp_path):
-    params = {"model": str(folder), "revision": None}
+    def weights(path):
+        return clip.clip(CPU, model=str(path)).weights()
+
     copy = shutil.copytree(folder, tmp_path / "elsewhere")
-    assert clip.weights(CPU, params) == clip.weights(CPU, {**params, "model": str(copy)})
+    assert weights(folder) == weights(copy)
     config = json.loads((copy / "preprocessor_config.json").read_text())
     (copy / "preprocessor_config.json").write_text(json.dumps({**config, "image_mean": [0.5, 0.5, 0.5]}))
-    assert clip.weights(CPU, params) != clip.weights(CPU, {**params, "model": str(copy)})
+    assert weights(folder) != weights(copy)
 
 
 def test_a_local_model_is_stored_under_its_folder_name(folder):
-    assert clip.resolve({"model": str(folder)})["model"] == "tiny-clip"
-    assert clip.resolve({"model": "openai/clip-vit-base-patch32"})["model"] == "openai/clip-vit-base-patch32"
+    assert clip.stored_name(str(folder)) == "tiny-clip"
+    assert clip.stored_name("openai/clip-vit-base-patch32") == "openai/clip-vit-base-patch32"
 
 
 def test_a_folder_without_a_model_says_what_it_holds(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing")
     with pytest.raises(MissingWeights, match=r"notes\.txt.*lacks config\.json, weights.*save_pretrained"):
-        clip.weights(CPU, {"model": str(tmp_path), "revision": None})
+        clip.clip(CPU, model=str(tmp_path)).weights()
 
 
 def test_a_hub_id_that_is_not_cached_is_refused_offline(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(MissingWeights, match=r"nobody/nothing.*fgscore download.*HF_HOME.*name a folder"):
-        clip.weights(CPU, {"model": "nobody/nothing", "revision": None})
+        clip.clip(CPU, model="nobody/nothing").weights()
 
 
 def test_a_tokenizer_without_its_vocabulary_is_refused(folder, tmp_path):
@@ -179,12 +184,12 @@ def test_a_tokenizer_without_its_vocabulary_is_refused(folder, tmp_path):
     (copy / "vocab.json").unlink()
     (copy / "merges.txt").unlink()
     with pytest.raises(MissingWeights, match=r"tokenizer|transformers can load"):
-        clip.load(CPU, model=str(copy))
+        loaded.encoder("clip", CPU, model=str(copy))
 
 
 def test_a_negative_margin_is_refused(folder):
     with pytest.raises(BadParameter, match="margin"):
-        clip.load(CPU, model=str(folder), margin=-0.1)
+        loaded.encoder("clip", CPU, model=str(folder), margin=-0.1)
 
 
 def test_the_real_tokenizer_gives_the_published_ids(folder, tmp_path, real_data):
@@ -214,7 +219,7 @@ def test_siglip_is_encoded_as_it_was_trained(tmp_path):
     tokenizer.save_pretrained(tmp_path)
     processor = transformers.SiglipImageProcessorPil(size={"height": 32, "width": 32})
     processor.save_pretrained(tmp_path)
-    encoder = clip.load(CPU, model=str(tmp_path))
+    encoder = loaded.encoder("clip", CPU, model=str(tmp_path))
 
     padded = tokenizer(["a photo of a bird"], padding="max_length", max_length=12, return_tensors="pt")
     with torch.no_grad():
@@ -223,7 +228,7 @@ def test_siglip_is_encoded_as_it_was_trained(tmp_path):
         image = model.get_image_features(**pixels).pooler_output.numpy()
     np.testing.assert_allclose(encoder.embed_texts(["a photo of a bird"]), text, atol=1e-5)
     assert_equal(encoder.embed_images([photo()]), image, CPU)
-    assert_equal(clip.load(UPSTREAM, model=str(tmp_path)).embed_images([photo()]), image, UPSTREAM)
+    assert_equal(loaded.encoder("clip", UPSTREAM, model=str(tmp_path)).embed_images([photo()]), image, UPSTREAM)
 
 
 def test_a_gpus_way_to_its_pictures_gives_the_same_embeddings(folder):
@@ -233,13 +238,11 @@ def test_a_gpus_way_to_its_pictures_gives_the_same_embeddings(folder):
     image = photo(60, 90)
     mask = np.zeros(image.shape[:2], bool)
     mask[10:50, 20:80] = True
-    flat = mask.T.ravel()
-    ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]) + 1, flat.size)
-    runs = Runs(np.diff(ends, prepend=0).astype(np.uint32), mask.shape)
     boxes = [np.array([5, 10, 65, 45], np.int32), np.array([20, 10, 80, 50], np.int32)]
-    encoder = clip.load(CPU, model=str(folder))
-    expected = encoder.embed_regions([(image, boxes[0], None), (image, boxes[1], mask)]), encoder.embed_images([image])
-    encoder._crops = Crops(encoder._processor, encoder._size, "crop", "black", 0.0, "cpu", torch.float32)
-    found = encoder.embed_regions([(image, boxes[0], None), (image, boxes[1], runs)]), encoder.embed_images([image])
+    encoder = loaded.encoder("clip", CPU, model=str(folder))
+    cuts = [(image, boxes[0], None), (image, boxes[1], mask)]
+    expected = loaded.regions(encoder, cuts), encoder.embed_images([image])
+    encoder._crops = Crops(encoder._processor, encoder.size, "crop", "black", 0.0, "cpu", torch.float32)
+    found = loaded.regions(encoder, cuts), encoder.embed_images([image])
     for ours, theirs in zip(found, expected, strict=True):
         assert (cosine(ours, theirs) >= 0.9999).all()

@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 import layouts  # noqa: E402
+import loaded  # noqa: E402
 
 from fgscore import specs  # noqa: E402
 from fgscore.encoders import clip  # noqa: E402
@@ -49,7 +50,7 @@ def assert_alike(ours, theirs, least):
 
 
 def load(folder, runtime=UPSTREAM):
-    return clip.load(runtime, model=str(folder))
+    return loaded.encoder("clip", runtime, model=str(folder))
 
 
 # -- as the library itself --------------------------------------------------------------------------------------------
@@ -118,7 +119,7 @@ def test_shards_named_as_pickles_need_no_index(tmp_path, embedded):
 
 
 def digest(folder):
-    return clip.weights(CPU, {"model": str(folder), "revision": None})
+    return clip.clip(CPU, model=str(folder)).weights()
 
 
 @pytest.mark.parametrize("name", ["openai L/14, both containers", "laion, with open_clip's copy", "shards", "siglip"])

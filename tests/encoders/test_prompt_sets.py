@@ -2,13 +2,13 @@
 
 import json
 
+import loaded
 import numpy as np
 import pytest
 
-from fgscore import encoders, plugins
-from fgscore.encoders import fake, prompt_set
+from fgscore import datasets, encoders
+from fgscore.encoders import prompt_set
 from fgscore.errors import DataError, UsageError
-from fgscore.types import Runtime
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from fgscore.types import Runtime
     ],
 )
 def test_a_data_set_declares_what_its_classes_are_kinds_of(dataset, noun):
-    assert noun == plugins.module("data set", dataset).NOUN
+    assert noun == datasets.DataSet.bind(dataset).noun
     assert prompt_set("typed", noun).templates == (f"a photo of a {{}}, a type of {noun}.",)
 
 
@@ -82,7 +82,7 @@ def said(tmp_path):
 
 
 def test_descriptions_are_averaged_per_class(said):
-    encoder = fake.load(Runtime())
+    encoder = loaded.encoder("fake")
     bank = encoders.embed_text(encoder, ["Blue Jay", "Brewer's Blackbird"], prompt_set(said))
     rows = [encoders.unit(encoder.embed_texts([t]), t)[0][0] for t in ("It is glossy.", "It has a pale eye.")]
     np.testing.assert_allclose(bank.text[1], sum(rows) / np.linalg.norm(sum(rows)), atol=1e-6)

@@ -27,23 +27,23 @@ class Recorder:
 
 
 def test_the_default_prompt_is_the_papers_comma_included():
-    assert encoders.templates("plain") == ("a photo of a {},",)
+    assert encoders.prompt_set("plain").templates == ("a photo of a {},",)
 
 
 @pytest.mark.parametrize("prompt", ["a {}.", "a {name}.", "a {class name}.", "a {class}.", "a {c}."])
 def test_a_template_may_be_written_out(prompt):
-    assert encoders.templates(prompt) == ("a {}.",)
+    assert encoders.prompt_set(prompt).templates == ("a {}.",)
 
 
 @pytest.mark.parametrize("prompt", ["a bird", "{} and {}", "a {colour} {}", "a {0}", "a {}{", "{name!r}", ""])
 def test_anything_else_is_refused_with_the_form_wanted(prompt):
     with pytest.raises(UsageError, match="template with one {} for the class name, found"):
-        encoders.templates(prompt)
+        encoders.prompt_set(prompt)
 
 
 def test_a_misspelt_prompt_set_is_answered_with_the_nearest():
     with pytest.raises(UsageError, match="did you mean 'plain'"):
-        encoders.templates("plane")
+        encoders.prompt_set("plane")
 
 
 def test_class_names_stand_in_the_template_as_they_are():

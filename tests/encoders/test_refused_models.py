@@ -14,10 +14,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 import layouts  # noqa: E402
+import loaded  # noqa: E402
 import spoilt  # noqa: E402
 from layouts import PICKLE, PICKLES, SAFE, SHARDS  # noqa: E402
 
-from fgscore.encoders import clip  # noqa: E402
 from fgscore.errors import MissingWeights  # noqa: E402
 from fgscore.types import Runtime  # noqa: E402
 
@@ -26,7 +26,7 @@ TEXTS = ["a photo of a bird,", "A Photo of the blue-crowned BIRD!", "", "car"]
 
 
 def load(folder):
-    return clip.load(CPU, model=str(folder))
+    return loaded.encoder("clip", CPU, model=str(folder))
 
 
 def refused(folder, match=None):
@@ -240,7 +240,7 @@ def test_a_tokenizer_without_its_package_names_it(package, published):
         "from fgscore.encoders import clip\n"
         "from fgscore.errors import MissingExtra\n"
         "from fgscore.types import Runtime\n"
-        "try: clip.load(Runtime(device='cpu', offline=True), model=sys.argv[2])\n"
+        "try: clip.clip(Runtime(device='cpu', offline=True), model=sys.argv[2]).load()\n"
         "except MissingExtra as error: print(error)\n"
     )
     command = [sys.executable, "-c", program, package, str(published("siglip"))]

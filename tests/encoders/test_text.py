@@ -7,10 +7,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 import layouts  # noqa: E402
+import loaded  # noqa: E402
 
-from fgscore.encoders import clip  # noqa: E402
 from fgscore.errors import MissingWeights  # noqa: E402
-from fgscore.extract.components import Component  # noqa: E402
+from fgscore.extract.parts import EncoderPart  # noqa: E402
 from fgscore.types import Runtime  # noqa: E402
 
 CPU = Runtime(device="cpu", offline=True)
@@ -18,7 +18,7 @@ CPU = Runtime(device="cpu", offline=True)
 
 def versions(folder):
     """Of the recipe of each kind."""
-    component = Component("encoder", f"clip(model='{folder}')", CPU)
+    component = EncoderPart(f"clip(model='{folder}')", CPU)
     return {kind: component.recipe(kind, {}).version for kind in ("text", "globals", "region_embeddings")}
 
 
@@ -34,7 +34,7 @@ def test_text_that_is_put_into_lower_case_now_is_of_a_new_version(tmp_path):
 
 
 def test_only_texts_beyond_the_context_are_named(tmp_path):
-    encoder = clip.load(CPU, model=str(layouts.clip_safetensors(tmp_path / "model")))
+    encoder = loaded.encoder("clip", CPU, model=str(layouts.clip_safetensors(tmp_path / "model")))
     long = "bird " * 90
     assert encoder.beyond_context(["a bird", long, "", "bird " * 70]) == [long]
 
@@ -44,11 +44,11 @@ def test_merges_that_are_missing_are_noticed_though_every_letter_is_known(tmp_pa
     (folder / "tokenizer.json").unlink(missing_ok=True)
     (folder / "merges.txt").write_text("#version: 0.2\n")
     with pytest.raises(MissingWeights, match="knows words"):
-        clip.load(CPU, model=str(folder))
+        loaded.encoder("clip", CPU, model=str(folder))
 
 
 def test_a_tokenizer_of_letters_alone_is_one(tmp_path):
     """As tiny SentencePiece models are."""
     pytest.importorskip("sentencepiece")
-    encoder = clip.load(CPU, model=str(layouts.siglip1(tmp_path / "model", letters=True)))
+    encoder = loaded.encoder("clip", CPU, model=str(layouts.siglip1(tmp_path / "model", letters=True)))
     assert np.linalg.norm(np.diff(encoder.embed_texts(["jay", "crow"]), axis=0)) > 1e-4

@@ -282,7 +282,7 @@ def test_the_weights_that_a_probe_was_trained_with_are_found_or_told_from_others
         "class_names": np.array(["jay", "crow"]),
     }
     made = {"regions": "", "scorer": "", "target": "", "features": "unit", "pool": "none"}
-    digest = clip.weights(Runtime(), {"model": "demo", "revision": None})
+    digest = clip.clip(Runtime(), model="demo").weights()
     own = tmp_path / "copied"
     os.symlink(demo.clip_folder(), own)
 

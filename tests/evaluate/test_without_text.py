@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from fgscore import api
-from fgscore.encoders import fake
-from fgscore.encoders.fake import FakeEncoder
+from fgscore.encoders import Encoder, fake
+from fgscore.encoders.fake import Fake
 from fgscore.errors import NoText
 from fgscore.store.match import RegionBundle, Store
 from fgscore.store.paths import Layout
@@ -228,9 +228,9 @@ def files(data: Path) -> dict[Path, bytes]:
 @pytest.fixture
 def no_text(monkeypatch: pytest.MonkeyPatch) -> None:
     """An encoder that is complete but for reading text: a class of its own, as what a class has is asked but once."""
-    without = ("embed_texts", "beyond_context", "logit_scale", "__dict__", "__weakref__")
-    images_alone = type("ImagesAlone", (), {k: v for k, v in vars(FakeEncoder).items() if k not in without})
-    monkeypatch.setattr(fake, "FakeEncoder", images_alone)
+    without = ("embed_texts", "__dict__", "__weakref__")
+    images_alone = type("ImagesAlone", (Encoder,), {k: v for k, v in vars(Fake).items() if k not in without})
+    monkeypatch.setattr(fake, "Fake", images_alone)
 
 
 @pytest.mark.usefixtures("no_text")

@@ -189,13 +189,13 @@ def test_failed_images_are_tried_again_by_jobs(
 
 
 def test_a_plan_makes_no_shard(photos: Path, tmp_path: Path, small_shards: int) -> None:
-    from fgscore.extract.components import Components
     from fgscore.extract.index import make_index
+    from fgscore.extract.parts import Parts
     from fgscore.types import Runtime
 
     store, runtime = Store(Layout(tmp_path)), Runtime()
     indexed = make_index(store, "folder", root=photos)
-    parts = Components.of(["random_crop(n=4)"], ["fake"], ["plain"], runtime)
+    parts = Parts.of(["random_crop(n=4)"], ["fake"], ["plain"], runtime)
     Job.of(store, indexed, parts, runtime).run(NOTHING)
     assert len(list(tmp_path.glob("cache/folder/*/*/plan.json"))) == 5
     assert not list(tmp_path.glob("cache/*/*/*/shard-*"))

@@ -10,9 +10,9 @@ import pytest
 from fgscore.errors import DataError, StoreError, UsageError
 from fgscore.execute import devices
 from fgscore.execute.jobs import Job
-from fgscore.extract.components import Components
 from fgscore.extract.fill import Share
 from fgscore.extract.index import make_index
+from fgscore.extract.parts import Parts
 from fgscore.store import index as index_store
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
@@ -34,7 +34,7 @@ def make_job(photos, tmp_path, small_shards):
     def make(name):
         store, runtime = Store(Layout(tmp_path / name)), Runtime()
         indexed = make_index(store, "folder", root=photos)
-        parts = Components.of(["random_crop(n=4)"], ["fake"], ["plain"], runtime)
+        parts = Parts.of(["random_crop(n=4)"], ["fake"], ["plain"], runtime)
         return Job.of(store, indexed, parts, runtime)
 
     return make
@@ -157,7 +157,7 @@ def test_real_models_make_the_same_store_in_one_process_and_in_two(tmp_path, mon
         store, runtime = Store(Layout(tmp_path / str(world))), Runtime()
         indexed = make_index(store, "folder(name='drawn')", root=tmp_path / "photos", limit=1)
         sam = "sam(checkpoint='demo', points_per_side=4, pred_iou_thresh=0.5, stability_score_thresh=0.6)"
-        parts = Components.of([sam], ["clip(model='demo')"], ["plain"], runtime)
+        parts = Parts.of([sam], ["clip(model='demo')"], ["plain"], runtime)
         job = Job.of(store, indexed, parts, runtime)
         devices.run(job, ["cpu"] * world, lambda *counts: None)
         found.append(digests(opened(job)))

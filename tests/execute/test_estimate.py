@@ -64,7 +64,7 @@ def test_a_dry_run_says_when_the_disk_is_too_small(run: Run, photos: Path, monke
     monkeypatch.setattr(doctor, "free_bytes", lambda layout: 1000)
     result = run("extract", *EXTRACT, "--root", photos, "--dry-run", "--devices", "cpu,cpu")
     assert result.code == 1
-    assert "fault: 0.00 GB needed, 0.0 GB free" in result.out and "with 2 that share it" in result.out
+    assert "kB needed, 1.0 kB free" in result.out and "with 2 that share it" in result.out
 
 
 def test_the_doctor_looks_at_the_machine(run: Run, data: Path) -> None:
@@ -87,12 +87,12 @@ def test_the_doctor_looks_at_a_run(run: Run, photos: Path, data: Path) -> None:
 
 
 def test_a_batch_that_does_not_fit_is_a_fault(run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fgscore.encoders.fake import FakeEncoder
+    from fgscore.encoders.fake import Fake
 
-    def full(self: FakeEncoder, images: Any) -> Any:
+    def full(self: Fake, images: Any) -> Any:
         raise RuntimeError("CUDA out of memory\nmore")
 
-    monkeypatch.setattr(FakeEncoder, "embed_images", full)
+    monkeypatch.setattr(Fake, "embed_images", full)
     result = run("doctor", *EXTRACT, "--root", photos, "--device", "cpu", "--json")
     assert result.code == 1 and result.json["expected"] == []
     (row,) = [row for row in result.json["checks"] if row["state"] == "fault"]

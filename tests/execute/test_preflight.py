@@ -7,11 +7,12 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
-from fgscore import encoders, plugins
+from fgscore import encoders
 from fgscore.errors import DataError, Faults, MissingExtra, MissingWeights
 from fgscore.execute import preflight
-from fgscore.extract.components import Components
 from fgscore.extract.index import Photos
+from fgscore.extract.parts import Parts
+from fgscore.machine import packages
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
 from fgscore.types import Runtime, TextBank
@@ -30,7 +31,7 @@ def look(empty, data):
 
     def call(dataset="folder", generators=(CROPS,), encoders=("fake",), prompts=("plain",), **photos):
         runtime = Runtime(models=data / "models", device="cpu", offline=True)
-        parts = Components.of(list(generators), list(encoders), list(prompts), runtime)
+        parts = Parts.of(list(generators), list(encoders), list(prompts), runtime)
         return {what: str(error) for what, error in preflight.look(empty, dataset, parts, Photos(**photos))[1]}
 
     return call
@@ -63,7 +64,7 @@ def test_a_prompt_that_says_nothing_of_a_class_is_among_them(look, photos, tmp_p
 
 
 def test_missing_packages_are_named_once(look, photos, monkeypatch):
-    monkeypatch.setattr(plugins.importlib.util, "find_spec", lambda name: None if name == "torch" else object())
+    monkeypatch.setattr(packages.importlib.util, "find_spec", lambda name: None if name == "torch" else object())
     found = look(generators=(CROPS, "sam(checkpoint='demo')"), encoders=("clip(model=demo)",), root=photos)
     assert list(found) == ["packages", "packages"][: len(found)]
     assert "torch" in found["packages"] and "pip install" in found["packages"]
@@ -75,16 +76,16 @@ def test_room_that_is_too_small_is_a_fault_before_any_photo_is_read(look, photos
 
 
 def test_what_is_there_already_needs_no_room(store, photos, monkeypatch):
-    parts = Components.of(["random_crop(n=4)"], ["fake"], ["plain"], Runtime())
+    parts = Parts.of(["random_crop(n=4)"], ["fake"], ["plain"], Runtime())
     monkeypatch.setattr(preflight, "free_bytes", lambda layout: 3_000)
     assert preflight.look(store, "folder", parts, Photos(photos))[1] == []
 
 
 def test_the_command_prints_a_line_a_fault_and_hashes_nothing(run, data, tmp_path, monkeypatch):
-    from fgscore import datasets
+    from fgscore.datasets import _build
 
     pytest.importorskip("torch")  # else it is the packages that are told
-    monkeypatch.setattr(datasets, "file_sha256", lambda path: pytest.fail("hashed"))
+    monkeypatch.setattr(_build, "file_sha256", lambda path: pytest.fail("hashed"))
     result = run("extract", "cars", "--encoder", "clip(model='./none')", "--regions", CROPS)
     assert result.code == 1
     lines = result.err.splitlines()
@@ -123,8 +124,8 @@ def alike(monkeypatch):
     """The fake encoder says the same of all that is written alike but for case."""
     from fgscore.encoders import fake
 
-    own = fake.FakeEncoder.embed_texts
-    monkeypatch.setattr(fake.FakeEncoder, "embed_texts", lambda self, texts: own(self, [t.lower() for t in texts]))
+    own = fake.Fake.embed_texts
+    monkeypatch.setattr(fake.Fake, "embed_texts", lambda self, texts: own(self, [t.lower() for t in texts]))
 
 
 @pytest.fixture
@@ -193,10 +194,13 @@ def test_one_class_is_equal_to_none():
     assert TextBank(("a",), ("{}",), np.ones((1, 3), np.float32), 1.0).equal_classes() == []
 
 
-class _Short:
+class _Short(encoders.Encoder):
     """An encoder that reads five letters."""
 
-    dim, logit_scale, device = 2, 1.0, "cpu"
+    dim, logit_scale = 2, 1.0
+
+    def embed_images(self, images):
+        raise NotImplementedError
 
     def embed_texts(self, texts):
         return np.array([[len(t[:5]), 1.0] for t in texts], np.float32)

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import loaded
 import numpy as np
 import pytest
 
 from fgscore import encoders
 from fgscore.encoders import fake
 from fgscore.errors import BadImage
-from fgscore.extract.extraction import Component, Extraction
+from fgscore.extract.extraction import Extraction
 from fgscore.extract.index import make_index
+from fgscore.extract.parts import EncoderPart, GeneratorPart
 from fgscore.extract.photos import Photos
 from fgscore.regions import random_crop
 from fgscore.store import match
@@ -157,18 +159,18 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     run: Callable[..., Any], photos: Path, extract: Extract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = iter(range(100))
-    real = fake.FakeEncoder.embed_regions
+    real = fake.Fake.embed_regions
 
-    def interrupted(self: Any, cuts: Any) -> Any:
+    def interrupted(self: Any, images: Any) -> Any:
         if next(calls) == 1:
             raise KeyboardInterrupt
-        return real(self, cuts)
+        return real(self, images)
 
-    monkeypatch.setattr(fake.FakeEncoder, "embed_regions", interrupted)
+    monkeypatch.setattr(fake.Fake, "embed_regions", interrupted)
     stopped = run("extract", "folder", "--root", photos, "--encoder", "fake", "--regions", "random_crop(n=4)")
     assert stopped.code == 130
     assert stopped.err.splitlines()[-1] == "interrupted; the same command goes on where this one stopped"
-    monkeypatch.setattr(fake.FakeEncoder, "embed_regions", real)
+    monkeypatch.setattr(fake.Fake, "embed_regions", real)
     made = work(extract())
     assert made["region_embeddings"] == (2, 1)
     assert made["globals"] == (0, 3)
@@ -182,14 +184,14 @@ def test_stored_embeddings_are_those_of_the_encoder(store: Store, photos: Path) 
 
     (bundle,) = match.bundles(store)
     assert isinstance(bundle, match.RegionBundle)
-    model = fake.load(Runtime())
+    model = loaded.encoder("fake")
     for number in range(3):
         batch, rows = store.read(bundle.regions, number), store.read(bundle.region_embeddings, number)
         whole = store.read(bundle.globals, number)
         for i, image_id in enumerate(batch.image_ids.tolist()):
             image = np.asarray(Image.open(photos / image_id).convert("RGB"))
             boxes = batch.boxes_xyxy[batch.offsets[i] : batch.offsets[i + 1]]
-            raw = model.embed_regions([(image, box, None) for box in boxes])
+            raw = loaded.regions(model, [(image, box, None) for box in boxes])
             norm = np.linalg.norm(raw, axis=1)
             mine = slice(rows.offsets[i], rows.offsets[i + 1])
             np.testing.assert_allclose(rows.regions[mine], raw / norm[:, None], atol=1e-3)
@@ -292,8 +294,8 @@ def test_a_photo_that_failed_for_its_regions_alone_says_so_and_is_retried_in_its
     plain, store, runtime = Photos.read, Store(Layout(data)), Runtime()
     indexed = make_index(store, "folder", root=photos)
     ids = indexed.index.image_ids[:small_shards].tolist()
-    generator = Component("region generator", "random_crop(n=4)", runtime)
-    encoder = Component("encoder", "fake", runtime)
+    generator = GeneratorPart("random_crop(n=4)", runtime)
+    encoder = EncoderPart("fake", runtime)
     extraction = Extraction(store, indexed, runtime)
     with monkeypatch.context() as patched:
         patched.setattr(Photos, "read", read)
@@ -330,7 +332,7 @@ def test_an_image_without_any_region_goes_all_the_way(
     results = run("probe", "--pool", "none", "--pool", "mean", "--pool", "topk", "--head", "zeroshot", "--json").json
     assert {r["pool"]: r["without_regions"] for r in results["results"]} == {"none": 0, "mean": 2, "topk": 2}
     assert {r["n_test"] for r in results["results"]} == {5}
-    assert "no regions" in run("probe").out
+    assert "without regions 2" in run("probe").out
 
 
 def test_no_image_with_any_region_goes_all_the_way(
@@ -349,11 +351,9 @@ def test_no_masks_of_one_image_and_some_of_another_are_embedded(
     photos: Path, data: Path, small_shards: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A generator of masks that finds none in some images, in place of SAM."""
-    from types import SimpleNamespace
-
     from fgscore.regions import Proposals
 
-    def generate(image: np.ndarray, image_id: str) -> Proposals:
+    def propose(self: Any, image: np.ndarray, image_id: str) -> Proposals:
         m = 0 if image_id.endswith("0.png") else 2
         boxes = np.tile([0, 0, 30, 40], (m, 1))
         runs = [np.array([0, 1200, 1200])] * m  # the left half of 60 x 40, column by column
@@ -363,12 +363,9 @@ def test_no_masks_of_one_image_and_some_of_another_are_embedded(
     store = Store(Layout(data))
     runtime = Runtime()
     extraction = Extraction(store, make_index(store, "folder", root=photos), runtime)
-    generator = Component("region generator", "random_crop(n=4, seed=9)", runtime)
-    generator.__dict__["loaded"] = generate
-    plugin = SimpleNamespace(**vars(generator.bound.module))
-    plugin.MASKS = True
-    monkeypatch.setattr(generator, "bound", type(generator.bound)(**{**vars(generator.bound), "module": plugin}))
-    encoder = Component("encoder", "fake(outside='black')", runtime)
+    generator = GeneratorPart("random_crop(n=4, seed=9)", runtime)
+    generator.made.__class__ = type("Halves", (random_crop.RandomCrops,), {"masks": True, "propose": propose})
+    encoder = EncoderPart("fake(outside='black')", runtime)
     regions = extraction.regions(generator)
     embedded = extraction.region_embeddings(encoder, regions)
     extraction.globals(encoder)
@@ -386,7 +383,7 @@ def test_an_encoder_that_returns_nonsense_is_refused_before_any_image_is_stored(
     photos: Path, run: Callable[..., Any], data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        fake.FakeEncoder, "embed_images", lambda self, images: np.full((len(images), self.dim), np.nan, np.float32)
+        fake.Fake, "embed_images", lambda self, images: np.full((len(images), self.dim), np.nan, np.float32)
     )
     result = run("extract", "folder", "--root", photos, "--encoder", "fake", "--regions", "random_crop")
     assert result.code == 1

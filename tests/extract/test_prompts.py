@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from fgscore.errors import NothingCached
-from fgscore.extract.extraction import Components, extract
+from fgscore.extract.extraction import extract
 from fgscore.extract.index import make_index
+from fgscore.extract.parts import Parts
 from fgscore.store import match
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
@@ -25,7 +26,7 @@ def photos(tmp_path):
 
 def run(store, photos, prompts):
     runtime = Runtime(models=store.layout.models)
-    chosen = Components.of(["random_crop(n=3)"], ["fake"], prompts, runtime)
+    chosen = Parts.of(["random_crop(n=3)"], ["fake"], prompts, runtime)
     return extract(store, make_index(store, "folder", root=photos), chosen, runtime)
 
 

@@ -58,8 +58,9 @@ def in_the_store(bench: Bench, share: float) -> Count:
         _put(data / found, thing)
         code, said = run(*command, "--data", data, out=bench.folder / "out")
         fine = code in (0, 1) and _ours(said)
-        if command == ("verify",) and found.parts[0] == "cache":
-            gone = thing.startswith("link")  # as good as no file at all, which a run that goes on makes anew
+        if command == ("verify",):
+            # in the cache as good as no file at all, which a run that goes on makes anew
+            gone = thing.startswith("link") and found.parts[0] == "cache"
             fine &= (code == 1 or gone) and found.parent.name in said
         count.note(fine, f"{thing} as {found}, {command[0]}: {code} {said[-300:]}")
         shutil.rmtree(data)
@@ -140,8 +141,8 @@ def _kinds(data: Path) -> Iterator[Path]:
     """One of each kind of file, as paths below ``data``."""
     for name in FILES:
         yield sorted((data / "cache").glob(f"folder/*/*/{name}"))[0].relative_to(data)
-    for folder in ("probes", "predictions"):
-        yield next(iter((data / "results").glob(f"*/{folder}/*.parquet"))).relative_to(data)
+    for folder in ("probes", "predictions", "seals"):
+        yield sorted((data / "results").glob(f"*/{folder}/*"))[0].relative_to(data)
 
 
 def _put(path: Path, thing: str) -> None:

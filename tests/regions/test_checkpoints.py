@@ -12,6 +12,7 @@ segment_anything = pytest.importorskip("segment_anything")
 
 import checkpoints  # noqa: E402
 import spoilt  # noqa: E402
+from loaded import generator  # noqa: E402
 
 from fgscore import demo  # noqa: E402
 from fgscore.demo.draw import draw, image_rng  # noqa: E402
@@ -52,14 +53,14 @@ def written(name, state, folder):
 
 def checked(path):
     """By names and shapes alone, as before a long run."""
-    sam.check(CPU, {"checkpoint": str(path)})
+    sam.sam(CPU, checkpoint=str(path)).check()
 
 
 @pytest.mark.parametrize("name", checkpoints.FORMS)
 def test_a_sam_is_itself_in_every_form(name, state, tmp_path):
     path = written(name, state, tmp_path)
     checked(path)
-    loaded = sam._load_model(CPU, str(path)).state_dict()
+    loaded = sam.sam(CPU, checkpoint=str(path))._model().state_dict()
     assert loaded.keys() == state.keys()
     for key, value in state.items():
         expected = value.half().float() if name == "half precision" else value
@@ -71,8 +72,8 @@ def test_a_sam_is_itself_in_every_form(name, state, tmp_path):
 def test_so_are_its_masks(name, state, tmp_path):
     bird = draw(KINDS[0], image_rng(0, "test", KINDS[0], 0)).image
     runtime = Runtime(device="cpu", implementation="upstream")
-    ours = sam.load(runtime, checkpoint=str(written(name, state, tmp_path)), **LOOSE)(bird, "a")
-    theirs = sam.load(runtime, checkpoint="demo", **LOOSE)(bird, "a")
+    ours = generator("sam", runtime, checkpoint=str(written(name, state, tmp_path)), **LOOSE).propose(bird, "a")
+    theirs = generator("sam", runtime, checkpoint="demo", **LOOSE).propose(bird, "a")
     assert len(theirs.area) > 2
     np.testing.assert_array_equal(ours.boxes_xyxy, theirs.boxes_xyxy)
     np.testing.assert_array_equal(ours.predicted_iou, theirs.predicted_iou)
@@ -80,7 +81,7 @@ def test_so_are_its_masks(name, state, tmp_path):
 
 def loaded(path):
     """As the regions stage loads it, checked before or not."""
-    sam.load(CPU, checkpoint=str(path))
+    sam.sam(CPU, checkpoint=str(path)).load()
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_weights_that_are_not_finite_are_refused(state, tmp_path):
     name = "mask_decoder.iou_token.weight"
     torch.save(_changed(state, **{name: torch.full_like(state[name], torch.nan)}), tmp_path / "weights.pth")
     with pytest.raises(MissingWeights, match=rf"not finite.*{name}|{name}.*not finite"):
-        sam._load_model(CPU, str(tmp_path / "weights.pth"))
+        sam.sam(CPU, checkpoint=str(tmp_path / "weights.pth")).load()
 
 
 def test_a_cut_file_says_how_much_is_there(state, tmp_path):
@@ -160,14 +161,14 @@ def test_a_path_may_begin_at_home(state, tmp_path, monkeypatch):
     written("plain", state, tmp_path)
     checked("~/weights.pth")
     with pytest.warns(UserWarning, match="SHA-256"):
-        assert len(sam.weights(CPU, {"checkpoint": "~/weights.pth"})) == 64
+        assert len(sam.sam(CPU, checkpoint="~/weights.pth").weights()) == 64
 
 
 def test_a_checkpoint_of_a_published_name_is_looked_into_as_well(tmp_path):
     """Half a download under the name of the whole."""
     (tmp_path / "sam_vit_b_01ec64.pth").write_bytes(spoilt.PAGE.encode())
     with pytest.raises(MissingWeights, match=r"sam_vit_b_01ec64\.pth"):
-        sam.check(Runtime(models=tmp_path), {"checkpoint": "vit_b"})
+        sam.sam(Runtime(models=tmp_path), checkpoint="vit_b").check()
 
 
 @pytest.mark.parametrize("name", ["MobileSAM", "SAM-HQ", "cut", "one key missing"])

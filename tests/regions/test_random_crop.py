@@ -6,16 +6,16 @@ import math
 import numpy as np
 import pytest
 
-from fgscore import plugins
+from fgscore import specs
 from fgscore.errors import BadParameter
-from fgscore.regions import random_crop
+from fgscore.extract.parts import GeneratorPart
 from fgscore.types import Runtime
 
 IMAGE = np.zeros((300, 400, 3), np.uint8)
 
 
 def crops(image=IMAGE, image_id="an image", **params):
-    return random_crop.load(Runtime(), **params)(image, image_id)
+    return GeneratorPart(specs.text("random_crop", params), Runtime()).propose(image, image_id)
 
 
 def test_crops_depend_on_the_seed_and_the_image_id():
@@ -86,6 +86,5 @@ def test_the_first_of_each_image_differ():
     ],
 )
 def test_an_empty_range_is_refused(params, says):
-    bound = plugins.bind("region generator", f"random_crop({params})")
     with pytest.raises(BadParameter, match=says):
-        bound.module.load(Runtime(), **bound.params)
+        _ = GeneratorPart(f"random_crop({params})", Runtime()).made

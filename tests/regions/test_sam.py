@@ -6,6 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("segment_anything")
 
+import loaded  # noqa: E402
 from segment_anything import SamAutomaticMaskGenerator, sam_model_registry  # noqa: E402
 
 from fgscore import regions  # noqa: E402
@@ -30,8 +31,8 @@ def upstream(bird):
 
 
 def test_masks_boxes_and_scores_are_upstreams(bird, upstream):
-    generate = sam.load(Runtime(device="cpu"), checkpoint="demo", **LOOSE)
-    batch = regions.batch(["a"], [generate(bird, "a")], masks=True)
+    generate = loaded.generator("sam", Runtime(device="cpu"), checkpoint="demo", **LOOSE)
+    batch = regions.batch(["a"], [generate.propose(bird, "a")], masks=True)
     assert len(upstream) > 2
     assert len(batch.area) == len(upstream)
     for r, theirs in enumerate(upstream):
@@ -47,8 +48,8 @@ def test_masks_boxes_and_scores_are_upstreams(bird, upstream):
 
 def test_a_reduced_image_keeps_boxes_in_the_original_frame(bird):
     big = np.repeat(np.repeat(bird, 3, axis=0), 3, axis=1)
-    generate = sam.load(Runtime(device="cpu"), checkpoint="demo", max_side=320, **LOOSE)
-    found = generate(big, "a")
+    generate = loaded.generator("sam", Runtime(device="cpu"), checkpoint="demo", max_side=320, **LOOSE)
+    found = generate.propose(big, "a")
     assert found.mask_hw == (320, 320)
     batch = regions.batch(["a"], [found], masks=True)
     assert len(batch.area)
@@ -72,25 +73,32 @@ def test_images_are_reduced_never_enlarged(shape, max_side, reduced):
 
 
 def test_an_image_without_masks_is_a_normal_case():
-    generate = sam.load(Runtime(device="cpu"), checkpoint="demo", points_per_side=1, pred_iou_thresh=1.0)
-    found = regions.select(generate(np.zeros((64, 48, 3), np.uint8), "a"), 32, 0.02, 0.5)
+    generate = loaded.generator("sam", Runtime(device="cpu"), checkpoint="demo", points_per_side=1, pred_iou_thresh=1.0)
+    found = regions.select(generate.propose(np.zeros((64, 48, 3), np.uint8), "a"), 32, 0.02, 0.5)
     batch = regions.batch(["a"], [found], masks=True)
     assert batch.offsets.tolist() == [0, 0]
     assert batch.masks.size_hw.tolist() == [[64, 48]]
 
 
+def test_an_image_too_thin_for_the_models_square_has_none():
+    thin = np.zeros((400, 1, 3), np.uint8)
+    demo = sam.sam(Runtime(device="cpu"), checkpoint="demo")
+    demo.load()
+    assert len(demo.propose(thin, "thin").area) == 0
+
+
 def test_masks_are_capped_by_predicted_iou(bird):
-    generate = sam.load(Runtime(device="cpu"), checkpoint="demo", **LOOSE)
-    everything = generate(bird, "a")
+    generate = loaded.generator("sam", Runtime(device="cpu"), checkpoint="demo", **LOOSE)
+    everything = generate.propose(bird, "a")
     kept = regions.select(everything, 2, 0.0, 1.0)
     np.testing.assert_array_equal(kept.predicted_iou, np.sort(everything.predicted_iou)[::-1][:2])
 
 
 def test_a_missing_checkpoint_names_the_place_and_the_source(tmp_path):
     with pytest.raises(MissingWeights, match=r"sam_vit_b_01ec64\.pth.*https://"):
-        sam.weights(Runtime(models=tmp_path), {"checkpoint": "vit_b"})
+        sam.sam(Runtime(models=tmp_path), checkpoint="vit_b").weights()
     with pytest.raises(MissingWeights, match="existing .pth"):
-        sam.weights(Runtime(models=tmp_path), {"checkpoint": str(tmp_path / "other.pth")})
+        sam.sam(Runtime(models=tmp_path), checkpoint=str(tmp_path / "other.pth")).weights()
 
 
 def test_an_official_state_dict_is_loaded_by_its_own_size(tmp_path):
@@ -99,9 +107,9 @@ def test_an_official_state_dict_is_loaded_by_its_own_size(tmp_path):
     state = sam_model_registry["vit_b"](checkpoint=None).state_dict()
     torch.save(state, path)
     runtime = Runtime(models=tmp_path, device="cpu")
-    model = sam._load_model(runtime, "vit_b")
+    model = sam.sam(runtime, checkpoint="vit_b")._model()
     assert torch.equal(model.state_dict()["mask_decoder.iou_token.weight"], state["mask_decoder.iou_token.weight"])
-    assert sam.weights(runtime, {"checkpoint": "vit_b"}) == file_sha256(path)
+    assert sam.sam(runtime, checkpoint="vit_b").weights() == file_sha256(path)
 
 
 class Hostile:
@@ -113,11 +121,11 @@ def test_a_pickle_in_a_checkpoint_never_runs(tmp_path):
     path = tmp_path / "evil.pth"
     torch.save({"image_encoder.pos_embed": Hostile()}, path)
     with pytest.raises(MissingWeights, match="beside its weights.*refused"):
-        sam._load_model(Runtime(device="cpu"), str(path))
+        sam.sam(Runtime(device="cpu"), checkpoint=str(path))._model()
 
 
 def test_bad_ranges_are_refused():
     with pytest.raises(BadParameter, match="area_min"):
-        sam.load(Runtime(), checkpoint="demo", area_min=0.5, area_max=0.1)
+        loaded.generator("sam", Runtime(), checkpoint="demo", area_min=0.5, area_max=0.1)
     with pytest.raises(BadParameter, match="max_side"):
-        sam.load(Runtime(), checkpoint="demo", max_side=0)
+        loaded.generator("sam", Runtime(), checkpoint="demo", max_side=0)

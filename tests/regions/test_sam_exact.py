@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("segment_anything")
 
 import equality  # noqa: E402
+import loaded  # noqa: E402
 from PIL import Image  # noqa: E402
 from segment_anything import SamAutomaticMaskGenerator  # noqa: E402
 from segment_anything.utils import amg  # noqa: E402
@@ -280,10 +281,10 @@ def test_masks_of_a_decoder_of_vit_bs_shape_are_upstreams(bird, vit_b_decoder):
 
 
 def test_which_implementation_made_them_is_said(bird):
-    ours = plugin.load(Runtime(device="cpu"), checkpoint="demo", **LOOSE)
-    theirs = plugin.load(Runtime(device="cpu", implementation="upstream"), checkpoint="demo", **LOOSE)
+    ours = loaded.generator("sam", Runtime(device="cpu"), checkpoint="demo", **LOOSE)
+    theirs = loaded.generator("sam", Runtime(device="cpu", implementation="upstream"), checkpoint="demo", **LOOSE)
     assert (ours.implementation, theirs.implementation) == ("exact", "upstream")
-    a, b = ours(bird, "a"), theirs(bird, "a")
+    a, b = ours.propose(bird, "a"), theirs.propose(bird, "a")
     np.testing.assert_array_equal(a.boxes_xyxy, b.boxes_xyxy)
     np.testing.assert_allclose(a.predicted_iou, b.predicted_iou, atol=1e-6)
     with pytest.raises(UsageError, match="exact or upstream"):
@@ -291,17 +292,20 @@ def test_which_implementation_made_them_is_said(bird):
 
 
 def test_an_unchanged_image_gives_unchanged_masks(bird):
-    generate = plugin.load(Runtime(device="cpu"), checkpoint="demo", **LOOSE)
-    first, again = generate(bird, "a"), generate(bird, "a")
+    generate = loaded.generator("sam", Runtime(device="cpu"), checkpoint="demo", **LOOSE)
+    first, again = generate.propose(bird, "a"), generate.propose(bird, "a")
     np.testing.assert_array_equal(first.boxes_xyxy, again.boxes_xyxy)
     np.testing.assert_array_equal(first.predicted_iou, again.predicted_iou)
 
 
 def test_small_regions_are_left_to_upstream(demo):
     upstream, _ = both(demo, **LOOSE)
-    assert plugin.SamGenerator(upstream, None, "exact").implementation == "exact"
+    made = plugin.sam(Runtime(device="cpu"), checkpoint="demo")
+    made.use(upstream)
+    assert made.implementation == "exact"
     upstream.min_mask_region_area = 5
-    assert plugin.SamGenerator(upstream, None, "exact").implementation == "upstream"
+    made.use(upstream)
+    assert made.implementation == "upstream"
 
 
 @pytest.fixture(scope="module")

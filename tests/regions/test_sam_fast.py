@@ -7,13 +7,13 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("segment_anything")
 
 import equality  # noqa: E402
+import loaded  # noqa: E402
 from segment_anything import SamAutomaticMaskGenerator  # noqa: E402
 
 from fgscore.demo.draw import draw, image_rng  # noqa: E402
 from fgscore.demo.kinds import KINDS  # noqa: E402
 from fgscore.demo.models import load_sam  # noqa: E402
 from fgscore.errors import BadParameter  # noqa: E402
-from fgscore.regions import sam as plugin  # noqa: E402
 from fgscore.regions import select  # noqa: E402
 from fgscore.regions.sam import encoder  # noqa: E402
 from fgscore.regions.sam import fast as sam_fast  # noqa: E402
@@ -94,11 +94,11 @@ def test_fused_attention_is_the_one_in_rows():
 
 
 def test_fast_is_part_of_the_spec_and_of_what_is_told(bird):
-    generator = plugin.load(Runtime(), checkpoint="demo", fast=True, **LOOSE)
+    generator = loaded.generator("sam", Runtime(), checkpoint="demo", fast=True, **LOOSE)
     assert generator.implementation == "fast"
-    assert len(select(generator(bird, "bird"), 32, 0.0, 1.0).area) > 0
+    assert len(select(generator.propose(bird, "bird"), 32, 0.0, 1.0).area) > 0
 
 
 def test_fast_excludes_what_upstream_alone_does():
     with pytest.raises(BadParameter, match="min_mask_region_area=0 with fast=True, found 5"):
-        plugin.load(Runtime(), checkpoint="demo", fast=True, min_mask_region_area=5)
+        loaded.generator("sam", Runtime(), checkpoint="demo", fast=True, min_mask_region_area=5)

@@ -9,15 +9,16 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fgscore.extract.extraction import Component, Extraction
+from fgscore.extract.extraction import Extraction
 from fgscore.extract.index import make_index
+from fgscore.extract.parts import EncoderPart, GeneratorPart
 from fgscore.regions import Proposals
+from fgscore.regions.random_crop import RandomCrops
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
 from fgscore.types import Runtime
@@ -57,11 +58,10 @@ def draw_masks(image: np.ndarray, image_id: str) -> Proposals:
 def add_masks(data: Path, photos: Path) -> None:
     store, runtime = Store(Layout(data)), Runtime()
     extraction = Extraction(store, make_index(store, DATASET, root=photos), runtime)
-    generator = Component("region generator", "random_crop(n=5, seed=9)", runtime)
-    generator.__dict__["loaded"] = draw_masks
-    bound = {**vars(generator.bound), "module": SimpleNamespace(**{**vars(generator.bound.module), "MASKS": True})}
-    generator.bound = type(generator.bound)(**bound)
-    extraction.region_embeddings(Component("encoder", "fake", runtime), extraction.regions(generator))
+    generator = GeneratorPart("random_crop(n=5, seed=9)", runtime)
+    masked = {"masks": True, "propose": lambda self, image, image_id: draw_masks(image, image_id)}
+    generator.made.__class__ = type("Masked", (RandomCrops,), masked)
+    extraction.region_embeddings(EncoderPart("fake", runtime), extraction.regions(generator))
 
 
 @pytest.fixture(scope="session")

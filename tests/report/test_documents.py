@@ -12,20 +12,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fgscore.report import documents
-from fgscore.report.documents import Change, Estimate, Short, Table
+from fgscore.tables import Column, Measured, Table
 
 HOSTILE = "</script><img src=x onerror=alert(1)> 50% of $x_i^2$ & #1 | {a} ~b \\textbf{c} `d` *e* [f](javascript:g)"
 TABLE = Table(
     "results",
     "Top-1 accuracy",
-    {"name": "strategy", "regions": "regions", "k": "k", "a": "cub", "gain": "Δ global"},
     [
-        {"name": "Soft_margin", "regions": Short("sam", "sam(n=3)"), "k": "5", "a": Estimate(0.65585, 0.6401, 0.6703)},
-        {"name": HOSTILE, "regions": Short("sam", "sam(n=4)"), "k": "all", "a": Estimate(0.5), "gain": Change(-0.0132)},
-        {"name": "oracle", "k": "5", "a": Estimate(0.9), "marked": True},
+        Column("name", "strategy"),
+        Column("regions", "regions", "component"),
+        Column("k", "k", "count"),
+        Column("a", "cub", "accuracy"),
+        Column("gain", "Δ global", "difference"),
+        Column("head", "head", "component"),
     ],
-    note="All with head logreg(C=1).",
+    [
+        {"name": "Soft_margin", "regions": "sam(n=3)", "k": 5, "a": Measured(0.65585, 0.6401, 0.6703)},
+        {"name": HOSTILE, "regions": "crops", "k": "all", "a": Measured(0.5), "gain": -0.0132, "head": "logreg(C=1)"},
+        {"name": "oracle", "k": 5, "a": 0.9},
+    ],
+    notes=["A note of <b>one</b> line."],
+    once=["head"],
     best=["a"],
+    marked=[2],
 )
 
 
@@ -37,9 +46,9 @@ def test_markdown() -> None:
     assert lines[0] == "### Top-1 accuracy"
     assert lines[2] == "| strategy | regions | k | cub | Δ global |"
     assert lines[3] == "| --- | --- | ---: | ---: | ---: |"
-    assert lines[4] == "| Soft_margin | sam | 5 | **0.6559 (0.640–0.670)** |  |"
+    assert lines[4] == "| Soft_margin | sam | 5 | **0.6559 (0.6401–0.6703)** |  |"
     assert lines[6] == "| oracle |  | 5 | 0.9000 |  |"
-    assert lines[-1] == "All with head logreg(C=1)."
+    assert lines[8::2] == ["sam: sam(n=3)", "Everywhere: head logreg(C=1).", "A note of \\<b\\>one\\</b\\> line."]
 
 
 def test_every_row_of_markdown_has_as_many_cells_as_the_heading() -> None:
@@ -101,7 +110,7 @@ def test_latex_is_a_booktabs_table() -> None:
     assert lines[0] == r"% needs \usepackage{booktabs}"
     assert r"\begin{tabular}{llrrr}" in lines
     body = lines[lines.index(r"\midrule") + 1 : lines.index(r"\bottomrule")]
-    assert body[0] == r"Soft\_margin & sam & 5 & \textbf{0.6559 (0.640–0.670)} &  \\"
+    assert body[0] == r"Soft\_margin & sam & 5 & \textbf{0.6559 (0.6401–0.6703)} &  \\"
     assert all(len(re.findall(r"(?<!\\)&", line)) == 4 and line.endswith(r" \\") for line in body)
     assert r"strategy & regions & k & cub & $\Delta$ global \\" in lines
     text = "\n".join(lines)
@@ -115,10 +124,10 @@ def test_latex_is_a_booktabs_table() -> None:
 
 def test_csv_holds_numbers_in_full_and_intervals_apart() -> None:
     first, second, third = csv.DictReader(io.StringIO(documents.comma_separated(TABLE)))
-    assert list(first) == ["name", "regions", "k", "a", "a_low", "a_high", "gain"]
+    assert list(first) == ["name", "regions", "k", "a", "a_low", "a_high", "gain", "head"]
     assert (float(first["a"]), float(first["a_low"]), float(first["a_high"])) == (0.65585, 0.6401, 0.6703)
-    assert second["name"] == HOSTILE and second["regions"] == "sam(n=4)"
-    assert (float(second["gain"]), second["a_low"], third["gain"]) == (-0.0132, "", "")
+    assert (second["name"], first["regions"]) == (HOSTILE, "sam(n=3)")
+    assert (float(second["gain"]), second["a_low"], third["gain"], third["head"]) == (-0.0132, "", "", "")
 
 
 FORMULAS = [
@@ -139,8 +148,9 @@ NUMBERS = ["-0.5", "+12", "-1e-5", "-.5", "0.7", -0.25, -3, 1.5]
 
 def test_no_cell_of_a_csv_is_a_formula_and_numbers_stay_numbers() -> None:
     values = [*FORMULAS, *NUMBERS, "region_text", "a=b", "5-7", ""]
-    rows = [{"cell": v, "short": Short("x", str(v)), "=head": v} for v in values]
-    table = Table("results", "t", {"cell": "cell", "short": "short", "=head": "=head"}, rows)
+    rows = [{"cell": v, "short": str(v), "=head": v} for v in values]
+    columns = [Column("cell", "cell"), Column("short", "short", "component"), Column("=head", "=head")]
+    table = Table("results", "t", columns, rows)
     fields, *lines = csv.reader(io.StringIO(documents.comma_separated(table)))
     assert fields == ["cell", "short", "'=head"]
     for value, cells in zip(values, lines, strict=True):
@@ -149,8 +159,9 @@ def test_no_cell_of_a_csv_is_a_formula_and_numbers_stay_numbers() -> None:
 
 
 def test_what_stands_for_nothing_is_an_empty_cell() -> None:
-    table = Table("results", "t", {"target": "target", "k": "k"}, [{"target": "-", "k": 1}])
-    assert documents.comma_separated(table) == "target,k\n,1\n"
+    columns = [Column("target", "target"), Column("k", "k", "count")]
+    table = Table("results", "t", columns, [{"target": "-", "k": 1}, {"target": "global", "k": 2}])
+    assert documents.comma_separated(table) == "target,k\n,1\nglobal,2\n"
 
 
 # ---- HTML
@@ -189,13 +200,6 @@ def test_html_cells_carry_their_number() -> None:
     assert reader.values == ["5.0", "0.65585", "inf", "0.5", "-0.0132", "5.0", "0.9"]
 
 
-# ---- the best
-
-
-def test_the_best_is_set_bold_among_what_may_be_compared() -> None:
-    assert [TABLE.is_best(row, "a") for row in TABLE.rows] == [True, False, False]
-    tied = [{"a": Estimate(0.50001)}, {"a": Estimate(0.49999)}, {"a": Estimate(0.4)}]
-    table = Table("t", "t", {"a": "a"}, tied, best=["a"])
-    assert [table.is_best(row, "a") for row in tied] == [True, True, False], "alike as printed"
-    alone = Table("t", "t", {"a": "a"}, tied[:1], best=["a"])
-    assert not alone.is_best(tied[0], "a")
+def test_html_sets_the_best_bold_and_an_interval_small() -> None:
+    made = documents.hypertext(TABLE)
+    assert made.count("<b>") == 1 and "<b>0.6559 <small>(0.6401–0.6703)</small></b>" in made

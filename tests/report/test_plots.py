@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fgscore.report import plots
-from fgscore.report.documents import Estimate
 from fgscore.report.plots import Agreement, Gains, Line, Plot
+from fgscore.tables import Measured
 
 pytest.importorskip("matplotlib")
 HOSTILE = "$\\frac{1}{0$ <script>alert(1)</script> & {x}_"
@@ -23,8 +23,8 @@ def words(plot: Plot) -> list[str]:
 
 
 LINES = [
-    Line(HOSTILE, "soft", "global", ["1", "10", "all"], [Estimate(v, v - 0.1, v + 0.1) for v in (0.5, 0.6, 0.7)]),
-    Line(HOSTILE, HOSTILE, "local", ["2", "all"], [Estimate(0.4), Estimate(0.3)]),
+    Line(HOSTILE, "soft", "global", ["1", "10", "all"], [Measured(v, v - 0.1, v + 0.1) for v in (0.5, 0.6, 0.7)]),
+    Line(HOSTILE, HOSTILE, "local", ["2", "all"], [Measured(0.4), Measured(0.3)]),
 ]
 
 
@@ -32,13 +32,13 @@ def test_accuracy_over_k_orders_k_as_numbers_and_names_every_part() -> None:
     found = words(plots.accuracy_over_k(LINES, {(HOSTILE, "soft"): 0.45}))
     order = [word for word in found if word in ("1", "2", "10", "all")]
     assert order[:4] == ["1", "2", "10", "all"]
-    assert {"soft", "pseudo-label global", "pseudo-label local", "global embedding alone"} <= set(found)
+    assert {"soft", "pseudo-label global", "pseudo-label local", "Global linear"} <= set(found)
     joined = "".join("".join(found).split())  # long names go over several lines
     assert joined.count("<script>alert(1)</script>") == 2, "as the name of a scorer and of a panel"
 
 
 def test_many_scorers_go_down_instead_of_across() -> None:
-    few, many = ([Line("crops", f"s{i}", "", ["1"], [Estimate(0.5)]) for i in range(n)] for n in (5, 6))
+    few, many = ([Line("crops", f"s{i}", "", ["1"], [Measured(0.5)]) for i in range(n)] for n in (5, 6))
     assert plots.accuracy_over_k(few, {}).size[0] > plots.accuracy_over_k(few, {}).size[1]
     assert plots.accuracy_over_k(many, {}).size[0] < plots.accuracy_over_k(many, {}).size[1]
     assert {f"s{i}" for i in range(6)} <= set(words(plots.accuracy_over_k(many, {})))
@@ -85,8 +85,8 @@ def test_agreement_prints_every_pair() -> None:
     shared = np.array([[1.0, 0.25], [0.25, 1.0]])
     name = HOSTILE[:32]
     found = words(plots.agreement([Agreement("crops", ["soft", name], shared, 0.2)], 5))
-    assert [word for word in found if word in ("1.00", "0.25")] == ["1.00", "0.25", "0.25", "1.00"]
-    assert found.count(name) == 2 and any("by chance 0.20" in word for word in found)
+    assert [word for word in found if word in ("1.000", "0.250")] == ["1.000", "0.250", "0.250", "1.000"]
+    assert found.count(name) == 2 and any("by chance 0.200" in word for word in found)
 
 
 @pytest.mark.parametrize("suffix", ["svg", "png"])

@@ -96,7 +96,7 @@ def test_an_unknown_image_is_one_line_with_near_matches(show: Show, tmp_path: Pa
         (("--out", "a.gif"), "expected a file of .png or .svg"),
         (("--scorer", "entrpy"), "did you mean 'entropy'"),
         (("--target", "lokal"), "did you mean 'local'"),
-        (("--k", "0"), "k must be a whole number above 0"),
+        (("--k", "0"), "k must be a whole number of at least 1"),
     ],
 )
 def test_a_wrong_call_is_one_line(args: tuple[str, ...], said: str, show: Show) -> None:

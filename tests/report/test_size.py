@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 
 from fgscore.extract import thumbnails
-from fgscore.extract.extraction import Component, Extraction
+from fgscore.extract.extraction import Extraction
 from fgscore.extract.index import make_index
+from fgscore.extract.parts import EncoderPart, GeneratorPart
 from fgscore.regions import Proposals
+from fgscore.regions.random_crop import RandomCrops
 from fgscore.report.build import Options, report
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
@@ -63,11 +65,10 @@ def large(tmp_path_factory: pytest.TempPathFactory, call: Callable[..., Any]) ->
     assert call(*args, data=data).code == 0
     store = Store(Layout(data))
     extraction = Extraction(store, make_index(store, "folder", root=photos), Runtime())
-    generator = Component("region generator", "random_crop(n=32, seed=9)", Runtime())
-    generator.__dict__["loaded"] = masks
-    plugin = type("Plugin", (), {**vars(generator.bound.module), "MASKS": True})
-    generator.bound = type(generator.bound)(**{**vars(generator.bound), "module": plugin})
-    extraction.region_embeddings(Component("encoder", "fake", Runtime()), extraction.regions(generator))
+    generator = GeneratorPart("random_crop(n=32, seed=9)", Runtime())
+    masked = {"masks": True, "propose": lambda self, image, image_id: masks(image, image_id)}
+    generator.made.__class__ = type("Masked", (RandomCrops,), masked)
+    extraction.region_embeddings(EncoderPart("fake", Runtime()), extraction.regions(generator))
     assert call("score", "--scorer", "all", "--target", "global", "--target", "local", data=data).code == 0
     return store
 
@@ -103,4 +104,4 @@ def test_a_page_that_got_large_says_so(store: Store, run: Callable[..., Any], mo
     monkeypatch.setattr(stage, "LARGE", 1000)
     assert run("score", "--scorer", "entropy").code == 0
     done = run("report", "--no-plots")
-    assert done.code == 0 and "fewer --images make it smaller" in done.out
+    assert done.code == 0 and "fewer --images make it smaller" in done.err

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fgscore import tables
 from fgscore.store import arrays
+from fgscore.terminal import visible
 from fgscore_stages import _run
 
 Run = Callable[..., Any]
@@ -27,13 +27,13 @@ def obeyed(text: str) -> set[str]:
 
 def test_each_kind_of_control_is_escaped_and_all_else_is_left() -> None:
     kept = "Überschnäpper, 鳥, ‌نمی‌خواهم‌, 👩‍🔬, a\\b [red] 100 %"
-    assert tables.visible(kept) == kept
-    assert tables.visible("".join(CLASSES)).count("\\x1b") == 2
-    assert tables.visible("\x00\x1b\x7f\x85\x9b\n\r\t") == r"\x00\x1b\x7f\x85\x9b\n\r\t"
-    assert tables.visible("\u202e\u2066\u200f\u2028\ufeff\U000e0041") == r"\u202e\u2066\u200f\u2028\ufeff\U000e0041"
-    assert tables.visible("photo-\udcff.jpg") == r"photo-\udcff.jpg"  # a name that is no UTF-8
+    assert visible(kept) == kept
+    assert visible("".join(CLASSES)).count("\\x1b") == 2
+    assert visible("\x00\x1b\x7f\x85\x9b\n\r\t") == r"\x00\x1b\x7f\x85\x9b\n\r\t"
+    assert visible("\u202e\u2066\u200f\u2028\ufeff\U000e0041") == r"\u202e\u2066\u200f\u2028\ufeff\U000e0041"
+    assert visible("photo-\udcff.jpg") == r"photo-\udcff.jpg"  # a name that is no UTF-8
     everything = "".join(map(chr, range(0x11000)))
-    assert obeyed(tables.visible(everything)) == set("\u200c\u200d")
+    assert obeyed(visible(everything)) == set("\u200c\u200d")
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ def test_of_a_text_made_by_two_versions_the_last_is_meant(store, run, photos, mo
     from fgscore.encoders import fake
 
     before = match.bundles(store)[0].text
-    monkeypatch.setattr(fake, "version", lambda runtime, params, kind: 2 if kind == "text" else 1, raising=False)
+    monkeypatch.setattr(fake.Fake, "version_of", lambda self, kind: 2 if kind == "text" else 1)
     done = run("extract", "folder", "--root", photos, "--encoder", "fake", "--regions", "random_crop(n=4)")
     assert done.code == 0, done.err
     (bundle,) = match.bundles(store)

@@ -10,7 +10,7 @@ from fgscore import encoders
 from fgscore.evaluate.features import FeatureRun
 from fgscore.evaluate.score import ScoreRun
 from fgscore.extract import thumbnails
-from fgscore.extract.components import Component
+from fgscore.extract.parts import EncoderPart, GeneratorPart
 from fgscore.pooling import Pooling
 from fgscore.scorers import Scorer
 from fgscore.store import index
@@ -43,7 +43,7 @@ INDEX = index.recipe("demo", {"images": 48}, 3, 5)
 IMAGES = {"images": INDEX.digest}
 
 
-def made(layout: Layout, encoder: Component, generator: Component) -> dict[str, Recipe]:
+def made(layout: Layout, encoder: EncoderPart, generator: GeneratorPart) -> dict[str, Recipe]:
     """The recipes of an extraction by ``encoder`` and ``generator``."""
     prompts = encoders.prompt_set("plain", "bird")
     regions = generator.recipe("regions", IMAGES)
@@ -82,7 +82,7 @@ def followed(store: Store, recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
 def recipes(data: Path) -> dict[str, Recipe]:
     layout = Layout(data)
     runtime = Runtime(layout.models, "cpu", offline=True)
-    fake, crops = Component("encoder", "fake", runtime), Component("region generator", "random_crop(n=64)", runtime)
+    fake, crops = EncoderPart("fake", runtime), GeneratorPart("random_crop(n=64)", runtime)
     extracted = made(layout, fake, crops)
     both = {f"fake: {kind}": recipe for kind, recipe in extracted.items()}
     return {"index": INDEX, "thumbnails": thumbnails.recipe(256, INDEX.digest), **both,
@@ -93,8 +93,7 @@ def demo_recipes(data: Path) -> dict[str, Recipe]:
     """Those with weights: of the models that ship with fgscore."""
     layout = Layout(data)
     runtime = Runtime(layout.models, "cpu", offline=True)
-    clip, sam = (Component(kind, text, runtime) for kind, text in
-                 (("encoder", "clip(model='demo')"), ("region generator", "sam(checkpoint='demo')")))  # fmt: skip
+    clip, sam = EncoderPart("clip(model='demo')", runtime), GeneratorPart("sam(checkpoint='demo')", runtime)
     return {f"clip: {kind}": recipe for kind, recipe in made(layout, clip, sam).items()}
 
 

@@ -166,12 +166,14 @@ def test_parts_come_one_under_the_other_and_those_that_are_nowhere_are_left_out(
 
 
 def test_the_cache_alone_is_enough(drawn: Store, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fgscore.components import DECLARED
     from fgscore.datasets import demo
 
     before = run("locate", "demo", "--json").json
     drawings = drawn.layout.raw("demo")
     elsewhere = drawings.rename(drawings.with_name("elsewhere"))
-    monkeypatch.setattr(demo, "prepare", lambda root, progress: elsewhere.rename(root))
+    traits = vars(demo.demo)[DECLARED]["traits"]
+    monkeypatch.setitem(traits, "prepare", lambda root, progress: elsewhere.rename(root))
     assert run("locate", "demo", "--json").json == before
 
 

@@ -136,3 +136,95 @@ def test_what_is_no_file_is_a_fault_that_is_moved_aside(
     assert extract()["globals"]["computed"] == (1 if name.startswith("shard") else 0)
     assert run("verify").code == 0
     shutil.rmtree(store.layout.cache / "damaged")
+
+
+# ---- results
+
+
+ZEROSHOT = ("probe", "--pool", "none", "--head", "zeroshot")
+SELECT = ("sweep", "--scorer", "entropy", "--k", 1, "--k", 2, "--head", "logreg(C=1)", "--select", "val")
+
+
+def files_of_results(store: Store) -> list[Path]:
+    return sorted(path for path in store.layout.results.rglob("*") if path.is_file() and "damaged" not in path.parts)
+
+
+def test_results_are_read_and_counted_those_of_validation_too(store: Store, run: Run) -> None:
+    assert run(*ZEROSHOT).code == 0 and run(*SELECT).code == 0
+    rows = [path for path in files_of_results(store) if path.parent.name == "probes"]
+    assert len(rows) == 5 and any("validation" in path.parts for path in rows)
+    done = run("verify")
+    assert done.code == 0 and "5 results read, with their predictions.\nThe store is sound.\n" in done.out
+    assert run("verify", "--json").json == {"problems": [], "results": 5}
+
+
+def flipped(whole: bytes, bit: int) -> bytes:
+    spoilt = bytearray(whole)
+    spoilt[bit // 8] ^= 1 << bit % 8
+    return bytes(spoilt)
+
+
+def test_every_flipped_bit_of_a_result_is_found_and_named_by_its_file(store: Store, run: Run) -> None:
+    assert run(*ZEROSHOT).code == 0 and run(*SELECT).code == 0
+    rng = np.random.default_rng(7)
+    for path in files_of_results(store):
+        whole = path.read_bytes()
+        for bit in rng.integers(0, 8 * len(whole), 4).tolist():
+            path.write_bytes(flipped(whole, bit))
+            (problem,) = verify(store)
+            assert problem.severity == "damaged" and problem.paths[0].stem[:16] == path.stem[:16], (path.name, bit)
+            # a row is looked up by its own SHA-256: of a changed one it is the row that has no seal
+            assert problem.paths[0] == path
+        path.write_bytes(whole)
+    assert verify(store) == []
+
+
+def test_a_damaged_result_is_moved_aside_and_measured_again(store: Store, run: Run) -> None:
+    (before,) = run(*ZEROSHOT, "--json").json["results"]
+    assert run("probe", "--pool", "none", "--head", "logreg(C=1)").code == 0
+    row = next(store.layout.results.glob(f"folder/probes/{before['digest'][:16]}.parquet"))
+    row.write_bytes(flipped(row.read_bytes(), 77))
+    done = run("verify")
+    assert done.code == 1 and f"damaged: results/folder/probes/{row.name}: not the file that was sealed" in done.out
+    assert "Next: fgscore repair" in done.out
+    assert f"{row}: not the file that was sealed" in run(*ZEROSHOT).message
+    mended = run("repair")
+    assert mended.code == 0 and f"Moved to {store.layout.results / 'damaged'}." in mended.out
+    assert (store.layout.results / "damaged" / "folder" / "probes" / row.name).is_file()
+    assert run("verify").code == 0
+    (after,) = run(*ZEROSHOT, "--json").json["results"]
+    assert not after["cached"] and {k: v for k, v in after.items() if "seconds" not in k} == {
+        k: v for k, v in before.items() if "seconds" not in k
+    }
+    assert run("verify", "--json").json == {"problems": [], "results": 2}
+
+
+@pytest.mark.parametrize(("gone", "said"), [("predictions", "the predictions of this result are missing"),
+                                            ("seals", "its seal is missing")])  # fmt: skip
+def test_a_file_of_a_result_that_is_gone_is_a_fault(gone: str, said: str, store: Store, run: Run) -> None:
+    assert run(*ZEROSHOT).code == 0
+    shutil.rmtree(store.layout.results / "folder" / gone)
+    (problem,) = verify(store)
+    assert problem.what == said and problem.paths[0].parent.name == "probes"
+
+
+def test_results_without_a_cache_are_verified(store: Store, run: Run) -> None:
+    assert run(*ZEROSHOT).code == 0
+    shutil.rmtree(store.layout.cache)
+    assert run("verify", "--json").json == {"problems": [], "results": 1}
+    (row,) = store.layout.results.glob("folder/probes/*.parquet")
+    row.write_bytes(b"PAR1")
+    assert run("verify").code == 1
+    assert run("repair").code == 0 and not row.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes are POSIX")
+@pytest.mark.parametrize("kind", ["probes", "predictions", "seals"])
+def test_what_is_no_file_among_results_is_a_fault(kind: str, store: Store, run: Run) -> None:
+    assert run(*ZEROSHOT).code == 0
+    (path,) = (store.layout.results / "folder" / kind).iterdir()
+    path.unlink()
+    MKFIFO(path)
+    (problem,) = verify(store)
+    assert problem.paths[0] == path
+    assert run("repair").code == 0 and run("verify").code == 0

@@ -10,17 +10,18 @@ numba on a CPU ``sam/kernels/cpu.py``), which the tests and ``make bench-extract
 
 from __future__ import annotations
 
-import ctypes
-import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from fgscore import specs
 from fgscore.errors import BadParameter, MissingWeights, missing_extra
 from fgscore.machine import timing
-from fgscore.regions import Proposals, check_area
+from fgscore.machine.memory import keep_freed
+from fgscore.models import Download
+from fgscore.regions import Generator, Proposals
 from fgscore.regions.sam import checkpoint as sam_checkpoint
 from fgscore.types import Runtime, file_sha256
 from fgscore.weights import listed, not_finite
@@ -28,9 +29,6 @@ from fgscore.weights import listed, not_finite
 if TYPE_CHECKING:
     from fgscore.regions.sam.masks import Masks
 
-VERSION = 1
-NEEDS = ("torch", "torchvision", "segment_anything", "PIL")
-MASKS = True
 CHECKPOINTS = {
     "vit_b": "sam_vit_b_01ec64.pth",
     "vit_l": "sam_vit_l_0b3195.pth",
@@ -43,13 +41,19 @@ SHA256 = {
     "vit_h": "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
 }
 BYTES = {"vit_b": 375_042_383, "vit_l": 1_249_524_607, "vit_h": 2_564_550_879}  # about, to see whether they fit
+DEMO = "demo"
 
 
-def load(
+def stored_name(checkpoint: str) -> str:
+    """What the store keeps of ``checkpoint``: of a path its file name, as the weights' hash says the rest."""
+    return checkpoint if checkpoint in (*CHECKPOINTS, DEMO) else Path(checkpoint).name
+
+
+def sam(
     runtime: Runtime,
     /,
     *,
-    checkpoint: str = "vit_b",
+    checkpoint: Annotated[str, specs.StoredAs(stored_name)] = "vit_b",
     n: int = 32,
     area_min: float = 0.02,
     area_max: float = 0.5,
@@ -65,25 +69,21 @@ def load(
     crop_n_points_downscale_factor: int = 1,
     min_mask_region_area: int = 0,
     fast: bool = False,
-) -> SamGenerator:
-    """A generator of the masks of ``segment_anything.SamAutomaticMaskGenerator``, whose parameters keep their names.
+) -> Sam:
+    """Masks of Segment Anything's automatic mask generator (section 3.2.1), whose parameters keep their names.
 
     ``checkpoint`` is vit_b, vit_l, vit_h, 'demo', or the path of a state dict (``.pth`` or safetensors), also as
-    training writes it. ``fast`` works in bfloat16:
-    nearly the same masks, see ``sam/fast.py``.
-    Raises :class:`MissingWeights` where the checkpoint is not on disk, :class:`MissingExtra` without the package.
+    training writes it. ``fast`` works in bfloat16: nearly the same masks, see ``sam/fast.py``.
     """
-    check_area(area_min, area_max, n)
     if fast and min_mask_region_area:
         raise BadParameter(f"expected min_mask_region_area=0 with fast=True, found {min_mask_region_area}")
     if max_side is not None and max_side < 1:
         raise BadParameter(f"expected max_side of at least 1 or None, found {max_side}")
-    try:
-        from segment_anything import SamAutomaticMaskGenerator
-    except ImportError as error:
-        raise missing_extra(error.name or "segment-anything", "the region generator 'sam'") from error
-    upstream = SamAutomaticMaskGenerator(
-        _load_model(runtime, checkpoint),
+    made = Sam(
+        runtime,
+        checkpoint,
+        max_side,
+        fast,
         points_per_side=points_per_side,
         pred_iou_thresh=pred_iou_thresh,
         stability_score_thresh=stability_score_thresh,
@@ -94,128 +94,131 @@ def load(
         crop_overlap_ratio=crop_overlap_ratio,
         crop_n_points_downscale_factor=crop_n_points_downscale_factor,
         min_mask_region_area=min_mask_region_area,
-        output_mode="uncompressed_rle",
     )
-    return SamGenerator(upstream, max_side, runtime.implementation, fast)
+    made.n, made.area_min, made.area_max = n, area_min, area_max
+    return made
 
 
-class SamGenerator:
-    """``(image, image_id) -> Proposals`` by our own code, or by upstream's where the runtime asks for it or where ours
-    does not do (another decoder, or small regions to be removed); ``implementation`` says which. ``fast`` is by our own
-    in any case. Raises :class:`BadParameter` where that cannot be."""
+class Sam(Generator):
+    """See :func:`sam`. Where the checkpoint is not on disk or is not SAM's, :meth:`weights`, :meth:`check` and
+    :meth:`load` raise :class:`MissingWeights`, and :class:`MissingExtra` without the packages."""
 
-    def __init__(self, upstream: Any, max_side: int | None, implementation: str, fast: bool = False) -> None:
+    needs = ("torch", "torchvision", "segment_anything", "PIL")
+    masks = True
+
+    def __init__(
+        self, runtime: Runtime, checkpoint: str, max_side: int | None, fast: bool = False, **upstream: Any
+    ) -> None:
+        self._runtime, self.checkpoint, self._max_side, self._fast = runtime, checkpoint, max_side, fast
+        self._settings = upstream
+        if checkpoint in CHECKPOINTS:
+            file = CHECKPOINTS[checkpoint]
+            digest = f"sha256:{SHA256[checkpoint]}"
+            self.downloads = (Download(URL + file, file, digest, BYTES[checkpoint], unpack=False),)
+
+    @property
+    def path(self) -> Path:
+        """Where the checkpoint lies: a name is looked for in the folder of models, anything else is a path."""
+        if self.checkpoint == DEMO:
+            from fgscore import demo
+
+            return demo.sam_folder() / "model.safetensors"
+        if self.checkpoint in CHECKPOINTS:
+            path = self._runtime.models / CHECKPOINTS[self.checkpoint]
+            way_out = f"run `fgscore download \"sam(checkpoint='{self.checkpoint}')\"`, or put {URL}{path.name} there"
+        else:
+            path = Path(self.checkpoint).expanduser()
+            way_out = f"give an existing .pth file, or one of {', '.join(CHECKPOINTS)}"
+        if not path.is_file():
+            what = "something else" if path.exists() else "none"
+            raise MissingWeights(f"expected a file of SAM weights at {path}, found {what}; {way_out}")
+        return path
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is the model that ships with fgscore, or a published one."""
+        return self.checkpoint in (DEMO, *CHECKPOINTS)
+
+    def weights(self) -> str:
+        """SHA-256 of the checkpoint file, with a warning where it is not a published one."""
+        path, name = self.path, self.checkpoint
+        sha256 = file_sha256(path)
+        known = [SHA256[name]] if name in SHA256 else list(SHA256.values())
+        if name != DEMO and sha256 not in known:
+            wanted = f"of the published {name}" if name in SHA256 else "of any published checkpoint"
+            warnings.warn(f"{path.name}: its SHA-256 {sha256} is not that {wanted}; go on if it is yours", stacklevel=2)
+        return sha256
+
+    def check(self) -> None:
+        """Whether the checkpoint's weights are a SAM's, by names and shapes: nothing is computed, and little is
+        read."""
+        if self.checkpoint != DEMO:
+            self._outline()
+
+    def _outline(self, device: str = "meta") -> tuple[Any, dict[str, Any]]:
+        """A model of the checkpoint's kind without its weights, and these."""
+        import torch
+        from segment_anything import sam_model_registry
+
+        path = self.path
+        tensors = sam_checkpoint.state_dict(path)
+        with torch.device(device):
+            model = sam_model_registry[sam_checkpoint.kind(tensors, path)](checkpoint=None)
+        sam_checkpoint.check_fit(model, tensors, path)
+        return model, tensors
+
+    def load(self) -> None:
+        """Load the model onto its device. Raises :class:`BadParameter` where ``fast`` cannot be."""
+        try:
+            from segment_anything import SamAutomaticMaskGenerator
+        except ImportError as error:
+            raise missing_extra(error.name or "segment-anything", "the region generator 'sam'") from error
+        self.use(SamAutomaticMaskGenerator(self._model(), output_mode="uncompressed_rle", **self._settings))
+
+    def _model(self) -> Any:
+        device = self._runtime.torch_device()
+        if self.checkpoint == DEMO:
+            from fgscore.demo.models import load_sam
+
+            return load_sam(device)
+        model, tensors = self._outline("cpu")
+        if wrong := not_finite(tensors):
+            count = f"{len(wrong)} weights are not finite: {listed(wrong)}"
+            raise MissingWeights(f"{self.path}: {count}; fetch it again")
+        model.load_state_dict(tensors)
+        return model.to(device).eval()
+
+    def use(self, upstream: Any) -> None:
+        """Make masks as ``upstream``, segment_anything's generator, does: by our own code, or by its own where the
+        runtime asks for it or where ours does not do (another decoder, or small regions to be removed);
+        ``implementation`` says which. ``fast`` is by our own in any case."""
         from fgscore.regions.sam import decoder as sam_decoder
         from fgscore.regions.sam import fast as sam_fast
         from fgscore.regions.sam import masks as sam_masks
 
         ours = sam_decoder.supports(upstream.predictor.model) and not upstream.min_mask_region_area
-        if fast and not ours:
+        if self._fast and not ours:
             raise BadParameter("expected a Sam with upstream's own decoder for fast=True, found another")
-        self.implementation = "fast" if fast else implementation if ours else "upstream"
+        self.implementation = "fast" if self._fast else self._runtime.implementation if ours else "upstream"
         self.device = str(upstream.predictor.device)
         self.thread_safe = self.implementation != "upstream"  # whose predictor holds one image at a time
-        self._max_side, self._upstream = max_side, upstream
         makers: dict[str, Any] = {"exact": sam_masks.ExactGenerator, "fast": sam_fast.FastGenerator}
         make = makers.get(self.implementation)
-        self._own = make(upstream) if make else None
+        self._upstream, self._own = upstream, make(upstream) if make else None
         if self.device == "cpu":
-            _keep_memory()
+            keep_freed()
 
-    def __call__(self, image: np.ndarray, image_id: str) -> Proposals:
-        """Masks of ``image`` (H, W, 3) uint8, before the area filter and the cap."""
+    def propose(self, image: np.ndarray, image_id: str) -> Proposals:
+        """Masks of ``image`` (H, W, 3) uint8, before the area filter and the cap; none of one that is so thin that
+        nothing of it would be left in the model's square."""
         with timing.spent("resize"):
             reduced = reduce(image, self._max_side)
+        side = self._upstream.predictor.transform.target_length
+        if 2 * side * min(reduced.shape[:2]) < max(reduced.shape[:2]):  # upstream rounds its shorter side to zero
+            return proposals(columns([]), reduced.shape[:2], image.shape[:2])
         with timing.spent("masks"):
             masks = self._own.generate(reduced) if self._own else columns(self._upstream.generate(reduced))
         return proposals(masks, reduced.shape[:2], image.shape[:2])
-
-
-def _keep_memory() -> None:
-    """Have glibc keep freed memory: a batch of prompts is gigabytes of temporaries, and getting each page anew from
-    the system costs more than the arithmetic on it."""
-    if sys.platform != "linux":
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library
-        return
-    never_map, never_trim, room_on_top = (-4, 0), (-1, 2**31 - 1), (-2, 1 << 26)
-    for parameter, value in (never_map, never_trim, room_on_top):
-        mallopt(parameter, value)
-
-
-def resolve(params: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint's path is stored as its file name: the weights' hash says the rest."""
-    checkpoint = str(params["checkpoint"])
-    known = checkpoint in CHECKPOINTS or checkpoint == "demo"
-    return {**params, "checkpoint": checkpoint if known else Path(checkpoint).name}
-
-
-def weights(runtime: Runtime, params: dict[str, Any]) -> str:
-    """SHA-256 of the checkpoint file, with a warning where it is not a published one; raises :class:`MissingWeights`
-    where there is none."""
-    checkpoint = str(params["checkpoint"])
-    path = checkpoint_path(runtime, checkpoint)
-    sha256 = file_sha256(path)
-    known = [SHA256[checkpoint]] if checkpoint in SHA256 else list(SHA256.values())
-    if checkpoint != "demo" and sha256 not in known:
-        wanted = f"of the published {checkpoint}" if checkpoint in SHA256 else "of any published checkpoint"
-        warnings.warn(f"{path.name}: its SHA-256 {sha256} is not that {wanted}; go on if it is yours", stacklevel=2)
-    return sha256
-
-
-def checkpoint_path(runtime: Runtime, checkpoint: str) -> Path:
-    """Where the checkpoint lies: a name is looked for in the folder of models, anything else is a path."""
-    if checkpoint == "demo":
-        from fgscore import demo
-
-        return demo.sam_folder() / "model.safetensors"
-    if checkpoint in CHECKPOINTS:
-        path = runtime.models / CHECKPOINTS[checkpoint]
-        way_out = f"run `fgscore download \"sam(checkpoint='{checkpoint}')\"`, or put {URL}{path.name} there"
-    else:
-        path = Path(checkpoint).expanduser()
-        way_out = f"give an existing .pth file, or one of {', '.join(CHECKPOINTS)}"
-    if not path.is_file():
-        what = "something else" if path.exists() else "none"
-        raise MissingWeights(f"expected a file of SAM weights at {path}, found {what}; {way_out}")
-    return path
-
-
-def _load_model(runtime: Runtime, checkpoint: str) -> Any:
-    from segment_anything import sam_model_registry
-
-    device = runtime.torch_device()
-    if checkpoint == "demo":
-        from fgscore.demo.models import load_sam
-
-        return load_sam(device)
-    path = checkpoint_path(runtime, checkpoint)
-    tensors = sam_checkpoint.state_dict(path)
-    model = sam_model_registry[sam_checkpoint.kind(tensors, path)](checkpoint=None)
-    sam_checkpoint.check_fit(model, tensors, path)
-    if wrong := not_finite(tensors):
-        raise MissingWeights(f"{path}: {len(wrong)} weights are not finite: {listed(wrong)}; fetch it again")
-    model.load_state_dict(tensors)
-    return model.to(device).eval()
-
-
-def check(runtime: Runtime, params: dict[str, Any]) -> None:
-    """Whether the checkpoint's weights are a SAM's, by names and shapes: nothing is computed, and little is read.
-
-    Raises :class:`MissingWeights`.
-    """
-    import torch
-    from segment_anything import sam_model_registry
-
-    if params["checkpoint"] == "demo":
-        return
-    path = checkpoint_path(runtime, str(params["checkpoint"]))
-    tensors = sam_checkpoint.state_dict(path)
-    with torch.device("meta"):
-        model = sam_model_registry[sam_checkpoint.kind(tensors, path)](checkpoint=None)
-    sam_checkpoint.check_fit(model, tensors, path)
 
 
 def reduce(image: np.ndarray, max_side: int | None) -> np.ndarray:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from fgscore.encoders import batched
-from fgscore.errors import StoreError
+from fgscore.errors import StoreError, out_of_memory
 
+T = TypeVar("T")
 SIZES = {"cpu": 64, "mps": 64}
 ON_GPU = 1024
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of ``size`` items, the last one shorter."""
+    iterator = iter(items)
+    while block := list(islice(iterator, size)):
+        yield block
 
 
 class Batches:
@@ -21,19 +28,18 @@ class Batches:
     def __init__(self, size: int, device: str) -> None:
         self.size = size or SIZES.get(device.partition(":")[0], ON_GPU)
 
-    def embed(self, embed: Callable[[list[Any]], np.ndarray], items: Iterable[Any], dim: int) -> np.ndarray:
-        """(R, dim) of all ``items`` by ``embed``, which takes a list. Raises :class:`StoreError` where the device
-        cannot hold a single one."""
-        found, iterator = [np.zeros((0, dim), np.float32)], iter(items)
+    def embed(self, embed: Callable[[list[Any]], np.ndarray], items: Iterable[Any]) -> Iterator[np.ndarray]:
+        """What ``embed`` returns of ``items``, list after list. Raises :class:`StoreError` where the device cannot hold
+        a single one."""
+        iterator = iter(items)
         while block := list(islice(iterator, self.size)):
-            found += self._parts(embed, block)
-        return np.concatenate(found)
+            yield from self._parts(embed, block)
 
     def _parts(self, embed: Callable[[list[Any]], np.ndarray], block: list[Any]) -> list[np.ndarray]:
         try:
             return [embed(block)]
         except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             if len(block) == 1:
                 raise StoreError(
@@ -42,7 +48,3 @@ class Batches:
         # outside the handler: while it lasts, the traceback holds what the failed attempt had allocated
         self.size = min(self.size, (len(block) + 1) // 2)
         return [part for half in batched(block, (len(block) + 1) // 2) for part in self._parts(embed, half)]
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)

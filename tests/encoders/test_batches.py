@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from fgscore.encoders._batches import Batches
 from fgscore.errors import StoreError
-from fgscore.extract.batches import Batches
 
 
 class Device:
@@ -22,21 +22,21 @@ class Device:
 
 def test_batches_are_halved_until_they_fit_and_stay_so():
     device, batches = Device(room=20), Batches(64, "cuda:0")
-    found = batches.embed(device.embed, iter(range(150)), 2)
+    found = np.concatenate(list(batches.embed(device.embed, iter(range(150)))))
     np.testing.assert_array_equal(found[:, 0], np.arange(150))
     assert batches.size == 16
     device.seen.clear()
-    batches.embed(device.embed, iter(range(50)), 2)
+    list(batches.embed(device.embed, iter(range(50))))
     assert device.seen == [16, 16, 16, 2]
 
 
 def test_nothing_gives_no_rows():
-    assert Batches(0, "cpu").embed(Device(1).embed, [], 5).shape == (0, 5)
+    assert not list(Batches(0, "cpu").embed(Device(1).embed, []))
 
 
 def test_a_single_image_that_does_not_fit_says_what_to_do():
     with pytest.raises(StoreError, match=r"no memory for a single image.*--device cpu"):
-        Batches(4, "cuda").embed(Device(room=0).embed, range(3), 2)
+        list(Batches(4, "cuda").embed(Device(room=0).embed, range(3)))
 
 
 def test_other_errors_are_not_taken_for_it():
@@ -44,7 +44,7 @@ def test_other_errors_are_not_taken_for_it():
         raise RuntimeError("shapes do not match")
 
     with pytest.raises(RuntimeError, match="shapes"):
-        Batches(4, "cpu").embed(broken, range(3), 2)
+        list(Batches(4, "cpu").embed(broken, range(3)))
 
 
 def test_the_size_suits_the_device():
