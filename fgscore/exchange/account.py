@@ -59,16 +59,15 @@ def of_files(choices: Sequence[Choice]) -> Iterator[str]:
 
 def _taken(choice: Choice) -> str:
     """What was known by a name of others; an array alone is called as its file."""
-    stem = choice.contents.path.stem
-    named = [(use.name, "" if use.key == stem else f"{use.key!r} is ") for use in choice.uses if use.word]
+    named = [(use.name, "" if choice.contents.is_single else f"{use.key!r} is ") for use in choice.uses if use.word]
     return ", ".join(f"{what}taken for {name}" for name, what in named)
 
 
 def _passed(choice: Choice) -> str:
     """What was passed over, and what it is."""
-    stem, entries = choice.contents.path.stem, choice.contents.entries
+    entries = choice.contents.entries
     named = [
-        f"{'' if key == stem else key or '(no name)'} ({_described(reason, entries[key].shape)})".strip()
+        f"{'' if choice.contents.is_single else key or '(no name)'} ({_described(reason, entries[key].shape)})".strip()
         for key, reason in choice.passed.items()
         if ALIASES.get(key) not in choice.names
     ]

@@ -107,7 +107,7 @@ def _asked(contents: Contents, key: str) -> str:
     """The entry that --array means by ``key``: also that of a part, ``emb_0`` by ``emb``. Empty for none."""
     if key in contents.entries:
         return key
-    alone = contents.path.stem if list(contents.entries) == [contents.path.stem] else ""
+    alone = contents.path.stem if contents.is_single else ""
     return alone if alone and re.fullmatch(re.escape(key) + r"[ _.-]?\d+", alone) else ""
 
 
@@ -141,7 +141,7 @@ def _known(contents: Contents, choice: Choice, asked: set[str], known: Mapping[s
     """The entries that others' names give away, for those of our names that nothing stands under yet."""
     there = asked | choice.names | ({"globals"} if "regions" in asked | choice.names else set())
     places: dict[tuple[str, str | None], list[Use]] = {}
-    lone = list(contents.entries) == [contents.path.stem]
+    lone = contents.is_single
     for key in contents.entries:
         at = address(key, numbered=lone)
         split = None if lone or key in contents.columns else at.split  # that of a file is the file's own

@@ -70,6 +70,11 @@ class Contents:
     columns: frozenset[str] = frozenset()
     as_text: bool = False
 
+    @property
+    def is_single(self) -> bool:
+        """Whether it is one array, which is called as the file."""
+        return list(self.entries) == [self.path.stem]
+
     def read(self, key: str) -> np.ndarray:
         """The array at ``key``: numbers, booleans or strings. Raises :class:`DataError` where it is none, or too
         large."""

@@ -274,6 +274,13 @@ def test_what_others_call_labels_makes_no_index_where_one_is_there(bring, tmp_pa
     assert "b.parquet: passed over class (int64)" in came.said
 
 
+def test_a_column_that_is_called_as_its_file_is_named(bring, tmp_path):
+    table = {"id": np.arange(N), "embedding": list(ROWS), "label": LABELS, "split": SPLIT.tolist()}
+    table["caption"] = ["x"] * N
+    pq.write_table(pa.table(table), tmp_path / "caption.parquet")
+    assert "caption.parquet: passed over caption (text)" in bring(tmp_path / "caption.parquet").said
+
+
 def test_what_nothing_makes_use_of_is_named(bring, tmp_path):
     np.savez(tmp_path / "a.npz", globals=ROWS, labels=LABELS, split=SPLIT, logit_scale=[50.0], templates=["a {}"])
     assert (
