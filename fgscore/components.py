@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from fgscore import foreign, specs
 from fgscore.errors import LISTED, UsageError, unknown
-from fgscore.types import file_sha256
+from fgscore.regular import file_sha256
 
 F = TypeVar("F", bound=Callable[..., Any])
 DECLARED = "__fgscore__"  # where a decorator keeps what a function declares

@@ -17,7 +17,7 @@ from typing import Any
 
 from fgscore import specs
 from fgscore.errors import DataError, FgscoreError, MissingExtra, UsageError, guess, out_of_memory
-from fgscore.types import file_sha256
+from fgscore.regular import file_sha256
 
 GROUP = "fgscore."  # entry points: fgscore.scorers, fgscore.encoders ...
 

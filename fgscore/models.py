@@ -12,7 +12,8 @@ from fgscore import foreign, specs
 from fgscore.components import Component, Source, positional
 from fgscore.errors import DataError, UsageError
 from fgscore.machine.progress import Progress
-from fgscore.types import Runtime, file_sha256
+from fgscore.regular import file_sha256
+from fgscore.runtime import Runtime
 
 M = TypeVar("M", bound="Model")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import errno
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -87,3 +88,9 @@ def check_exhausted(path: object, error: Exception) -> None:
         reason = str(error).partition("\n")[0] or "out of memory"
         raise Exhausted(f"{path}: could not be read for want of memory, threads or open files ({reason}); run the same "
                         "command again where there is more") from error  # fmt: skip
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 """The paper's region scorers (section 3.4).
 
-A scorer sees a :class:`~fgscore.types.ScoreInputs`, which holds no labels, and ``target`` (R,) int64, the class each
+A scorer sees a :class:`~fgscore.inputs.ScoreInputs`, which holds no labels, and ``target`` (R,) int64, the class each
 region is scored against; all arrays are read-only.
 """
 
@@ -15,7 +15,8 @@ from annotated_types import Gt
 
 from fgscore.components import Component
 from fgscore.errors import BadParameter, FgscoreError, NoText
-from fgscore.types import RegionBatch, ScoreInputs, read_only
+from fgscore.inputs import ScoreInputs
+from fgscore.types import RegionBatch, read_only
 
 SMALL_REST = 0.05  # of the softmax's sum: where the other classes have less, soft_margin sums them by themselves
 Tau = Annotated[float, Gt(0)] | None  # None: the encoder's own logit scale

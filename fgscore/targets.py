@@ -9,7 +9,7 @@ import numpy as np
 
 from fgscore.components import Component
 from fgscore.errors import BadParameter, UsageError
-from fgscore.types import ScoreInputs
+from fgscore.inputs import ScoreInputs
 
 
 @dataclass(frozen=True, kw_only=True)

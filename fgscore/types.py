@@ -6,24 +6,19 @@ Letters: N images, R regions in all, M regions of one image, C classes, d width.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar, overload
+from typing import Any
 
 import numpy as np
 
-from fgscore import regular, specs
-from fgscore.errors import NoText, UsageError
+from fgscore import specs
 from fgscore.machine import halves
-from fgscore.machine.lazy import lazy
 
 SPLITS = ("train", "val", "test")
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
                "test": "test", "testing": "test"}  # fmt: skip
-IMPLEMENTATIONS = ("exact", "upstream")
 EQUAL = 1e-2  # between unit rows of text: what bfloat16 makes of one text twice; two texts are ten times as far apart
 
 
@@ -33,7 +28,7 @@ def split_named(name: str) -> str | None:
     return SPLIT_NAMES.get(name.strip().casefold())
 
 
-def _check(owner: object, name: str, shape: tuple[int | None, ...], dtype: Any = None) -> np.ndarray:
+def check_array(owner: object, name: str, shape: tuple[int | None, ...], dtype: Any = None) -> np.ndarray:
     """The named array, cast to ``dtype``; raises ValueError with both shapes where they differ."""
     array = np.asarray(getattr(owner, name))
     if array.dtype == np.float16 and dtype is np.float32:
@@ -47,8 +42,9 @@ def _check(owner: object, name: str, shape: tuple[int | None, ...], dtype: Any =
     return array
 
 
-def _check_offsets(owner: object, n: int, r: int, name: str = "offsets") -> None:
-    offsets = _check(owner, name, (n + 1,), np.int64)
+def check_offsets(owner: object, n: int, r: int, name: str = "offsets") -> None:
+    """Raises ValueError unless the named offsets (n+1,) lead from 0 to ``r`` without falling."""
+    offsets = check_array(owner, name, (n + 1,), np.int64)
     if offsets[0] != 0 or offsets[-1] != r or (np.diff(offsets) < 0).any():
         raise ValueError(
             f"{type(owner).__name__}.{name}: expected 0 to {r} and non-decreasing, found {offsets[0]} to {offsets[-1]}"
@@ -60,44 +56,6 @@ def read_only(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
-
-
-@dataclass(frozen=True)
-class Runtime:
-    """How a run is carried out; never part of a recipe.
-
-    ``models`` is the folder of local weights, ``offline`` forbids any look-up on a model hub. ``implementation`` is
-    'exact', our own code where there is some, or 'upstream', the libraries' code that it is tested against; raises
-    :class:`UsageError` for another. ``batch_size`` and ``workers`` of 0 are chosen for the device; ``profile``
-    has a GPU waited for after each step, so that its time is told apart.
-    """
-
-    models: Path = Path("data/models")
-    device: str = "auto"
-    batch_size: int = 0
-    workers: int = 0
-    offline: bool = False
-    implementation: str = "exact"
-    profile: bool = False
-
-    def __post_init__(self) -> None:
-        if self.implementation not in IMPLEMENTATIONS:
-            wanted = " or ".join(IMPLEMENTATIONS)
-            raise UsageError(f"expected the implementation {wanted}, found {self.implementation!r}")
-
-    def torch_device(self) -> str:
-        """The device by torch's name: 'auto' is a GPU where there is one. Raises :class:`UsageError` for one that is
-        not there."""
-        import torch
-
-        if self.device == "auto":
-            return "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError) as error:
-            reason = str(error).partition("\n")[0]
-            raise UsageError(f"--device {self.device}: not usable here ({reason}); try --device auto") from error
-        return self.device
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,12 +85,12 @@ class ImageIndex:
     def __post_init__(self) -> None:
         n = len(self.image_ids)
         for name in ("image_ids", "paths", "split", "sha256"):
-            _check(self, name, (n,), np.str_)
-        _check(self, "labels", (n,), np.int64)
-        _check(self, "sizes_wh", (n, 2), np.int32)
-        _check(self, "orientation", (n,), np.int8)
-        _check(self, "shard", (n,), np.int32)
-        _check(self, "boxes_xyxy", (n, 4), np.float32)
+            check_array(self, name, (n,), np.str_)
+        check_array(self, "labels", (n,), np.int64)
+        check_array(self, "sizes_wh", (n, 2), np.int32)
+        check_array(self, "orientation", (n,), np.int8)
+        check_array(self, "shard", (n,), np.int32)
+        check_array(self, "boxes_xyxy", (n, 4), np.float32)
         if len(set(self.image_ids.tolist())) != n:
             raise ValueError(f"ImageIndex.image_ids: {n} ids, but only {len(set(self.image_ids.tolist()))} distinct")
         if n and (self.labels.min() < 0 or self.labels.max() >= len(self.class_names)):
@@ -205,9 +163,9 @@ class MaskRLE:
     size_hw: np.ndarray
 
     def __post_init__(self) -> None:
-        counts = _check(self, "counts", (None,), np.uint32)
-        _check(self, "size_hw", (None, 2), np.int32)
-        _check_offsets(self, len(np.asarray(self.offsets)) - 1, len(counts))
+        counts = check_array(self, "counts", (None,), np.uint32)
+        check_array(self, "size_hw", (None, 2), np.int32)
+        check_offsets(self, len(np.asarray(self.offsets)) - 1, len(counts))
 
     def runs(self, region: int, image: int) -> Runs:
         """The mask of ``region``, which belongs to ``image``, as it is stored."""
@@ -242,11 +200,11 @@ class RegionBatch:
 
     def __post_init__(self) -> None:
         n, r = len(self.image_ids), len(self.boxes_xyxy)
-        _check(self, "image_ids", (n,), np.str_)
-        _check(self, "boxes_xyxy", (r, 4), np.int32)
+        check_array(self, "image_ids", (n,), np.str_)
+        check_array(self, "boxes_xyxy", (r, 4), np.int32)
         for name in ("area", "predicted_iou", "stability"):
-            _check(self, name, (r,), np.float32)
-        _check_offsets(self, n, r)
+            check_array(self, name, (r,), np.float32)
+        check_offsets(self, n, r)
         if self.masks is not None and (len(self.masks.offsets) != r + 1 or len(self.masks.size_hw) != n):
             raise ValueError(
                 f"RegionBatch.masks: expected {r} masks of {n} images, "
@@ -266,10 +224,10 @@ class EmbeddingShard:
 
     def __post_init__(self) -> None:
         n, r = len(self.image_ids), len(self.regions)
-        _check(self, "image_ids", (n,), np.str_)
-        _check(self, "regions", (r, None), np.float16)
-        _check(self, "norms", (r,), np.float32)
-        _check_offsets(self, n, r)
+        check_array(self, "image_ids", (n,), np.str_)
+        check_array(self, "regions", (r, None), np.float16)
+        check_array(self, "norms", (r,), np.float32)
+        check_offsets(self, n, r)
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,9 +240,9 @@ class GlobalShard:
 
     def __post_init__(self) -> None:
         n = len(self.image_ids)
-        _check(self, "image_ids", (n,), np.str_)
-        _check(self, "globals", (n, None), np.float16)
-        _check(self, "norms", (n,), np.float32)
+        check_array(self, "image_ids", (n,), np.str_)
+        check_array(self, "globals", (n, None), np.float16)
+        check_array(self, "norms", (n,), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -303,11 +261,11 @@ class ThumbnailShard:
 
     def __post_init__(self) -> None:
         n = len(self.image_ids)
-        _check(self, "image_ids", (n,), np.str_)
-        jpeg = _check(self, "jpeg", (None,), np.uint8)
-        _check(self, "sizes_wh", (n, 2), np.int32)
-        _check(self, "original_wh", (n, 2), np.int32)
-        _check_offsets(self, n, len(jpeg), "jpeg_offsets")
+        check_array(self, "image_ids", (n,), np.str_)
+        jpeg = check_array(self, "jpeg", (None,), np.uint8)
+        check_array(self, "sizes_wh", (n, 2), np.int32)
+        check_array(self, "original_wh", (n, 2), np.int32)
+        check_offsets(self, n, len(jpeg), "jpeg_offsets")
 
     def file(self, image: int) -> bytes:
         """The JPEG file of one image."""
@@ -325,7 +283,7 @@ class TextBank:
     logit_scale: float
 
     def __post_init__(self) -> None:
-        _check(self, "text", (len(self.class_names), None), np.float32)
+        check_array(self, "text", (len(self.class_names), None), np.float32)
 
     def equal_classes(self) -> list[tuple[str, str]]:
         """Names of classes, two by two, whose embeddings are one but for rounding (:data:`EQUAL` apart at most)."""
@@ -361,10 +319,10 @@ class ScoreShard:
 
     def __post_init__(self) -> None:
         n, r = len(self.image_ids), len(self.scores)
-        _check(self, "image_ids", (n,), np.str_)
-        _check(self, "scores", (r,), np.float32)
-        _check(self, "target", (r,), np.int32)
-        _check_offsets(self, n, r)
+        check_array(self, "image_ids", (n,), np.str_)
+        check_array(self, "scores", (r,), np.float32)
+        check_array(self, "target", (r,), np.int32)
+        check_offsets(self, n, r)
 
 
 @dataclass(frozen=True, eq=False)
@@ -378,173 +336,6 @@ class FeatureShard:
 
     def __post_init__(self) -> None:
         n = len(self.image_ids)
-        _check(self, "image_ids", (n,), np.str_)
-        _check(self, "features", (n, None), np.float32)
-        _check(self, "n_pooled", (n,), np.int32)
-
-
-class Softmax(NamedTuple):
-    """Softmax over classes of tau times the cosines, before the division: ``weights`` (R, C) are exp(tau (cosine -
-    largest)), ``total`` (R,) their sums and ``gap`` (R,) the mean of (cosine - largest) under it; all float32 and
-    read-only."""
-
-    weights: np.ndarray
-    total: np.ndarray
-    gap: np.ndarray
-
-    @staticmethod
-    def of(cosines: np.ndarray, largest: np.ndarray, tau: float) -> Softmax:
-        """For ``cosines`` (R, C) and their row maxima ``largest`` (R,)."""
-        gaps = cosines - largest[:, None]
-        weights = np.exp(np.float32(tau) * gaps)
-        total = weights.sum(axis=1)
-        gap = np.einsum("rc,rc->r", weights, gaps) / total
-        return Softmax(read_only(weights), read_only(total), read_only(gap))
-
-
-T = TypeVar("T")
-
-
-class OfText(Generic[T]):
-    """A field that belongs to text: it may be given as None, and to read it is then the fault."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    @overload
-    def __get__(self, inputs: None, owner: type) -> OfText[T]: ...
-
-    @overload
-    def __get__(self, inputs: object, owner: type) -> T: ...
-
-    def __get__(self, inputs: object | None, owner: type) -> OfText[T] | T:
-        if inputs is None:
-            raise AttributeError(self._name)  # a field without a default
-        value: T | None = vars(inputs)[self._name]
-        if value is None:
-            raise NoText(f"no class text is there: {self._name} and all that compares with text are unknown")
-        return value
-
-    def __set__(self, inputs: object, value: T | None) -> None:
-        vars(inputs)[self._name] = value
-
-
-# what ScoreInputs computes when it is first asked for
-SIMILARITIES = ("image_of_region", "region_text", "top_class", "top_text", "region_global", "global_text")
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class ScoreInputs:
-    """All that scorers and targets see of a block of whole images: no labels, so label-free holds by construction.
-
-    ``regions`` (R, d), ``globals`` (N, d) and ``text`` (C, d) are float32; the similarities and the geometry are
-    computed or read only when touched. Every array is read-only, since scorers share them: work on a copy.
-
-    Where there is no text, ``text`` and ``logit_scale`` are given as None: to touch them, or a similarity with text,
-    raises :class:`NoText`, and everything else works.
-    """
-
-    offsets: np.ndarray
-    regions: np.ndarray
-    globals: np.ndarray
-    text: OfText[np.ndarray] = OfText()
-    logit_scale: OfText[float] = OfText()
-    read_regions: Callable[[], RegionBatch] | None = None
-
-    def __post_init__(self) -> None:
-        n, r, d = len(self.globals), len(self.regions), np.shape(self.text if self.has_text else self.globals)[-1]
-        _check(self, "regions", (r, d), np.float32)
-        _check(self, "globals", (n, d), np.float32)
-        if self.has_text:
-            _check(self, "text", (None, d), np.float32)
-        _check_offsets(self, n, r)
-        for name in ("offsets", "regions", "globals", *(("text",) if self.has_text else ())):
-            object.__setattr__(self, name, read_only(getattr(self, name)))
-
-    @property
-    def has_text(self) -> bool:
-        """Whether there are classes to compare with."""
-        return vars(self)["text"] is not None
-
-    def apart(self) -> ScoreInputs:
-        """The same inputs in memory of their own: for code that is not ours, which can then reach nothing that others
-        are given, whatever it does to its arrays. What has been computed is copied, the rest computed when touched."""
-        geometry = None if self.read_regions is None else lambda: _copied(self._geometry)
-        offsets, regions, globals_ = (c.copy() for c in (self.offsets, self.regions, self.globals))
-        text, scale = (self.text.copy(), self.logit_scale) if self.has_text else (None, None)
-        made = ScoreInputs(offsets, regions, globals_, text, scale, geometry)
-        made.__dict__.update({k: read_only(self.__dict__[k].copy()) for k in SIMILARITIES if k in self.__dict__})
-        return made
-
-    @lazy
-    def image_of_region(self) -> np.ndarray:
-        """(R,) int64: the image that each region belongs to."""
-        return read_only(np.repeat(np.arange(len(self.globals)), np.diff(self.offsets)))
-
-    @lazy
-    def region_text(self) -> np.ndarray:
-        """(R, C) float32: cosine of each region with each class."""
-        return read_only(self.regions @ self.text.T)
-
-    @lazy
-    def top_class(self) -> np.ndarray:
-        """(R,) int64: the class of the largest cosine, the first of equals."""
-        return read_only(self.region_text.argmax(axis=1))
-
-    @lazy
-    def top_text(self) -> np.ndarray:
-        """(R,) float32: the largest cosine with any class."""
-        return read_only(np.take_along_axis(self.region_text, self.top_class[:, None], axis=1)[:, 0])
-
-    def softmax(self, tau: float) -> Softmax:
-        """The distribution over classes at ``tau``, computed once for all scorers that ask for it."""
-        if tau not in self._softmaxes:
-            self._softmaxes[tau] = Softmax.of(self.region_text, self.top_text, tau)
-        return self._softmaxes[tau]
-
-    @lazy
-    def _softmaxes(self) -> dict[float, Softmax]:
-        return {}
-
-    @lazy
-    def region_global(self) -> np.ndarray:
-        """(R,) float32: cosine of each region with its own image."""
-        return read_only(np.einsum("rd,rd->r", self.regions, self.globals[self.image_of_region]))
-
-    @lazy
-    def global_text(self) -> np.ndarray:
-        """(N, C) float32: cosine of each image with each class."""
-        return read_only(self.globals @ self.text.T)
-
-    @lazy
-    def _geometry(self) -> RegionBatch:
-        if self.read_regions is None:
-            raise AttributeError("these inputs were made without regions: boxes, area and predicted_iou are unknown")
-        return self.read_regions()
-
-    @property
-    def boxes_xyxy(self) -> np.ndarray:
-        """(R, 4) int32 pixels."""
-        return read_only(self._geometry.boxes_xyxy)
-
-    @property
-    def area(self) -> np.ndarray:
-        """(R,) float32: fraction of the image."""
-        return read_only(self._geometry.area)
-
-    @property
-    def predicted_iou(self) -> np.ndarray:
-        """(R,) float32: the generator's own estimate, NaN for crops."""
-        return read_only(self._geometry.predicted_iou)
-
-
-def _copied(batch: RegionBatch) -> RegionBatch:
-    """The geometry of ``batch``, read-only, in memory of its own; masks are no part of it."""
-    columns = (batch.image_ids, batch.offsets, batch.boxes_xyxy, batch.area, batch.predicted_iou, batch.stability)
-    return RegionBatch(*(read_only(column.copy()) for column in columns))  # type: ignore[arg-type]
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with regular.opened(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        check_array(self, "image_ids", (n,), np.str_)
+        check_array(self, "features", (n, None), np.float32)
+        check_array(self, "n_pooled", (n,), np.int32)

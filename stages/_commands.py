@@ -1,14 +1,15 @@
-"""Every command by name: where it lies and its line in ``fgscore --help``, so that only the one asked for is
-imported."""
+"""Every command by name and where it lies, so that only the one asked for is imported."""
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -17,112 +18,50 @@ from typer.core import TyperCommand, TyperGroup
 
 from . import _streams
 
-# name: (module:function, the first sentence of its help; a test compares it with the command's own)
-COMMANDS: Mapping[str, tuple[str, str]] = {
-    "demo": (
-        "demo:demo",
-        "Draw a small data set, extract regions and embeddings, score, probe, and print the paper's kind of table.",
-    ),
-    "download": (
-        "download:download",
-        "Download and unpack the official files; checksums are checked, a download that broke off goes on.",
-    ),
-    "check": (
-        "check:check",
-        "Look at what is there: layout, counts by split, files that cannot be read, what is missing, the next command.",
-    ),
-    "doctor": (
-        "doctor:doctor",
-        "Check device, disk and cluster; with a data set, also weights, memory for a batch, time and space of its "
-        "extract.",
-    ),
-    "extract": (
-        "extract:extract",
-        "Index, thumbnails, regions (random crops, then SAM masks) and all embeddings: what needs photos or a GPU, "
-        "once.",
-    ),
-    "index": (
-        "index:index",
-        "List, check and hash the photos of a data set: the first artefact, parent of all others.",
-    ),
-    "regions": ("regions:regions", "Generate regions (random crops, SAM masks) of every photo and store them."),
-    "embed": (
-        "embed:embed",
-        "Embed whole photos, class names and regions; regions and thumbnails that are not there yet are made first.",
-    ),
-    "score": ("score:score", "Score every cached region, on the CPU and without the images."),
-    "aggregate": ("aggregate:aggregate", "Pool scored regions into [global; local] features and store them."),
-    "probe": (
-        "probe:probe",
-        "Fit a head on pooled features, print top-1 and mean per-class accuracy on the test images.",
-    ),
-    "sweep": (
-        "sweep:sweep",
-        "Compute the paper's tables, or any grid, with intervals and tests against the global embedding alone.",
-    ),
-    "claims": (
-        "claims:claims",
-        "Say of each finding of the paper whether your results support it, contradict it or leave it open.",
-    ),
-    "locate": (
-        "locate:locate",
-        "Say how much of the top k lies on the annotated object (boxes of cub, cars, aircraft) or part (pets, demo).",
-    ),
-    "diagnose": (
-        "diagnose:diagnose",
-        "Say how good pseudo-labels are, how scorers agree, what sizes they like, which classes and images change.",
-    ),
-    "predict": (
-        "predict:predict",
-        "Class of new photos by a saved probe: the same regions, embeddings, scores and pooling as in training.",
-    ),
-    "import": (
-        "import_:import_embeddings",
-        "Take global, region and text embeddings from files, so that score, aggregate and probe work on them.",
-    ),
-    "report": (
-        "report:report",
-        "Write the results as tables (Markdown, CSV, LaTeX), plots (SVG, PNG) and one page, report.html, with a "
-        "gallery.",
-    ),
-    "show": (
-        "show:show",
-        "Draw one image, all its regions, and the best of them with their scores, weights and pseudo-labels.",
-    ),
-    "export": (
-        "export:export",
-        "Write artefacts as Parquet, .npz or safetensors, one file each, and masks as COCO JSON.",
-    ),
-    "status": (
-        "status:status",
-        "Show what the cache holds: shards done of planned, failures, size, time, and the next command; and the jobs "
-        "of a cluster that are at work on it.",
-    ),
-    "verify": ("verify:verify", "Read the whole store, and every result, and name all that is damaged or stale."),
-    "repair": (
-        "verify:repair",
-        "Move damaged and stale files aside, never deleting any; the next extract makes exactly those anew.",
-    ),
-    "prune": ("verify:prune", "List what nothing in the store refers to any more; remove it only with --yes."),
-    "compact": (
-        "compact:compact",
-        "Merge the shards of complete artefacts into large files; the content, and all that reads it, stays the same.",
-    ),
-    "list": (
-        "list:list_components",
-        "List the kinds of components, or all of one kind, with parameters and one line each.",
-    ),
-    "contract": (
-        "contract:contract",
-        "Try a component of your own on small random inputs: a tick for each law that it keeps to, or what breaks it.",
-    ),
+# name: module:function; its line in `fgscore --help` is the first sentence of that function's own help
+COMMANDS: Mapping[str, str] = {
+    "demo": "demo:demo",
+    "download": "download:download",
+    "check": "check:check",
+    "doctor": "doctor:doctor",
+    "extract": "extract:extract",
+    "index": "index:index",
+    "regions": "regions:regions",
+    "embed": "embed:embed",
+    "score": "score:score",
+    "aggregate": "aggregate:aggregate",
+    "probe": "probe:probe",
+    "sweep": "sweep:sweep",
+    "claims": "claims:claims",
+    "locate": "locate:locate",
+    "diagnose": "diagnose:diagnose",
+    "predict": "predict:predict",
+    "import": "import_:import_embeddings",
+    "report": "report:report",
+    "show": "show:show",
+    "export": "export:export",
+    "status": "status:status",
+    "verify": "verify:verify",
+    "repair": "verify:repair",
+    "prune": "verify:prune",
+    "compact": "compact:compact",
+    "list": "list:list_components",
+    "contract": "contract:contract",
 }
 
 
 def function(name: str) -> Any:
     """The function behind a command; imports its module."""
-    module, _, found = COMMANDS[name][0].partition(":")
+    module, _, found = COMMANDS[name].partition(":")
     return getattr(import_module(f".{module}", __package__), found)
+
+
+def line(name: str) -> str:
+    """The first paragraph of a command's help, read from its source: its module is not imported."""
+    module, _, found = COMMANDS[name].partition(":")
+    tree = ast.parse(Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8"))
+    (made,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == found)
+    return " ".join((ast.get_docstring(made) or "").partition("\n\n")[0].split())
 
 
 @cache
@@ -150,7 +89,7 @@ class Commands(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands = {name: TyperCommand(name, help=line) for name, (_, line) in COMMANDS.items()}
+        self.commands = {name: TyperCommand(name) for name in COMMANDS}
 
     def make_context(self, *args: Any, **more: Any) -> Any:
         """Parse the line."""
@@ -179,4 +118,5 @@ class Commands(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """The list of ``fgscore --help``."""
-        TyperGroup(name=self.name, commands=dict(self.commands)).format_commands(ctx, formatter)
+        listed = {name: TyperCommand(name, help=line(name)) for name in COMMANDS}
+        TyperGroup(name=self.name, commands=listed).format_commands(ctx, formatter)  # type: ignore[arg-type]

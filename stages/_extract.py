@@ -28,7 +28,7 @@ def devices(device: str, several: str | None) -> list[str]:
     """The devices that ``--device`` or ``--devices`` name, each checked. Raises :class:`UsageError` for both."""
     from fgscore.errors import UsageError
     from fgscore.execute.devices import parse
-    from fgscore.types import Runtime
+    from fgscore.runtime import Runtime
 
     if several is None:
         return [device]
@@ -45,8 +45,8 @@ def runtime(
     data: Path, device: str, batch_size: int, workers: int, implementation: str = "exact", profile: bool = False
 ) -> Any:
     """How the run is carried out."""
+    from fgscore.runtime import Runtime
     from fgscore.store.paths import Layout
-    from fgscore.types import Runtime
 
     models, offline = Layout(data).models, _run.offline()
     return Runtime(models, device, batch_size, workers, offline, implementation, profile)

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def options_of(command: Callable[..., Any], without: Collection[str] = ()) -> Callable[[F], F]:
+    """A decorator that gives a function the options of ``command``, but for those ``without``."""
+
+    def take(function: F) -> F:
+        signature = inspect.signature(command, eval_str=True)
+        kept = [p for name, p in signature.parameters.items() if name not in without]
+        vars(function)["__signature__"] = signature.replace(parameters=kept)
+        function.__annotations__ = {p.name: p.annotation for p in kept}
+        return function
+
+    return take
 
 
 def named(plural: str) -> Callable[[str], list[str]]:

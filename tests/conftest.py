@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 from typer.testing import CliRunner
 
+from fgscore.inputs import ScoreInputs
 from fgscore.store import index as index_store
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
-from fgscore.types import ScoreInputs
 from fgscore_stages.cli import app
 
 pytest_plugins = ["copies", "invented"]

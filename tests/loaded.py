@@ -11,7 +11,8 @@ from fgscore import specs
 from fgscore.encoders import Encoder, ImageRegions
 from fgscore.extract.parts import EncoderPart, GeneratorPart
 from fgscore.regions import Generator
-from fgscore.types import Runs, Runtime
+from fgscore.runtime import Runtime
+from fgscore.types import Runs
 
 CPU = Runtime(device="cpu", offline=True)
 

@@ -70,7 +70,7 @@ def test_using_one_imports_no_other_and_nothing_heavy() -> None:
 
 
 def test_making_one_loads_nothing_heavy() -> None:
-    made = "from fgscore.types import Runtime\nmake = lambda kind, text: kind.bind(text).make(Runtime())\n"
+    made = "from fgscore.runtime import Runtime\nmake = lambda kind, text: kind.bind(text).make(Runtime())\n"
     assert not HEAVY & loaded_by(made + "make(EncoderMaker, 'clip'), make(GeneratorMaker, 'sam')")
 
 

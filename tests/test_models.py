@@ -16,7 +16,7 @@ from fgscore.extract.part import Part
 from fgscore.extract.parts import EncoderPart, GeneratorPart
 from fgscore.models import adopted
 from fgscore.regions import Generator, GeneratorMaker
-from fgscore.types import Runtime
+from fgscore.runtime import Runtime
 
 IMAGE = np.zeros((20, 30, 3), np.uint8)
 

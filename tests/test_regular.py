@@ -15,7 +15,7 @@ import pytest
 
 from fgscore import regular
 from fgscore.errors import Exhausted, FgscoreError
-from fgscore.types import file_sha256
+from fgscore.regular import file_sha256
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="pipes and devices are POSIX")
 

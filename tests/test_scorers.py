@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from fgscore.components import described
 from fgscore.errors import BadParameter, UnknownName, UsageError
+from fgscore.inputs import ScoreInputs
 from fgscore.scorers import Scorer
 from fgscore.targets import Target
-from fgscore.types import ScoreInputs
 
 
 def cosine(a, b):

@@ -5,8 +5,8 @@ import pytest
 
 from fgscore.errors import UnknownName
 from fgscore.heads import Head, ProbeData
+from fgscore.inputs import ScoreInputs
 from fgscore.targets import Target
-from fgscore.types import ScoreInputs
 
 
 def best_class(row, text):

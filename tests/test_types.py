@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from fgscore.errors import NoText
+from fgscore.inputs import ScoreInputs
+from fgscore.regular import file_sha256
 from fgscore.types import (
     EmbeddingShard,
     FeatureShard,
@@ -14,10 +16,8 @@ from fgscore.types import (
     ImageIndex,
     MaskRLE,
     RegionBatch,
-    ScoreInputs,
     ScoreShard,
     TextBank,
-    file_sha256,
 )
 
 IDS = np.array(["a", "b", "c"])

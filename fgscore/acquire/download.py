@@ -19,9 +19,10 @@ from fgscore.extract.parts import EncoderPart
 from fgscore.machine.progress import Progress, silent
 from fgscore.models import Download
 from fgscore.regions import GeneratorMaker
+from fgscore.regular import file_sha256
+from fgscore.runtime import Runtime
 from fgscore.store import files
 from fgscore.store.paths import Layout
-from fgscore.types import Runtime, file_sha256
 
 BLOCK = 1 << 20
 TIMEOUT = (20, 60)  # seconds to connect, seconds without a byte

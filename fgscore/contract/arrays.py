@@ -8,10 +8,11 @@ from itertools import pairwise
 import numpy as np
 
 from fgscore.contract import Broken, law, same, untouched
+from fgscore.inputs import ScoreInputs
 from fgscore.pooling import Pooling
 from fgscore.scorers import Scorer
 from fgscore.targets import Target
-from fgscore.types import RegionBatch, ScoreInputs
+from fgscore.types import RegionBatch
 
 SIZES = (3, 0, 5, 1)  # regions of each image
 CLASSES, WIDTH = 7, 16

@@ -14,8 +14,9 @@ from fgscore.encoders import Encoder, EncoderMaker, ImageRegions, batched
 from fgscore.errors import UsageError
 from fgscore.models import Maker
 from fgscore.regions import GeneratorMaker, Proposals
+from fgscore.runtime import Runtime
 from fgscore.tables import text
-from fgscore.types import Runs, Runtime
+from fgscore.types import Runs
 
 SIZES_WH = [(64, 48), (48, 64), (1, 30), (30, 1), (1, 1), (32, 32), (200, 10)]
 TEXTS = ["a photo of a crow,", "a photo of a raven,", "ein Rotkehlchen ä", "two white gulls over the sea"]

@@ -13,7 +13,8 @@ import numpy as np
 from fgscore import regular
 from fgscore.datasets._listing import Listing
 from fgscore.errors import BadImage
-from fgscore.types import ImageIndex, file_sha256
+from fgscore.regular import file_sha256
+from fgscore.types import ImageIndex
 
 PHOTO_BYTES = 1 << 31  # a larger file is no photo
 

@@ -18,7 +18,8 @@ from fgscore.encoders._regions import ImageRegions
 from fgscore.encoders._render import Rendering
 from fgscore.errors import BadParameter, StoreError, UsageError
 from fgscore.models import Maker, Model
-from fgscore.types import Runtime, TextBank
+from fgscore.runtime import Runtime
+from fgscore.types import TextBank
 
 __all__ = ["PROMPTS", "Batches", "Encoder", "EncoderMaker", "ImageRegions", "PromptSet", "Rendering", "batched",
            "embed_text", "prompt_set", "rows_of", "unit"]  # fmt: skip

@@ -19,7 +19,7 @@ from typing import Any
 
 from fgscore import regular, specs
 from fgscore.errors import DataError, UsageError, guess
-from fgscore.types import file_sha256
+from fgscore.regular import file_sha256
 
 PROMPTS: dict[str, tuple[str, ...]] = {"plain": ("a photo of a {},",)}  # section 3.3, comma included
 NAMES = (*PROMPTS, "typed", "clip")

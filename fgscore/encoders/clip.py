@@ -19,7 +19,9 @@ from fgscore import specs
 from fgscore.encoders import Encoder, ImageRegions, _checkpoint, _hub, _render, _text, _transformers, _trial
 from fgscore.errors import MissingWeights
 from fgscore.machine import timing
-from fgscore.types import Runs, Runtime, file_sha256
+from fgscore.regular import file_sha256
+from fgscore.runtime import Runtime
+from fgscore.types import Runs
 from fgscore.weights import stand_ins
 
 if TYPE_CHECKING:

@@ -23,13 +23,15 @@ from fgscore.errors import BadImage, DataError, MissingWeights, UsageError
 from fgscore.evaluate.saved import SavedProbe
 from fgscore.extract.part import Part
 from fgscore.extract.parts import EncoderPart, GeneratorPart
+from fgscore.inputs import ScoreInputs
 from fgscore.machine.packages import check_package
 from fgscore.machine.progress import Progress, silent
 from fgscore.models import Maker
 from fgscore.pooling import Pooling
+from fgscore.runtime import Runtime
 from fgscore.scorers import Scorer
 from fgscore.targets import Target
-from fgscore.types import RegionBatch, Runtime, ScoreInputs
+from fgscore.types import RegionBatch
 
 P = TypeVar("P", bound=Part[Any])
 COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -15,6 +15,7 @@ import numpy as np
 
 from fgscore import ragged
 from fgscore.errors import NoText, StoreError
+from fgscore.inputs import ScoreInputs
 from fgscore.machine.lazy import lazy
 from fgscore.machine.progress import Clock, Progress, Summary, provenance, silent
 from fgscore.machine.threads import ahead, processors
@@ -22,7 +23,7 @@ from fgscore.scorers import Scorer
 from fgscore.store import manifest, records, shards
 from fgscore.store.match import Bundle, RegionBundle
 from fgscore.targets import Target
-from fgscore.types import RegionBatch, ScoreInputs, ScoreShard, TextBank
+from fgscore.types import RegionBatch, ScoreShard, TextBank
 
 PART = 1 << 18  # cosines in one part: a megabyte
 DEFAULT_TARGET = "global"

@@ -16,6 +16,7 @@ from fgscore.exchange import formats, gather, labelled
 from fgscore.exchange.choose import Unnamed
 from fgscore.exchange.names import parse
 from fgscore.machine.progress import Clock, Progress, Summary, provenance, silent
+from fgscore.regular import file_sha256
 from fgscore.store import index as index_store
 from fgscore.store import manifest, schema, shards
 from fgscore.store.arrays import Arrays
@@ -23,7 +24,7 @@ from fgscore.store.index import IMPORTED
 from fgscore.store.match import Store
 from fgscore.store.paths import check_name
 from fgscore.store.records import at, places
-from fgscore.types import ImageIndex, file_sha256
+from fgscore.types import ImageIndex
 
 _log = logging.getLogger("fgscore")
 

@@ -17,9 +17,9 @@ from fgscore.errors import FgscoreError
 from fgscore.execute import slurm
 from fgscore.execute.estimate import free_bytes
 from fgscore.extract.parts import EncoderPart, Parts
+from fgscore.runtime import Runtime
 from fgscore.store import files
 from fgscore.store.paths import Layout
-from fgscore.types import Runtime
 
 OK, WARNING, FAULT = "ok", "warning", "fault"
 SPEED_BYTES = 64 << 20

@@ -14,11 +14,11 @@ from fgscore.extract.extraction import extract
 from fgscore.extract.index import Indexed
 from fgscore.extract.parts import Parts
 from fgscore.machine.progress import Progress, Summary, silent
+from fgscore.runtime import Runtime
 from fgscore.store import index as index_store
 from fgscore.store import manifest
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
-from fgscore.types import Runtime
 
 SAMPLE = 32
 COLUMNS = ("image_ids", "paths", "labels", "split", "sizes_wh", "sha256", "orientation", "boxes_xyxy")

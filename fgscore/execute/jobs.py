@@ -12,10 +12,10 @@ from fgscore.extract.index import Indexed
 from fgscore.extract.part import stop_at
 from fgscore.extract.parts import Parts
 from fgscore.machine.progress import Progress, Summary, silent
+from fgscore.runtime import Runtime
 from fgscore.store import manifest
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
-from fgscore.types import Runtime
 
 
 @dataclass(frozen=True)

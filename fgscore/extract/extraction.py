@@ -24,9 +24,10 @@ from fgscore.extract.photos import Photos
 from fgscore.machine import timing
 from fgscore.machine.progress import Progress, Summary, silent
 from fgscore.models import Model
+from fgscore.runtime import Runtime
 from fgscore.store import manifest, match, records
 from fgscore.store.match import Store
-from fgscore.types import EmbeddingShard, GlobalShard, RegionBatch, Runtime
+from fgscore.types import EmbeddingShard, GlobalShard, RegionBatch
 
 log = logging.getLogger("fgscore")
 SHARDS_ON_GPU = 3

@@ -10,9 +10,10 @@ from typing import Any
 from fgscore.machine import timing
 from fgscore.machine.progress import Clock, Progress, Summary, provenance
 from fgscore.machine.threads import threads_ahead
+from fgscore.runtime import Runtime
 from fgscore.store import manifest, records, shards
 from fgscore.store.match import Store
-from fgscore.types import ImageIndex, Runtime
+from fgscore.types import ImageIndex
 
 Failure = dict[str, str]
 

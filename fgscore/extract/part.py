@@ -14,8 +14,8 @@ from fgscore.errors import DataError, Faults, FgscoreError, MissingExtra, Missin
 from fgscore.machine.packages import check_installed, is_installed
 from fgscore.machine.progress import Progress, silent
 from fgscore.models import Maker, Model
+from fgscore.runtime import Runtime
 from fgscore.store import manifest
-from fgscore.types import Runtime
 
 Fault = tuple[str, FgscoreError]  # what was looked at, and what is wrong with it
 AGAIN = "mend that, and run the same command again"

@@ -18,7 +18,8 @@ from fgscore.machine.packages import check_installed
 from fgscore.machine.progress import Progress, silent
 from fgscore.models import Maker
 from fgscore.regions import Generator, GeneratorMaker, Proposals
-from fgscore.types import NOT_TOLD_APART, Runtime, TextBank, pairs
+from fgscore.runtime import Runtime
+from fgscore.types import NOT_TOLD_APART, TextBank, pairs
 
 __all__ = ["EncoderPart", "Fault", "GeneratorPart", "Parts", "equal_text", "fault_of", "stop_at"]
 

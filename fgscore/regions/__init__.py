@@ -15,7 +15,8 @@ from fgscore import ragged
 from fgscore.components import positional
 from fgscore.errors import BadParameter, UsageError
 from fgscore.models import Maker, Model
-from fgscore.types import MaskRLE, RegionBatch, Runtime
+from fgscore.runtime import Runtime
+from fgscore.types import MaskRLE, RegionBatch
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 
 from fgscore import regular
 from fgscore.errors import StoreError, quoted
+from fgscore.regular import file_sha256
 from fgscore.store import files, manifest, paths
 from fgscore.store.records import places
-from fgscore.types import ImageIndex, file_sha256
+from fgscore.types import ImageIndex
 
 ROWS = 1 << 12  # of the index, at a time
 IMAGES_PER_SHARD = 128

@@ -22,10 +22,11 @@ from fgscore.encoders import EncoderMaker
 from fgscore.errors import NoText, NothingCached, StoreError, quoted, unknown
 from fgscore.pooling import Pooling
 from fgscore.regions import GeneratorMaker
+from fgscore.regular import file_sha256
 from fgscore.scorers import Scorer
 from fgscore.store import index as index_store
 from fgscore.store import manifest, paths, schema
-from fgscore.types import NOT_TOLD_APART, ImageIndex, TextBank, file_sha256, pairs
+from fgscore.types import NOT_TOLD_APART, ImageIndex, TextBank, pairs
 
 INDEX_ROLES = ("images", "names", "labels")
 MADE_BY: Mapping[str, type[Component]] = {  # what makes the artefacts of a kind

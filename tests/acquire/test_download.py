@@ -16,8 +16,8 @@ from fgscore.components import DECLARED
 from fgscore.datasets import DataSet, Download, cub
 from fgscore.errors import DataError, MissingWeights, UsageError
 from fgscore.regions import sam
+from fgscore.runtime import Runtime
 from fgscore.store.paths import Layout
-from fgscore.types import Runtime
 from fgscore_stages.cli import app
 
 CONTENT = bytes(range(256)) * 2000

@@ -9,7 +9,7 @@ from transformers import AutoImageProcessor, CLIPImageProcessorPil
 
 from fgscore.encoders import ImageRegions, _pixels, _render
 from fgscore.extract.parts import EncoderPart, GeneratorPart
-from fgscore.types import Runtime
+from fgscore.runtime import Runtime
 
 COUNT = 32
 MEAN = (122, 116, 104)

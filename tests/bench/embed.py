@@ -20,9 +20,9 @@ from fgscore.extract.extraction import Extraction
 from fgscore.extract.index import make_index
 from fgscore.extract.parts import EncoderPart, GeneratorPart, Parts
 from fgscore.machine.float32 import full_float32, quick_float32
+from fgscore.runtime import Runtime
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
-from fgscore.types import Runtime
 
 ROUNDS = 3
 COUNT = 32  # crops a photo

@@ -15,7 +15,7 @@ import loaded  # noqa: E402
 from fgscore import demo  # noqa: E402
 from fgscore.encoders import clip  # noqa: E402
 from fgscore.errors import BadParameter, MissingWeights  # noqa: E402
-from fgscore.types import Runtime  # noqa: E402
+from fgscore.runtime import Runtime  # noqa: E402
 
 CPU = Runtime(device="cpu", offline=True)
 UPSTREAM = Runtime(device="cpu", offline=True, implementation="upstream")

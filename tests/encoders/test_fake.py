@@ -6,7 +6,7 @@ import pytest
 
 from fgscore.errors import BadParameter
 from fgscore.extract.parts import EncoderPart
-from fgscore.types import Runtime
+from fgscore.runtime import Runtime
 
 
 def load(parameters=""):

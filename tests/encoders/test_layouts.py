@@ -14,7 +14,8 @@ import loaded  # noqa: E402
 from fgscore import specs  # noqa: E402
 from fgscore.encoders import clip  # noqa: E402
 from fgscore.errors import MissingWeights  # noqa: E402
-from fgscore.types import Runtime, file_sha256  # noqa: E402
+from fgscore.regular import file_sha256  # noqa: E402
+from fgscore.runtime import Runtime  # noqa: E402
 
 CPU = Runtime(device="cpu", offline=True)
 UPSTREAM = Runtime(device="cpu", offline=True, implementation="upstream")

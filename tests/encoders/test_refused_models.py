@@ -19,7 +19,7 @@ import spoilt  # noqa: E402
 from layouts import PICKLE, PICKLES, SAFE, SHARDS  # noqa: E402
 
 from fgscore.errors import MissingWeights  # noqa: E402
-from fgscore.types import Runtime  # noqa: E402
+from fgscore.runtime import Runtime  # noqa: E402
 
 CPU = Runtime(device="cpu", offline=True)
 TEXTS = ["a photo of a bird,", "A Photo of the blue-crowned BIRD!", "", "car"]
@@ -239,7 +239,7 @@ def test_a_tokenizer_without_its_package_names_it(package, published):
         "import sys; sys.modules[sys.argv[1]] = None\n"
         "from fgscore.encoders import clip\n"
         "from fgscore.errors import MissingExtra\n"
-        "from fgscore.types import Runtime\n"
+        "from fgscore.runtime import Runtime\n"
         "try: clip.clip(Runtime(device='cpu', offline=True), model=sys.argv[2]).load()\n"
         "except MissingExtra as error: print(error)\n"
     )

@@ -14,7 +14,7 @@ from loaded import runs_of
 from fgscore.encoders import Encoder, ImageRegions, Rendering
 from fgscore.errors import StoreError, UsageError
 from fgscore.extract.parts import EncoderPart
-from fgscore.types import Runtime
+from fgscore.runtime import Runtime
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -11,7 +11,7 @@ import loaded  # noqa: E402
 
 from fgscore.errors import MissingWeights  # noqa: E402
 from fgscore.extract.parts import EncoderPart  # noqa: E402
-from fgscore.types import Runtime  # noqa: E402
+from fgscore.runtime import Runtime  # noqa: E402
 
 CPU = Runtime(device="cpu", offline=True)
 

@@ -14,9 +14,9 @@ from PIL import Image
 from fgscore.errors import DataError, UsageError
 from fgscore.evaluate.predict import Predictor, predict
 from fgscore.evaluate.saved import load
+from fgscore.runtime import Runtime
 from fgscore.store import arrays, match
 from fgscore.store.match import Store
-from fgscore.types import Runtime
 
 Run = Callable[..., Any]
 

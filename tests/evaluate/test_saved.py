@@ -270,7 +270,7 @@ def test_the_weights_that_a_probe_was_trained_with_are_found_or_told_from_others
     hub_cache: Path, tmp_path: Path, run: Run, photo: Path, asked: list[Any]
 ) -> None:
     from fgscore.encoders import clip
-    from fgscore.types import Runtime
+    from fgscore.runtime import Runtime
 
     rng, d = np.random.default_rng(0), 128
     content = {

@@ -191,7 +191,7 @@ def test_failed_images_are_tried_again_by_jobs(
 def test_a_plan_makes_no_shard(photos: Path, tmp_path: Path, small_shards: int) -> None:
     from fgscore.extract.index import make_index
     from fgscore.extract.parts import Parts
-    from fgscore.types import Runtime
+    from fgscore.runtime import Runtime
 
     store, runtime = Store(Layout(tmp_path)), Runtime()
     indexed = make_index(store, "folder", root=photos)

@@ -13,10 +13,10 @@ from fgscore.execute.jobs import Job
 from fgscore.extract.fill import Share
 from fgscore.extract.index import make_index
 from fgscore.extract.parts import Parts
+from fgscore.runtime import Runtime
 from fgscore.store import index as index_store
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
-from fgscore.types import Runtime
 
 
 def digests(store):

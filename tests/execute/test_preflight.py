@@ -13,9 +13,10 @@ from fgscore.execute import preflight
 from fgscore.extract.index import Photos
 from fgscore.extract.parts import Parts
 from fgscore.machine import packages
+from fgscore.runtime import Runtime
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
-from fgscore.types import Runtime, TextBank
+from fgscore.types import TextBank
 
 CROPS = "random_crop(n=2)"
 

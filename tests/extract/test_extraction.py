@@ -19,10 +19,10 @@ from fgscore.extract.index import make_index
 from fgscore.extract.parts import EncoderPart, GeneratorPart
 from fgscore.extract.photos import Photos
 from fgscore.regions import random_crop
+from fgscore.runtime import Runtime
 from fgscore.store import match
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
-from fgscore.types import Runtime
 
 Extract = Callable[..., dict[str, Any]]
 IMAGE_KINDS = ("thumbnails", "globals", "regions", "region_embeddings")

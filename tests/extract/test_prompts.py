@@ -9,10 +9,10 @@ from fgscore.errors import NothingCached
 from fgscore.extract.extraction import extract
 from fgscore.extract.index import make_index
 from fgscore.extract.parts import Parts
+from fgscore.runtime import Runtime
 from fgscore.store import match
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
-from fgscore.types import Runtime
 
 
 @pytest.fixture

@@ -16,10 +16,11 @@ from PIL import Image
 from fgscore.errors import StaleParent, StoreError
 from fgscore.extract.extraction import Extraction
 from fgscore.extract.index import make_index
+from fgscore.runtime import Runtime
 from fgscore.store import manifest
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
-from fgscore.types import Runtime, ThumbnailShard
+from fgscore.types import ThumbnailShard
 from fgscore.upkeep.status import status
 
 Run = Callable[..., Any]

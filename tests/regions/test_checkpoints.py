@@ -21,7 +21,7 @@ from fgscore.demo.models import build_sam, load_sam  # noqa: E402
 from fgscore.errors import MissingWeights  # noqa: E402
 from fgscore.regions import sam  # noqa: E402
 from fgscore.regions.sam import checkpoint as sam_checkpoint  # noqa: E402
-from fgscore.types import Runtime  # noqa: E402
+from fgscore.runtime import Runtime  # noqa: E402
 
 CPU = Runtime(device="cpu")
 LOOSE = {"points_per_side": 4, "pred_iou_thresh": 0.4, "stability_score_thresh": 0.5}

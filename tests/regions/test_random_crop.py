@@ -9,7 +9,7 @@ import pytest
 from fgscore import specs
 from fgscore.errors import BadParameter
 from fgscore.extract.parts import GeneratorPart
-from fgscore.types import Runtime
+from fgscore.runtime import Runtime
 
 IMAGE = np.zeros((300, 400, 3), np.uint8)
 

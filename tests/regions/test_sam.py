@@ -15,7 +15,8 @@ from fgscore.demo.kinds import KINDS  # noqa: E402
 from fgscore.demo.models import load_sam  # noqa: E402
 from fgscore.errors import BadParameter, MissingWeights  # noqa: E402
 from fgscore.regions import sam  # noqa: E402
-from fgscore.types import Runtime, file_sha256  # noqa: E402
+from fgscore.regular import file_sha256  # noqa: E402
+from fgscore.runtime import Runtime  # noqa: E402
 
 LOOSE = {"points_per_side": 4, "pred_iou_thresh": 0.4, "stability_score_thresh": 0.5}
 

@@ -29,7 +29,7 @@ from fgscore.regions.sam.decoder import Decoder  # noqa: E402
 from fgscore.regions.sam.frame import Frame, Runs, measure, run_lengths  # noqa: E402
 from fgscore.regions.sam.kernels import native  # noqa: E402
 from fgscore.regions.sam.masks import ExactGenerator  # noqa: E402
-from fgscore.types import Runtime  # noqa: E402
+from fgscore.runtime import Runtime  # noqa: E402
 
 LOOSE = {"points_per_side": 5, "pred_iou_thresh": 0.4, "stability_score_thresh": 0.5}
 

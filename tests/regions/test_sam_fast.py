@@ -20,7 +20,7 @@ from fgscore.regions.sam import fast as sam_fast  # noqa: E402
 from fgscore.regions.sam.fast import FastGenerator  # noqa: E402
 from fgscore.regions.sam.frame import Frame, measure, measure_roughly  # noqa: E402
 from fgscore.regions.sam.kernels import native  # noqa: E402
-from fgscore.types import Runtime  # noqa: E402
+from fgscore.runtime import Runtime  # noqa: E402
 
 LOOSE = {"points_per_side": 6, "pred_iou_thresh": 0.4, "stability_score_thresh": 0.5}
 

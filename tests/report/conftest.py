@@ -19,9 +19,9 @@ from fgscore.extract.index import make_index
 from fgscore.extract.parts import EncoderPart, GeneratorPart
 from fgscore.regions import Proposals
 from fgscore.regions.random_crop import RandomCrops
+from fgscore.runtime import Runtime
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
-from fgscore.types import Runtime
 
 CLASSES = ('</script><img src=x onerror="window.hacked=1">', 'Brewer\'s "Sparrow" & {{data}} $x_1$', "crow_")
 DATASET = "table(file='list.csv', name='hostile')"

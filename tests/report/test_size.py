@@ -17,9 +17,9 @@ from fgscore.extract.parts import EncoderPart, GeneratorPart
 from fgscore.regions import Proposals
 from fgscore.regions.random_crop import RandomCrops
 from fgscore.report.build import Options, report
+from fgscore.runtime import Runtime
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
-from fgscore.types import Runtime
 
 LIMIT, IMAGES = 25_000_000, 500
 SHOWN = 6

@@ -10,9 +10,9 @@ import pytest
 
 from fgscore import specs
 from fgscore.errors import NothingCached, StoreError
+from fgscore.regular import file_sha256
 from fgscore.store import manifest, match
 from fgscore.store.match import RegionBundle, Store
-from fgscore.types import file_sha256
 
 CLIP = manifest.Recipe(
     "region_embeddings",

@@ -12,13 +12,13 @@ from fgscore.evaluate.score import ScoreRun
 from fgscore.extract import thumbnails
 from fgscore.extract.parts import EncoderPart, GeneratorPart
 from fgscore.pooling import Pooling
+from fgscore.runtime import Runtime
 from fgscore.scorers import Scorer
 from fgscore.store import index
 from fgscore.store.manifest import Artefact, Recipe
 from fgscore.store.match import RegionBundle, Store
 from fgscore.store.paths import Layout
 from fgscore.targets import Target
-from fgscore.types import Runtime
 
 DIGESTS = {
     "index": "8c80ab4af0d124ae36ca7bbfc2f3c89897352d0779a3fc4dcbaa8f659b9bddd5",

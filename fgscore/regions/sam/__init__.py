@@ -23,7 +23,8 @@ from fgscore.machine.memory import keep_freed
 from fgscore.models import Download
 from fgscore.regions import Generator, Proposals
 from fgscore.regions.sam import checkpoint as sam_checkpoint
-from fgscore.types import Runtime, file_sha256
+from fgscore.regular import file_sha256
+from fgscore.runtime import Runtime
 from fgscore.weights import listed, not_finite
 
 if TYPE_CHECKING:

@@ -22,13 +22,14 @@ from fgscore.evaluate.score import runs_for
 from fgscore.extract.extraction import Component, Extraction
 from fgscore.extract.index import make_index
 from fgscore.pooling import Pooling
+from fgscore.runtime import Runtime
 from fgscore.scorers import Scorer
 from fgscore.store import index as index_store
 from fgscore.store import manifest, match
 from fgscore.store.match import RegionBundle, Store
 from fgscore.store.paths import Layout
 from fgscore.targets import Target
-from fgscore.types import MaskRLE, RegionBatch, Runtime
+from fgscore.types import MaskRLE, RegionBatch
 
 CLASSES = ("Brewer's_Sparrow", "Käfer")
 WIDTH, HEIGHT = 24, 16
