@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from fgscore import foreign, specs
-from fgscore.errors import LISTED, UsageError, unknown
+from fgscore.errors import LISTED, DataError, UsageError, unknown
 from fgscore.regular import file_sha256
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -178,9 +178,26 @@ class Component:
         return specs.stored(self.params, self.function, *self.shared)
 
     @property
+    def files(self) -> dict[str, str]:
+        """The SHA-256 of each file that a parameter annotated as ``Path`` names. Raises :class:`DataError` where one is
+        not there."""
+        paths = {name: value for name, value in self.params.items() if isinstance(value, Path)}
+        for name, path in paths.items():
+            if not path.is_file():
+                raise DataError(f"{self.kind} {self.canonical}: expected a file at {path}, found none; name it by "
+                                f"{name}=...")  # fmt: skip
+        return {name: file_sha256(path) for name, path in paths.items()}
+
+    @property
+    def content(self) -> str | None:
+        """What identifies the code of one that is not ours, and the files that its parameters name; None for ours."""
+        files = self.files
+        return specs.digest({"source": self.source.sha256, "files": files}) if files else self.source.sha256
+
+    @property
     def identity(self) -> tuple[str, str | None]:
-        """What tells it from every other of its kind: its text, and the content of where it stands."""
-        return self.canonical, self.source.sha256
+        """What tells it from every other of its kind: its text, and the content of all that decides it."""
+        return self.canonical, self.content
 
     @property
     def is_ours(self) -> bool:

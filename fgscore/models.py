@@ -3,6 +3,8 @@ found, fetched, looked at and loaded."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import types
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,21 +84,31 @@ class Model:
         """Load what is heavy: called once, before the first image."""
 
 
-def adopted(made: Any, contract: type[M]) -> M:
-    """``made`` as a ``contract``: what it has at this time is its own, and the rest is the contract's.
+def _is_code(member: Any) -> bool:
+    """Whether a class has a function there, rather than a value."""
+    return callable(member) or isinstance(member, property | functools.cached_property | classmethod | staticmethod)
 
-    Raises :class:`UsageError` where it lacks what has no default.
+
+def adopted(made: Any, contract: type[M]) -> M:
+    """``made`` as a ``contract``: what it has is its own, also what it comes to have by its ``load``, and the rest is
+    the contract's.
+
+    Raises :class:`UsageError` where it lacks what has no default, but for what its ``load`` may bring.
     """
     if isinstance(made, contract):
         return made
-    if lacks := [name for name in contract.required if not hasattr(made, name)]:
+    loads = hasattr(made, "load")
+    lacks = [n for n in contract.required if not hasattr(made, n) and not (loads and n in contract.__annotations__)]
+    if lacks:
         raise UsageError(f"found {type(made).__name__}, which has no {' and no '.join(lacks)}")
 
     def own(name: str) -> property:
-        return property(lambda self: getattr(made, name))
+        default = inspect.getattr_static(contract, name)
+        return property(lambda self: getattr(made, name) if hasattr(made, name) else default)
 
     public = [name for name in dir(contract) if not name.startswith("_") and name not in contract.given]
-    namespace = {name: own(name) for name in public if hasattr(made, name)}
+    values = [name for name in public if not _is_code(inspect.getattr_static(contract, name))]
+    namespace = {name: own(name) for name in public if name in values or hasattr(made, name)}
     adopter: Any = types.new_class(type(made).__name__, (contract,), exec_body=lambda body: body.update(namespace))
     found: M = adopter()
     return found

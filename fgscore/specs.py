@@ -171,7 +171,7 @@ def bind(
         if key not in known:
             see = f" See `fgscore list {LISTED[what]}`." if what in LISTED else ""
             raise BadParameter(f"{what} {spec.name!r} has no parameter {key!r}; {guess(key, known)}{see}")
-    hints = _annotations(function, *more)
+    hints = hints_of(function, *more)
     bound: dict[str, Value] = {}
     for key, default in known.items():
         options = _options(default, hints.get(key))
@@ -187,7 +187,7 @@ def bind(
 def stored(params: Mapping[str, Value], *functions: Callable[..., Any]) -> dict[str, Value]:
     """Bound parameters of ``functions`` as the store keeps them: a path as the name of its file, and what is annotated
     with :class:`StoredAs` as that says."""
-    hints, kept = _annotations(*functions), dict(params)
+    hints, kept = hints_of(*functions), dict(params)
     for key, value in params.items():
         if isinstance(value, Path):
             kept[key] = value.name
@@ -198,7 +198,8 @@ def stored(params: Mapping[str, Value], *functions: Callable[..., Any]) -> dict[
     return kept
 
 
-def _annotations(*functions: Callable[..., Any]) -> dict[str, Any]:
+def hints_of(*functions: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of functions as they are meant, none of those that cannot be resolved."""
     found: dict[str, Any] = {}
     for function in reversed(functions):
         with suppress(Exception):  # a user's own file may annotate with names that it never imports

@@ -44,7 +44,7 @@ def aggregate(
                     {
                         **bundle.labels,
                         "scorer": run.scores.scorer.canonical if run.scores else "",
-                        "target": (run.scores.target if run.scores else "") or "",
+                        "target": run.scores.target_text if run.scores else "",
                         "pool": run.pooling.canonical,
                         "computed": summary.computed,
                         "reused": summary.reused,

@@ -131,7 +131,8 @@ def _own(family: Any, scorer: list[str], target: list[str], pool: list[str], k: 
 
     chosen = _run.scorers([text for name in scorer for text in specs.expand(name)])
     poolings = _run.poolings([text for name in pool for text in specs.expand(name)], k)
-    return own_lines(family, chosen, _run.targets(target), poolings, plan)
+    targets = _run.targets([text for name in target for text in specs.expand(name)])
+    return own_lines(family, chosen, targets, poolings, plan)
 
 
 def _skipped(key: tuple[str, str], whole: Any, asked: list[str] | None) -> str:

@@ -55,8 +55,10 @@ class FeatureRun:
         pooling = self.pooling
         if pooling.source.sha256:
             extra["source"] = pooling.source.sha256
+        if files := pooling.files:
+            extra["files"] = files
         return manifest.Recipe(
-            "features", pooling.canonical, dict(pooling.params), pooling.version, None, parents, extra
+            "features", pooling.canonical, pooling.stored, pooling.version, None, parents, extra
         )
 
     @property

@@ -66,14 +66,14 @@ class ProbeRun:
             self.head.canonical,
             self.shots,
             self.validation,
-            self.head.source.sha256,
+            self.head.content,
         )
 
     @property
     def lineage(self) -> dict[str, str]:
         """Recipe digests of its features and of what they are made from, by kind."""
         parents = {role: getattr(self.bundle, role).recipe.digest for role in roles(self.bundle, self._pooled)}
-        head = {"head": self.head.source.sha256} if self.head.source.sha256 else {}
+        head = {"head": self.head.content} if self.head.content else {}
         return {"features": self.features.recipe.digest, **parents, **head}
 
     @property
@@ -103,9 +103,13 @@ class ProbeRun:
         return Place(root, dataset, self.digest[: results.NAME_DIGITS], self.validation)
 
     def known(self) -> Result | None:
+        """The result that need not be computed: see :meth:`kept`; never one that others' code took part in."""
+        return None if self.is_own else self.kept()
+
+    def kept(self) -> Result | None:
         """The result where it has been computed before and is still that of what the cache holds. Raises
         :class:`StoreError` where a file of it is damaged."""
-        result = None if self.is_own else results.read(self.place)
+        result = results.read(self.place)
         if result is None or result.digest != self.digest or not self.place.predictions.is_file():
             return None
         if result.low is None:  # kept by a version that gave no interval

@@ -125,12 +125,14 @@ class ScoreRun:
         extra: dict[str, object] = {"target": self.target.canonical} if self.target else {}
         if self.target and self.target.reads_labels:
             parents["labels"] = self.bundle.index_artefact.recipe.digest
-        if self.target and self.target.source.sha256:
-            extra["target_source"] = self.target.source.sha256
+        if self.target and self.target.content:
+            extra["target_source"] = self.target.content
+        if files := self.scorer.files:
+            extra["files"] = files
         return manifest.Recipe(
             "scores",
             self.scorer.canonical,
-            dict(self.scorer.params),
+            self.scorer.stored,
             self.scorer.version,
             weights=self.scorer.source.sha256,
             parents=parents,

@@ -45,7 +45,9 @@ def from_text(array: np.ndarray, what: What) -> np.ndarray:
 
 
 def is_number(text: str) -> bool:
-    """Whether ``text`` is a number, NaN too."""
+    """Whether ``text`` is a number as tables write one, NaN too: no ``1_000`` of Python's, which is a name."""
+    if "_" in text or not text.isascii():
+        return False
     try:
         float(text)
     except ValueError:

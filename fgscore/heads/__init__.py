@@ -4,8 +4,10 @@ images to learn from."""
 from __future__ import annotations
 
 import inspect
+import json
+import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,6 +16,7 @@ from fgscore import specs
 from fgscore.components import Component, Source
 from fgscore.errors import BadParameter, DataError
 from fgscore.machine.packages import check_package
+from fgscore.types import read_only
 
 UNUSED = "unused"  # the split of an image that takes no part
 
@@ -35,6 +38,12 @@ class ProbeData:
     def rows(self, *splits: str) -> np.ndarray:
         """(n,) int64 positions of the images of ``splits``."""
         return np.flatnonzero(np.isin(self.split, splits))
+
+    def read_only(self) -> ProbeData:
+        """The same arrays, which cannot be written to: others are given them too."""
+        text = None if self.text is None else read_only(self.text)
+        return replace(self, features=read_only(self.features), labels=read_only(self.labels),
+                       split=read_only(self.split), text=text)  # fmt: skip
 
     def training_rows(self) -> np.ndarray:
         """Positions of train and validation images; raises :class:`DataError` for fewer than two classes."""
@@ -122,7 +131,7 @@ class Head(Component):
     def _made(cls, spec: specs.Spec, function: Callable[..., Any], source: Source) -> Self:
         from fgscore.heads import _estimator
 
-        if source.is_object and not inspect.isroutine(function):
+        if source.is_object and (inspect.isclass(function) or _estimator.is_estimator(function)):
             function = _estimator.copies_of(function)
         if not _estimator.is_made_by(function):
             return super()._made(spec, function, source)
@@ -156,11 +165,13 @@ class Head(Component):
             raise DataError(
                 "expected test images to measure on, found none in this index; index a copy with a test split"
             )
+        labels = data.labels[test]
+        if not self.is_ours:
+            data = data.read_only()
         with self.blamed("expected an Outcome"):
             found = self.call(data, test, *([near] if self.begins_near else []))
         if not self.is_ours:
-            self._check(found, len(test), data.n_classes)
-        labels = data.labels[test]
+            found = self._checked(found, len(test), data.n_classes)
         return ProbeResult(
             accuracy=top1(labels, found.predictions),
             per_class=mean_per_class(labels, found.predictions),
@@ -173,7 +184,7 @@ class Head(Component):
             path=found.path,
         )
 
-    def _check(self, found: Any, n: int, n_classes: int) -> None:
+    def _checked(self, found: Any, n: int, n_classes: int) -> Outcome:
         who = f"{self.place}head {self.canonical}"
         if not isinstance(found, Outcome):
             raise BadParameter(
@@ -184,6 +195,12 @@ class Head(Component):
             raise BadParameter(f"{who} must predict ({n},) whole numbers, found {predicted.shape} {predicted.dtype}")
         if wrong := int(((predicted < 0) | (predicted >= n_classes)).sum()):
             raise BadParameter(f"{who} must predict classes from 0 to {n_classes - 1}, found {wrong} beyond")
+        try:
+            n_train, details = operator.index(found.n_train), json.loads(json.dumps(dict(found.details)))
+        except (TypeError, ValueError) as error:
+            raise BadParameter(f"{who}: n_train must be a whole number, details what JSON can hold: {error}") from error
+        predictions, converged = predicted.astype(np.int64), bool(found.converged)
+        return replace(found, predictions=predictions, n_train=n_train, converged=converged, details=details)
 
 
 def top1(labels: np.ndarray, predictions: np.ndarray) -> float:

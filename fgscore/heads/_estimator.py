@@ -23,10 +23,19 @@ def is_made_by(function: Callable[..., Any]) -> bool:
     return not positional(function)
 
 
+def is_estimator(thing: Any) -> bool:
+    """Whether ``thing`` is an estimator by itself, rather than a function that fits or returns one."""
+    from sklearn.base import BaseEstimator
+
+    return isinstance(thing, BaseEstimator)
+
+
 def copies_of(estimator: Any) -> Callable[[], Any]:
-    """A function that returns an unfitted copy of ``estimator``."""
+    """A function that returns an unfitted copy of ``estimator``, or a new one of a class."""
 
     def make() -> Any:
+        if inspect.isclass(estimator):
+            return estimator()
         from sklearn.base import clone
 
         return clone(estimator)
@@ -54,7 +63,7 @@ def as_head(make: Callable[..., Any], spec: specs.Spec, file: Path | None) -> Ca
 
     taken = [p for p in inspect.signature(fit).parameters.values() if p.kind is p.POSITIONAL_ONLY]
     fit.__signature__ = inspect.Signature([*taken, *signature.parameters.values(), *chance])  # type: ignore[attr-defined]
-    fit.__annotations__ = {**inspect.get_annotations(make), **({SEED.name: int} if chance else {})}
+    fit.__annotations__ = {**specs.hints_of(make), **({SEED.name: int} if chance else {})}
     fit.__name__, fit.__doc__ = name, make.__doc__
     vars(fit).update(vars(make))  # what it declares
     return fit
@@ -77,7 +86,9 @@ def _states(estimator: Any) -> list[str]:
 
 
 def _seeded(estimator: Any, seed: int) -> Any:
-    return estimator.set_params(**dict.fromkeys(_states(estimator), seed))
+    """With ``seed`` wherever it draws by chance; without one, what was set to another state stays so."""
+    found = estimator.get_params(deep=True)
+    return estimator.set_params(**{name: seed for name in _states(estimator) if seed or found[name] is None})
 
 
 def fitted(estimator: Any, data: ProbeData, test: np.ndarray) -> Outcome:

@@ -52,7 +52,7 @@ class Study:
         seen: dict[str, Outcome | None] = {}
         for run in self.runs.values():
             if run.digest not in seen:
-                seen[run.digest] = outcomes([run.predictions()]) if run.known() else None
+                seen[run.digest] = outcomes([run.predictions()]) if run.kept() else None
         found = {cell: seen[run.digest] for cell, run in self.runs.items()}
         return {cell: outcome for cell, outcome in found.items() if outcome is not None}
 

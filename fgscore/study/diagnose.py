@@ -137,7 +137,7 @@ def _nanmean(values: np.ndarray) -> float | None:
 
 
 def _known(run: ProbeRun) -> ProbeRun:
-    if run.known() is None:
+    if run.kept() is None:
         labels = run.labels()
         keys = ("scorer", "target", "pool", "head", "regions", "encoder", "prompt")
         options = "".join(f" --{key} {quoted(str(labels[key]))}" for key in keys if labels[key])

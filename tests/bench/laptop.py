@@ -32,6 +32,7 @@ from fgscore.evaluate.score import score as run_score
 from fgscore.scorers import Scorer
 from fgscore.store.match import RegionBundle, Store, bundles
 from fgscore.tables import Column, Kind, Table
+from fgscore.targets import Target
 
 ROOT = Path(__file__).resolve().parents[2]
 ALL = list(Scorer.ours_named())
@@ -85,7 +86,7 @@ def score(folder: Path, names: list[str], modes: list[str]) -> None:
     removed thousands of files (ext4) takes thirty times as long to make a new one."""
     put_aside(folder, "scores")
     bundle = opened(folder)
-    run_score(runs_for(bundle, [Scorer.bind(name) for name in names], modes))
+    run_score(runs_for(bundle, [Scorer.bind(name) for name in names], [Target.bind(mode) for mode in modes]))
 
 
 class PlainScript:

@@ -99,9 +99,9 @@ def photos(names: list[str]) -> dict[str, np.ndarray]:
 
 def warm_allocator() -> None:
     """Have freed memory kept, as fgscore does where SAM runs on the CPU."""
-    from fgscore.regions.sam import _keep_memory
+    from fgscore.machine.memory import keep_freed
 
-    _keep_memory()
+    keep_freed()
 
 
 @contextmanager

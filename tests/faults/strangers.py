@@ -20,6 +20,7 @@ from fgscore.scorers import Scorer
 from fgscore.store import arrays
 from fgscore.store.match import RegionBundle, Store, bundles
 from fgscore.store.paths import Layout
+from fgscore.targets import Target
 from fgscore_stages.cli import app
 
 SCORER = """
@@ -105,7 +106,7 @@ def _scored(data: Path, copy: Path, names: list[str]) -> dict[str, list[str | No
     (bundle,) = bundles(store)
     assert isinstance(bundle, RegionBundle)
     try:
-        score(runs_for(bundle, [Scorer.bind(name) for name in names], TARGETS))
+        score(runs_for(bundle, [Scorer.bind(name) for name in names], [Target.bind(name) for name in TARGETS]))
     except FgscoreError as error:
         if "theirs.py:" not in str(error):
             raise
