@@ -57,9 +57,7 @@ class FeatureRun:
             extra["source"] = pooling.source.sha256
         if files := pooling.files:
             extra["files"] = files
-        return manifest.Recipe(
-            "features", pooling.canonical, pooling.stored, pooling.version, None, parents, extra
-        )
+        return manifest.Recipe("features", pooling.canonical, pooling.stored, pooling.version, None, parents, extra)
 
     @property
     def is_ours(self) -> bool:
