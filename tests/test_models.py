@@ -160,3 +160,17 @@ def test_what_it_declares_filters_and_cuts(write: Callable[[str], str]) -> None:
     for declared, count in asked.items():
         found = GeneratorPart(write(body.format(declared, boxes)), Runtime()).propose(IMAGE, "a")
         assert len(found.area) == count, declared
+
+
+def test_what_loading_brings_is_the_objects_own() -> None:
+    class Duck:
+        def load(self) -> None:
+            self.dim, self.logit_scale, self.device = 3, 20.0, "cuda:7"
+
+        def embed_images(self, images: list) -> np.ndarray:
+            return np.ones((len(images), self.dim))
+
+    encoder = adopted(Duck(), Encoder)
+    assert (encoder.dim, encoder.logit_scale, encoder.device) == (0, Encoder.logit_scale, "cpu")
+    encoder.load()
+    assert (encoder.dim, encoder.logit_scale, encoder.device) == (3, 20.0, "cuda:7")

@@ -216,3 +216,70 @@ def test_another_content_of_the_same_file_is_another_result(
     (tmp_path / "mine.py").write_text(MINE + "\n# once more\n")
     (after,) = run(*asked).json["results"]
     assert before["digest"] != after["digest"] and before["accuracy"] == after["accuracy"]
+
+
+def test_a_head_that_writes_to_its_features_spoils_no_other(study: Store, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text(
+        "import numpy as np\nfrom fgscore.heads import Outcome\ndef f(data, test, /):\n    data.features[:] = 0\n"
+        "    return Outcome(np.zeros(len(test), int), 3)\n"
+    )
+    alone = run("probe", "cub", "--pool", "none", "--head", "logreg(C=3)", "--json").json["results"][0]["accuracy"]
+    done = run("probe", "cub", "--pool", "none", "--head", f"{tmp_path}/bad.py:f", "--head", "logreg(C=3.5)")
+    assert done.code == 2 and "bad.py:4" in done.message and "read-only" in done.message
+    after = run("probe", "cub", "--pool", "none", "--head", "logreg(C=3.5)", "--json").json["results"][0]["accuracy"]
+    assert abs(after - alone) < 0.1
+
+
+@pytest.mark.parametrize("details", ["{'a': np.float32(1)}", "{'a': object()}"])
+def test_details_that_cannot_be_kept_are_blamed(details: str, study: Store, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text(
+        "import numpy as np\nfrom fgscore.heads import Outcome\n"
+        f"def f(data, test, /): return Outcome(np.zeros(len(test), int), 3, True, {details})\n"
+    )
+    done = run("probe", "cub", "--pool", "none", "--head", f"{tmp_path}/bad.py:f")
+    assert done.code == 2 and "bad.py:3" in done.message and "JSON" in done.message
+
+
+def test_files_that_parameters_name_are_part_of_what_is_compared(study: Store, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "lists.py").write_text(
+        "from pathlib import Path\n"
+        "def s(inputs, target, /, *, table: Path): return inputs.region_global * len(Path(table).read_text())\n"
+    )
+    for folder, text in (("a", "1"), ("b", "22")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "t.txt").write_text(text)
+    asked = [f"{tmp_path}/lists.py:s(table='{tmp_path}/{folder}/t.txt')" for folder in "ab"]
+    done = run("score", "cub", "--regions", "random_crop", "--scorer", asked[0], "--scorer", asked[1], "--json")
+    assert done.code == 0, done.err
+    made = [one for one in study.artefacts("scores", "cub") if one.recipe.component == "lists.py:s(table='t.txt')"]
+    assert len(made) == 2
+    assert not [one for one in made if str(tmp_path) in (one.path / "plan.json").read_text()]
+
+
+def test_results_of_ones_own_are_found_where_they_are_wanted(
+    study: Store, run: Run, mine: Callable[[str], str]
+) -> None:
+    done = run("diagnose", "cub", "--regions", "random_crop", "--target", mine("second"))
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("what", ["a class", "a function of two", "a state"])
+def test_python_objects_of_every_sort_are_heads(what: str, bundle: RegionBundle) -> None:
+    from functools import partial
+
+    from sklearn.neighbors import KNeighborsClassifier
+
+    from fgscore.heads import Outcome
+
+    def voting(data: Any, test: np.ndarray, /, *, label: int = 0) -> Outcome:
+        return Outcome(np.full(len(test), label), 1)
+
+    heads = {
+        "a class": KNeighborsClassifier,
+        "a function of two": partial(voting, label=2),
+        "a state": RandomForestClassifier(5, random_state=7),
+    }
+    row = api.probe(bundle, pool="none", head=heads[what])
+    assert row["n_test"] > 0
+    if what == "a state":
+        assert json.loads(row["details"])["parameters"]["random_state"] == "7"
