@@ -31,7 +31,7 @@ A = -0.5  # Pillow's and Keys' bicubic
 
 
 @dataclass(frozen=True)
-class Axis:
+class CropAxis:
     """One direction of B pictures: cells ``start`` to ``stop`` of the image are the picture's cells from ``offset`` on
     of ``length``, which is resized to ``to``, of which the cells from ``first`` on are kept. All (B,) int64."""
 
@@ -43,7 +43,7 @@ class Axis:
     first: np.ndarray
 
 
-def axes(boxes: np.ndarray, fit: str, size: int) -> tuple[Axis, Axis]:
+def axes(boxes: np.ndarray, fit: str, size: int) -> tuple[CropAxis, CropAxis]:
     """Columns and rows of the pictures that ``_render.shape_to`` and the processor make of ``boxes`` (B, 4)."""
     boxes = boxes.astype(np.int64)
     start, stop = boxes[:, :2].T, boxes[:, 2:].T  # (2, B): columns, rows
@@ -59,11 +59,11 @@ def axes(boxes: np.ndarray, fit: str, size: int) -> tuple[Axis, Axis]:
         offset = (lengths - sides) // 2
     to = np.full_like(sides, size) if fit == "squash" else size * lengths // lengths.min(0)
     first = (to - size) // 2
-    columns, rows = (Axis(*of) for of in zip(start, stop, offset, lengths, to, first, strict=True))
+    columns, rows = (CropAxis(*of) for of in zip(start, stop, offset, lengths, to, first, strict=True))
     return columns, rows
 
 
-def weights(axis: Axis, size: int, cells: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+def weights(axis: CropAxis, size: int, cells: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """(B, size, cells): what each kept cell of a resized picture takes of the cells of the image, as Pillow weighs
     them. Rows add up to one, but for what a padded picture takes of its padding."""
     given = np.stack([axis.start, axis.stop, axis.offset, axis.length, axis.to, axis.first])
@@ -92,7 +92,7 @@ def _bicubic(x: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class View:
+class Patch:
     """Pixels (H, 3, W), the boxes (n, 4) of some cuts of them, and their masks (n, H, W) bool where there are any."""
 
     pixels: Tensor
@@ -155,7 +155,7 @@ class Crops:
         made = torch.empty(len(cuts), 3, self._size, self._size, dtype=self._dtype, device=self._device)
         return torch.addcmul(self._shift, pictures.transpose(1, 2), self._scale, out=made)
 
-    def _resize(self, view: View, columns: Tensor, rows: Tensor, rows_first: np.ndarray, out: Tensor) -> None:
+    def _resize(self, view: Patch, columns: Tensor, rows: Tensor, rows_first: np.ndarray, out: Tensor) -> None:
         """Into ``out`` (n, s, 3 s) the pictures of one view, by ``columns`` (n, W', s) and ``rows`` (n, s, H')."""
         height, _, width = view.pixels.shape
         columns, rows = columns[:, :width], rows[..., :height]
@@ -182,17 +182,17 @@ class Crops:
         narrow = torch.bmm(source.flatten(1, 2), columns).view(n, -1, 3, size).clamp_(*self._bounds)
         torch.bmm(rows, narrow.flatten(2), out=out)
 
-    def _views(self, cuts: Sequence[Cut]) -> Iterator[View]:
+    def _views(self, cuts: Sequence[Cut]) -> Iterator[Patch]:
         """Each image with its cuts, or a part of it for each cut where the image is large."""
         for image, boxes, masks in _by_image(cuts, self._margin):
             pixels = self._upload(image)
             inside = self._inside(masks, image.shape[:2]) if self._outside != "keep" else None
             if image.shape[0] * image.shape[1] <= SHARED:
-                yield View(_filled(pixels, 0, 2), boxes, None if inside is None else _filled(inside, 1, 2))
+                yield Patch(_filled(pixels, 0, 2), boxes, None if inside is None else _filled(inside, 1, 2))
                 continue
             for i, (x0, y0, x1, y1) in enumerate(boxes.tolist()):
                 part = None if inside is None else _filled(inside[i : i + 1, y0:y1, x0:x1], 1, 2)
-                yield View(_filled(pixels[y0:y1, :, x0:x1], 0, 2), boxes[i : i + 1] - (x0, y0, x0, y0), part)
+                yield Patch(_filled(pixels[y0:y1, :, x0:x1], 0, 2), boxes[i : i + 1] - (x0, y0, x0, y0), part)
 
     def _upload(self, image: np.ndarray) -> Tensor:
         """(H, 3, W) in the working precision, less the colour that counts as zero."""

@@ -235,8 +235,8 @@ def _compute(block: Sequence[tuple[int, ProbeRun]], fits: _Fits) -> Iterator[tup
             yield i, _keep(run, matrix, result, seconds, share)
 
 
-Job = tuple[int, ProbeRun, Matrix]
-Fitted = tuple[Job, tuple[ProbeResult, float]]  # with the seconds it took
+Fit = tuple[int, ProbeRun, Matrix]
+Fitted = tuple[Fit, tuple[ProbeResult, float]]  # with the seconds it took
 
 
 class _Fits:
@@ -249,9 +249,9 @@ class _Fits:
     def __init__(self) -> None:
         self._paths: dict[tuple, Any] = {}
 
-    def of(self, jobs: Iterable[Job], threads: int) -> Iterator[Fitted]:
+    def of(self, jobs: Iterable[Fit], threads: int) -> Iterator[Fitted]:
         """Each of ``jobs``, which share data set and labels."""
-        kin: dict[tuple, list[Job]] = {}
+        kin: dict[tuple, list[Fit]] = {}
         for job in jobs:
             kin.setdefault(self._key(*job), []).append(job)
         few = [job for alike in kin.values() if len(alike) <= self.FIRST for job in alike]
@@ -261,7 +261,7 @@ class _Fits:
                 yield from self._together(alike[: self.FIRST], threads)
                 yield from self._together(alike[self.FIRST :], threads)
 
-    def _together(self, jobs: Sequence[Job], threads: int) -> Iterator[Fitted]:
+    def _together(self, jobs: Sequence[Fit], threads: int) -> Iterator[Fitted]:
         """All of ``jobs`` from what was known before the first of them."""
         known = dict(self._paths)
         for job, (result, seconds) in ahead(lambda job: self._fit(known.get(self._key(*job)), job), jobs, threads):
@@ -279,7 +279,7 @@ class _Fits:
             del self._paths[next(iter(self._paths))]
 
     @staticmethod
-    def _fit(near: Any, job: Job) -> tuple[ProbeResult, float]:
+    def _fit(near: Any, job: Fit) -> tuple[ProbeResult, float]:
         clock = Clock()
         _, run, matrix = job
         return run.head(run.data(matrix), near), clock.seconds()

@@ -71,10 +71,10 @@ def export(
     return rows
 
 
-Job = tuple[str, Path, Callable[[Path], int]]
+Export = tuple[str, Path, Callable[[Path], int]]
 
 
-def _jobs(store: Store, chosen: Chosen, folder: Path, suffix: str) -> Iterator[Job]:
+def _jobs(store: Store, chosen: Chosen, folder: Path, suffix: str) -> Iterator[Export]:
     for kind in dict.fromkeys(chosen.kinds):
         if kind == "predictions":
             yield from _predictions(store, chosen, folder, suffix)
@@ -110,7 +110,7 @@ def _coco_writer(store: Store, artefact: manifest.Artefact) -> Callable[[Path], 
     return write
 
 
-def _predictions(store: Store, chosen: Chosen, folder: Path, suffix: str) -> Iterator[Job]:
+def _predictions(store: Store, chosen: Chosen, folder: Path, suffix: str) -> Iterator[Export]:
     for place in results.places(store.layout.results, dataset_key(chosen.dataset)):
         found = results.read_predictions(place)
         if found is None:

@@ -11,7 +11,7 @@ import numpy as np
 from fgscore.evaluate import strategies
 from fgscore.evaluate.results import Result, read_predictions
 from fgscore.report import plots, study, views
-from fgscore.report.plots import Agreement, Gains, Line, Plot
+from fgscore.report.plots import Agreement, Curve, Gains, Plot
 from fgscore.report.views import Sources
 from fgscore.tables import Measured
 
@@ -41,7 +41,7 @@ def _over_k(rows: Sequence[Mapping[str, Any]]) -> Plot | None:
             own = [r for r in rows if r["dataset"] == dataset and all((r.get(k) or "") == cell[k] for k in alike)]
             alone = study.baseline(own)
             baselines |= {} if alone is None else {(panel, scorer): alone}
-    lines = [Line(*key, [k for k, _ in own], [measured for _, measured in own]) for key, own in cells.items()]
+    lines = [Curve(*key, [k for k, _ in own], [measured for _, measured in own]) for key, own in cells.items()]
     return plots.accuracy_over_k(lines, baselines) if lines else None
 
 

@@ -29,7 +29,7 @@ Draw = Callable[[Any, Mapping[str, str]], None]
 
 
 @dataclass(frozen=True)
-class Line:
+class Curve:
     """Accuracy of one scorer and target over k; ``ks`` are words, as '5' or 'all', one an estimate."""
 
     panel: str
@@ -124,7 +124,7 @@ def styled(colours: Mapping[str, str]) -> Iterator[Callable[[tuple[float, float]
         yield lambda size: Figure(figsize=size, layout="constrained")
 
 
-def accuracy_over_k(lines: Sequence[Line], baselines: Mapping[tuple[str, str], float]) -> Plot:
+def accuracy_over_k(lines: Sequence[Curve], baselines: Mapping[tuple[str, str], float]) -> Plot:
     """A grid of small plots: scorers across, data sets and candidates down, or the other way round where there are more
     scorers than fit. ``baselines`` maps (panel, scorer) to the accuracy of the global embedding alone."""
     panels, scorers = (list(dict.fromkeys(getattr(line, name) for line in lines)) for name in ("panel", "scorer"))
@@ -157,7 +157,7 @@ def accuracy_over_k(lines: Sequence[Line], baselines: Mapping[tuple[str, str], f
     return Plot("accuracy-over-k", caption, size, draw)
 
 
-def _line(ax: Any, line: Line, ks: Sequence[str]) -> None:
+def _line(ax: Any, line: Curve, ks: Sequence[str]) -> None:
     hue, style = TARGETS.get(line.target, (HUES[4], "-."))
     x, values = [ks.index(k) for k in line.ks], [estimate.value for estimate in line.estimates]
     label = f"pseudo-label {line.target}" if line.target else "no pseudo-label"

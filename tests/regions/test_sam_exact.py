@@ -26,7 +26,7 @@ from fgscore.regions.sam import decoder as sam_decoder  # noqa: E402
 from fgscore.regions.sam import encoder as sam_encoder  # noqa: E402
 from fgscore.regions.sam import keys  # noqa: E402
 from fgscore.regions.sam.decoder import Decoder  # noqa: E402
-from fgscore.regions.sam.frame import Frame, Runs, measure, run_lengths  # noqa: E402
+from fgscore.regions.sam.frame import Frame, LazyRunLengths, measure, run_lengths  # noqa: E402
 from fgscore.regions.sam.kernels import native  # noqa: E402
 from fgscore.regions.sam.masks import ExactGenerator  # noqa: E402
 from fgscore.runtime import Runtime  # noqa: E402
@@ -163,7 +163,7 @@ def test_masks_are_measured_as_upstream_measures_them(input_hw, image_hw, side):
         filled[top : top + part.shape[1], left : left + part.shape[2]] = part[0]
         assert torch.equal(filled > -1, whole > -1)
         assert torch.equal(filled[whole > -1], whole[whole > -1])
-    runs = Runs(list(logits), [frame] * len(logits), 0.0)
+    runs = LazyRunLengths(list(logits), [frame] * len(logits), 0.0)
     for r, theirs in enumerate(amg.mask_to_rle_pytorch(full > 0)):
         assert runs[r].tolist() == theirs["counts"]
     assert len(runs[1:3]) == 2

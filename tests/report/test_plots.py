@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fgscore.report import plots
-from fgscore.report.plots import Agreement, Gains, Line, Plot
+from fgscore.report.plots import Agreement, Curve, Gains, Plot
 from fgscore.tables import Measured
 
 pytest.importorskip("matplotlib")
@@ -23,8 +23,8 @@ def words(plot: Plot) -> list[str]:
 
 
 LINES = [
-    Line(HOSTILE, "soft", "global", ["1", "10", "all"], [Measured(v, v - 0.1, v + 0.1) for v in (0.5, 0.6, 0.7)]),
-    Line(HOSTILE, HOSTILE, "local", ["2", "all"], [Measured(0.4), Measured(0.3)]),
+    Curve(HOSTILE, "soft", "global", ["1", "10", "all"], [Measured(v, v - 0.1, v + 0.1) for v in (0.5, 0.6, 0.7)]),
+    Curve(HOSTILE, HOSTILE, "local", ["2", "all"], [Measured(0.4), Measured(0.3)]),
 ]
 
 
@@ -38,7 +38,7 @@ def test_accuracy_over_k_orders_k_as_numbers_and_names_every_part() -> None:
 
 
 def test_many_scorers_go_down_instead_of_across() -> None:
-    few, many = ([Line("crops", f"s{i}", "", ["1"], [Measured(0.5)]) for i in range(n)] for n in (5, 6))
+    few, many = ([Curve("crops", f"s{i}", "", ["1"], [Measured(0.5)]) for i in range(n)] for n in (5, 6))
     assert plots.accuracy_over_k(few, {}).size[0] > plots.accuracy_over_k(few, {}).size[1]
     assert plots.accuracy_over_k(many, {}).size[0] < plots.accuracy_over_k(many, {}).size[1]
     assert {f"s{i}" for i in range(6)} <= set(words(plots.accuracy_over_k(many, {})))

@@ -71,7 +71,7 @@ class Prompts:
 
 
 @dataclass(frozen=True)
-class Image:
+class EncodedImage:
     """What all prompts of an image share."""
 
     stages: Sequence[Stage]
@@ -125,7 +125,7 @@ class Decoder:
         most = prompts_at_a_time(points, columns * self._position.shape[-1])
         return points.split(max(1, min(PROMPTS, -(-len(points) // threads()))) if self._cpu else most)
 
-    def image(self, embedding: Tensor) -> Image:
+    def image(self, embedding: Tensor) -> EncodedImage:
         """What the decoder needs of an image's embedding (1, c, h, w)."""
         features = embedding[0].flatten(1) + self._prompts.no_mask_embed.weight[0][:, None]
         stages: list[Stage] = []
@@ -141,9 +141,9 @@ class Decoder:
             lifts = [lift * layer.norm.weight for lift in lifts]
         heads = self._transformer.final_attn_token_to_image.num_heads
         stages.append(Stage(through(self._final_key, features, heads), through(self._final_value, features, heads)))
-        return Image(stages, self._first.weight @ features)
+        return EncodedImage(stages, self._first.weight @ features)
 
-    def prompts(self, image: Image, points: Tensor) -> tuple[Prompts, Tensor]:
+    def prompts(self, image: EncodedImage, points: Tensor) -> tuple[Prompts, Tensor]:
         """The layers of the transformer for ``points`` (b, 2) in the model's input frame, and the predicted IoU (b, M)
         of the M masks that upstream's multimask output has."""
         labels = torch.ones(len(points), 1, dtype=torch.int, device=points.device)
@@ -167,7 +167,7 @@ class Decoder:
         iou = self._decoder.iou_prediction_head(self._attend_last(image, batch, slice(0, 1))[:, 0])
         return batch, iou[:, 1:]
 
-    def logits(self, image: Image, batch: Prompts, keep: Tensor) -> Tensor:
+    def logits(self, image: EncodedImage, batch: Prompts, keep: Tensor) -> Tensor:
         """Low-resolution logits (k, 4 h, 4 w) of the k masks that ``keep`` (b, M) chooses of the prompts'."""
         count = self._decoder.num_mask_tokens
         chosen = self._attend_last(image, batch, slice(2, 1 + count))  # token 0 is for the IoU, mask token 0 unused
@@ -194,7 +194,7 @@ class Decoder:
         rows = parts.reshape(k, 4, 4, h * w).mT.reshape(k, 2, 2, h, 4 * w)
         return rows.permute(0, 3, 2, 1, 4).reshape(k, 4 * h, 4 * w)
 
-    def _attend_last(self, image: Image, batch: Prompts, which: slice) -> Tensor:
+    def _attend_last(self, image: EncodedImage, batch: Prompts, which: slice) -> Tensor:
         """The tokens ``which`` after the final attention and its norm."""
         queries, tokens = batch.queries[:, which], batch.tokens[:, which]
         attention = self._transformer.final_attn_token_to_image
@@ -202,7 +202,7 @@ class Decoder:
         found = self._read(attention, queries + tokens, stage, self._final_key, self._final_value, batch.keys)
         return self._transformer.norm_final_attn(queries + found)
 
-    def _upscale(self, image: Image, keys: Keys) -> Tensor:
+    def _upscale(self, image: EncodedImage, keys: Keys) -> Tensor:
         """(b, c'', 16 N): both transposed convolutions; pixels in the order (second subpixel, first subpixel, N)."""
         b, n = len(keys.rho), keys.rho.shape[-1]
         x = torch.addcmul(self._first.fixed, image.upscaled, keys.rho)

@@ -19,7 +19,7 @@ from fgscore.machine import float32
 from fgscore.regions.sam.decoder import Decoder
 from fgscore.regions.sam.frame import Frame, measure_roughly
 from fgscore.regions.sam.kernels.native import together
-from fgscore.regions.sam.masks import ExactGenerator, Found
+from fgscore.regions.sam.masks import Candidates, ExactGenerator
 
 ARRAYS = {"cuda": torch.float16}  # of the decoder
 SOME = 16  # masks that are measured at one time
@@ -58,7 +58,7 @@ class FastGenerator(ExactGenerator):
     def _measure(self, logits: Tensor, frame: Frame) -> tuple[Tensor, Tensor, Tensor]:
         return measure_roughly(logits, frame, self._threshold, self._settings.stability_score_offset)
 
-    def _settled(self, found: Found, frame: Frame) -> Found:
+    def _settled(self, found: Candidates, frame: Frame) -> Candidates:
         """Measured at the size of the image."""
         if not found.logits:
             return found

@@ -76,7 +76,7 @@ class Frame:
         return spans[0], spans[1]
 
 
-class Runs(Sequence[np.ndarray]):
+class LazyRunLengths(Sequence[np.ndarray]):
     """Run lengths of masks, (K,) uint32 each, column-major and background first; made from the logits when asked."""
 
     def __init__(self, logits: Sequence[Tensor], frames: Sequence[Frame], threshold: float) -> None:

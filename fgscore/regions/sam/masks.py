@@ -18,7 +18,7 @@ from torch import Tensor
 from fgscore.machine.float32 import full_float32
 from fgscore.regions.sam import encoder
 from fgscore.regions.sam.decoder import Decoder
-from fgscore.regions.sam.frame import Frame, Runs, measure
+from fgscore.regions.sam.frame import Frame, LazyRunLengths, measure
 from fgscore.regions.sam.kernels.native import native, together
 
 
@@ -35,7 +35,7 @@ class Masks:
 
 
 @dataclass
-class Found:
+class Candidates:
     """Candidates that passed the filters: M low-resolution ``logits`` (h, w), and columns of (M, ...)."""
 
     logits: list[Tensor]
@@ -44,16 +44,16 @@ class Found:
     iou: Tensor
     stability: Tensor
 
-    def keep(self, rows: Tensor) -> Found:
+    def keep(self, rows: Tensor) -> Candidates:
         """Those at ``rows``, in that order."""
         logits = [self.logits[i] for i in rows.tolist()]
-        return Found(logits, self.boxes[rows], self.area[rows], self.iou[rows], self.stability[rows])
+        return Candidates(logits, self.boxes[rows], self.area[rows], self.iou[rows], self.stability[rows])
 
     @staticmethod
-    def join(parts: Sequence[Found]) -> Found:
+    def join(parts: Sequence[Candidates]) -> Candidates:
         """All of ``parts``, one after the other; their logits stay where they are."""
         columns = zip(*((p.boxes, p.area, p.iou, p.stability) for p in parts), strict=True)
-        return Found([one for p in parts for one in p.logits], *(torch.cat(column) for column in columns))
+        return Candidates([one for p in parts for one in p.logits], *(torch.cat(column) for column in columns))
 
 
 class ExactGenerator:
@@ -87,7 +87,7 @@ class ExactGenerator:
             frame, candidates = self._crop(image, tuple(crop), settings.point_grids[layer])
             parts.append(candidates)
             frames += [frame] * len(candidates.logits)
-        found = Found.join(parts)
+        found = Candidates.join(parts)
         if len(crops) > 1:  # masks of smaller crops win
             areas = torch.tensor([frame.crop_hw[0] * frame.crop_hw[1] for frame in frames], device=found.boxes.device)
             rows = batched_nms(
@@ -97,9 +97,9 @@ class ExactGenerator:
         boxes, area, iou, stability = (
             column.cpu().numpy() for column in (found.boxes, found.area, found.iou, found.stability)
         )
-        return Masks(boxes, area, iou, stability, Runs(found.logits, frames, self._threshold))
+        return Masks(boxes, area, iou, stability, LazyRunLengths(found.logits, frames, self._threshold))
 
-    def _crop(self, image: np.ndarray, crop: tuple[int, int, int, int], grid: np.ndarray) -> tuple[Frame, Found]:
+    def _crop(self, image: np.ndarray, crop: tuple[int, int, int, int], grid: np.ndarray) -> tuple[Frame, Candidates]:
         """What is found in one crop, duplicates removed, boxes in the image's frame."""
         from torchvision.ops import batched_nms
 
@@ -111,7 +111,7 @@ class ExactGenerator:
         points = self._predictor.transform.apply_coords(grid * np.array(frame.crop_hw)[None, ::-1], frame.crop_hw)
         prompts = torch.as_tensor(points, device=self._predictor.device)
         batches = self._decoder.batches(prompts)
-        found = Found.join(together(lambda block: self._batch(shared, block, frame), batches, prompts.device))
+        found = Candidates.join(together(lambda block: self._batch(shared, block, frame), batches, prompts.device))
         rows = batched_nms(
             found.boxes.float(), found.iou, torch.zeros(len(found.iou)), iou_threshold=self._settings.box_nms_thresh
         )
@@ -120,7 +120,7 @@ class ExactGenerator:
         found.boxes += torch.tensor([x0, y0, x0, y0], device=found.boxes.device)
         return frame, found
 
-    def _settled(self, found: Found, frame: Frame) -> Found:
+    def _settled(self, found: Candidates, frame: Frame) -> Candidates:
         """What is left of ``found`` once its duplicates are gone."""
         return found
 
@@ -137,7 +137,7 @@ class ExactGenerator:
     def _encode(self, square: Tensor) -> Tensor:
         return encoder.encode(self._encoder, square) if self._own_encoder else self._encoder(square)
 
-    def _batch(self, shared: Any, points: Tensor, frame: Frame) -> Found:
+    def _batch(self, shared: Any, points: Tensor, frame: Frame) -> Candidates:
         """Candidates of a batch of ``points`` (b, 2) that pass the filters, boxes in the crop's frame."""
         from segment_anything.utils.amg import is_box_near_crop_edge
 
@@ -147,10 +147,10 @@ class ExactGenerator:
         some = good.any(1)
         if not some.any():
             none = iou.new_zeros(0)
-            return Found([], none.view(0, 4).long(), none.int(), none, none)
+            return Candidates([], none.view(0, 4).long(), none.int(), none, none)
         logits = self._decoder.logits(shared, batch.take(some.nonzero()[:, 0]), good[some])
         area, stability, boxes = self._measure(logits, frame)
-        found = Found(list(logits), boxes, area, iou[good], stability)
+        found = Candidates(list(logits), boxes, area, iou[good], stability)
         if settings.stability_score_thresh > 0:
             found = found.keep((stability >= self._least_stability).nonzero()[:, 0])
         height, width = frame.image_hw

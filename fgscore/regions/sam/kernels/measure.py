@@ -26,19 +26,19 @@ TRIED = 1 << 17  # pixels, to find torch's order
 _once = Lock()  # else all threads would find it for each size of image
 
 
-class Step(NamedTuple):
+class Resize(NamedTuple):
     """One resize along one axis: a pixel is ``weights`` (K, n) float32 times the K cells from ``first`` (n,) on."""
 
     first: np.ndarray
     weights: np.ndarray
 
 
-class Axis(NamedTuple):
+class Resizes(NamedTuple):
     """Rows or columns: upstream's two resizes, and ``both`` at once."""
 
-    up: Step
-    down: Step
-    both: Step
+    up: Resize
+    down: Resize
+    both: Resize
 
 
 def measure(logits: Tensor, frame: Frame, threshold: float, offset: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -56,16 +56,16 @@ def measure(logits: Tensor, frame: Frame, threshold: float, offset: float) -> tu
 
 
 @lru_cache(maxsize=64)
-def _axes(cells: int, side: int, input_hw: tuple[int, int], crop_hw: tuple[int, int]) -> tuple[Axis, Axis]:
+def _axes(cells: int, side: int, input_hw: tuple[int, int], crop_hw: tuple[int, int]) -> tuple[Resizes, Resizes]:
     """The rows and the columns of a frame."""
     rows, columns = (_axis(cells, side, *of) for of in zip(input_hw, crop_hw, strict=True))
     return rows, columns
 
 
-def _axis(cells: int, side: int, given: int, wanted: int) -> Axis:
+def _axis(cells: int, side: int, given: int, wanted: int) -> Resizes:
     up = _resize(torch.eye(cells), side)
     both = up[:, :given] if given == wanted else _resize(up[:, :given], wanted)
-    return Axis(_step(up), _step(_resize(torch.eye(given), wanted)), _step(both))
+    return Resizes(_step(up), _step(_resize(torch.eye(given), wanted)), _step(both))
 
 
 def _resize(rows: Tensor, size: int) -> Tensor:
@@ -73,7 +73,7 @@ def _resize(rows: Tensor, size: int) -> Tensor:
     return interpolate(rows[None, :, :, None], (size, 1), mode="bilinear")[0, :, :, 0]
 
 
-def _step(matrix: Tensor) -> Step:
+def _step(matrix: Tensor) -> Resize:
     """Of a resize that makes ``matrix`` (cells, n) of unit vectors; of two cells at least, the second without weight
     if there is but one."""
     matrix = torch.nn.functional.pad(matrix, (0, 0, 0, max(0, 2 - len(matrix)))).T
@@ -81,7 +81,7 @@ def _step(matrix: Tensor) -> Step:
     width = max(2, int((last - first).max()) + 1)
     first.clamp_(max=len(matrix[0]) - width)
     weights = matrix.gather(1, first[:, None] + torch.arange(width))
-    return Step(first.int().numpy(), weights.T.contiguous().numpy())
+    return Resize(first.int().numpy(), weights.T.contiguous().numpy())
 
 
 @lru_cache(maxsize=64)
@@ -108,7 +108,7 @@ def _between(a: Any, b: Any, weight_a: Any, weight_b: Any, fused: bool) -> Any:
 
 
 @in_order
-def _larger(cells: Any, up_rows: Step, up_columns: Step, y: Any, x: Any, fused: bool) -> Any:
+def _larger(cells: Any, up_rows: Resize, up_columns: Resize, y: Any, x: Any, fused: bool) -> Any:
     """Pixel (y, x) of the first resize."""
     r, c = np.int64(up_rows.first[y]), np.int64(up_columns.first[x])
     a, b = up_columns.weights[0, x], up_columns.weights[1, x]
@@ -118,7 +118,7 @@ def _larger(cells: Any, up_rows: Step, up_columns: Step, y: Any, x: Any, fused: 
 
 
 @in_order
-def _exactly(cells: Any, rows: Axis, columns: Axis, y: Any, x: Any, fused: bool) -> Any:
+def _exactly(cells: Any, rows: Resizes, columns: Resizes, y: Any, x: Any, fused: bool) -> Any:
     """Pixel (y, x), as torch rounds it."""
     r, c = np.int64(rows.down.first[y]), np.int64(columns.down.first[x])
     a, b = columns.down.weights[0, x], columns.down.weights[1, x]
@@ -131,7 +131,7 @@ def _exactly(cells: Any, rows: Axis, columns: Axis, y: Any, x: Any, fused: bool)
 
 
 @in_order
-def _resized(cells: Any, rows: Axis, columns: Axis, fused: bool, every: int, out: Any) -> None:
+def _resized(cells: Any, rows: Resizes, columns: Resizes, fused: bool, every: int, out: Any) -> None:
     """Some rows of pixels of ``cells`` (h, w), as torch rounds them, into ``out`` (m, W)."""
     for y in range(len(out)):
         for x in range(len(out[0])):
@@ -151,7 +151,7 @@ def _busy(cells: Any, low: Any) -> tuple[int, int, int, int]:
 
 
 @compiled
-def _touched(step: Step, first: int, last: int) -> tuple[int, int]:
+def _touched(step: Resize, first: int, last: int) -> tuple[int, int]:
     """The range of pixels that cells [first, last) are part of."""
     begin, end = 0, len(step.first)
     while begin < end and step.first[begin] + len(step.weights) <= first:
@@ -162,7 +162,7 @@ def _touched(step: Step, first: int, last: int) -> tuple[int, int]:
 
 
 @compiled
-def _spread(row: Any, step: Step, out: Any, begin: int, end: int) -> None:
+def _spread(row: Any, step: Resize, out: Any, begin: int, end: int) -> None:
     """Pixels [begin, end) of a ``row`` of cells (w,), into ``out`` (n,)."""
     first = step.first[begin:end]
     for x in range(len(out)):
@@ -174,7 +174,7 @@ def _spread(row: Any, step: Step, out: Any, begin: int, end: int) -> None:
 
 
 @compiled
-def _blend(spread: Any, step: Step, y: int, begin: int, out: Any) -> None:
+def _blend(spread: Any, step: Resize, y: int, begin: int, out: Any) -> None:
     """Row ``y`` of pixels, from column ``begin`` on, of ``spread`` rows of cells (h, W), into ``out`` (n,)."""
     for x in range(len(out)):
         out[x] = F(0.0)
@@ -201,8 +201,8 @@ def _count(line: Any, low: Any, middle: Any, high: Any, error: Any) -> Any:
 @compiled
 def _correct(
     cells: Any,
-    rows: Axis,
-    columns: Axis,
+    rows: Resizes,
+    columns: Resizes,
     fused: bool,
     y: int,
     line: Any,
@@ -220,7 +220,9 @@ def _correct(
 
 
 @compiled
-def _measure(logits: Any, rows: Axis, columns: Axis, fused: bool, low: Any, middle: Any, high: Any, found: Any) -> None:
+def _measure(
+    logits: Any, rows: Resizes, columns: Resizes, fused: bool, low: Any, middle: Any, high: Any, found: Any
+) -> None:
     """Pixels above ``low``, ``middle`` and ``high``, and the box of those above ``middle`` (x0, y0, x1, y1, the last
     included), into ``found`` (m, 7), which is zero."""
     h, w, taps = len(logits[0]), len(logits[0, 0]), len(rows.both.weights)
