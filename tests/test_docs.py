@@ -190,3 +190,17 @@ def test_every_public_function_and_class_is_described() -> None:
             if public and not ast.get_docstring(node):
                 bare.append(f"{path.relative_to(ROOT)}: {node.name}")
     assert not bare
+
+
+def test_every_module_of_some_length_has_its_tests_or_the_table_says_where() -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("| modules | tried in |")[2]
+    said = dict(re.findall(r"`([\w/]+\.py)`(?=.*\| `(tests/[\w/]+\.py)` \|)", table))
+    names = {path.stem.removeprefix("test_") for path in (ROOT / "tests").rglob("test_*.py")}
+    library = ROOT / "fgscore"
+    for path in (p for p in library.rglob("*.py") if "train" not in p.parts):
+        module = path.relative_to(library).as_posix()
+        stem = (path.parent.name if path.stem == "__init__" else path.stem).strip("_")
+        named = any(name.startswith(stem) for name in names)
+        if len(path.read_text(encoding="utf-8").splitlines()) > 60:
+            assert named or (ROOT / said[module]).is_file(), module
+    assert not [module for module in said if not (library / module).is_file()]
