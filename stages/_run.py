@@ -206,12 +206,25 @@ def with_text(runs: list[Any]) -> list[Any]:
     return kept
 
 
+def told_apart(bound: list[Any]) -> list[Any]:
+    """``bound`` itself; raises :class:`UsageError` where two components have one name in every table, as they stand in
+    two files of one name, or are given two."""
+    seen: dict[str, Any] = {}
+    for one in bound:
+        if seen.setdefault(one.canonical, one).identity != one.identity:
+            raise UsageError(
+                f"two {one.kind}s are called {one.canonical}, and no table would tell them apart; give their files "
+                "different names, or run the command once for each"
+            )
+    return bound
+
+
 def scorers(names: list[str]) -> list[Any]:
     """The scorers named; 'all' stands for every built-in one."""
     from fgscore.scorers import Scorer
 
     texts = [t for name in names for t in (Scorer.ours_named() if name == "all" else [name])]
-    return [Scorer.bind(text) for text in dict.fromkeys(texts)]
+    return told_apart([Scorer.bind(text) for text in dict.fromkeys(texts)])
 
 
 def targets(names: list[str]) -> list[Any]:
@@ -221,7 +234,7 @@ def targets(names: list[str]) -> list[Any]:
     bound = [Target.bind(name) for name in dict.fromkeys(names)]
     if any(target.reads_labels for target in bound):
         _say("note: target oracle reads the labels of test images; its results are upper bounds")
-    return bound
+    return told_apart(bound)
 
 
 def poolings(pools: list[str], ks: list[str] | None) -> list[Any]:
@@ -242,7 +255,7 @@ def poolings(pools: list[str], ks: list[str] | None) -> list[Any]:
             )
         else:
             made.append(Pooling.bind(pool))
-    return made
+    return told_apart(made)
 
 
 def heads(names: list[str], seeds: list[int]) -> list[Any]:
@@ -259,7 +272,7 @@ def heads(names: list[str], seeds: list[int]) -> list[Any]:
                 raise UsageError(f"expected the seed once, found --seed {seed} and --head {text!r}")
             one = Head.bind(specs.text(spec.name, {**spec.params, "seed": seed})) if seed else head
             made.setdefault(one.identity, one)
-    return list(made.values())
+    return told_apart(list(made.values()))
 
 
 def emit(content: Mapping[str, Any], as_json: bool, show: Callable[[], None]) -> None:

@@ -270,7 +270,7 @@ class _Fits:
 
     @staticmethod
     def _key(_: int, run: ProbeRun, matrix: Matrix) -> tuple:
-        return (run.bundle.index_artefact.path, run.head.canonical, run.shots, run.validation, matrix.features.shape[1])
+        return (run.bundle.index_artefact.path, run.head.identity, run.shots, run.validation, matrix.features.shape[1])
 
     def _keep(self, key: tuple, path: Any) -> None:
         if path is not None and key not in self._paths:

@@ -249,8 +249,10 @@ def test_files_that_parameters_name_are_part_of_what_is_compared(study: Store, r
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "t.txt").write_text(text)
     asked = [f"{tmp_path}/lists.py:s(table='{tmp_path}/{folder}/t.txt')" for folder in "ab"]
-    done = run("score", "cub", "--regions", "random_crop", "--scorer", asked[0], "--scorer", asked[1], "--json")
-    assert done.code == 0, done.err
+    for text in asked:
+        assert run("score", "cub", "--regions", "random_crop", "--scorer", text).code == 0
+    both = run("score", "cub", "--regions", "random_crop", "--scorer", asked[0], "--scorer", asked[1])
+    assert both.code == 2 and "no table would tell them apart" in both.message
     made = [one for one in study.artefacts("scores", "cub") if one.recipe.component == "lists.py:s(table='t.txt')"]
     assert len(made) == 2
     assert not [one for one in made if str(tmp_path) in (one.path / "plan.json").read_text()]
