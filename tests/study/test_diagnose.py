@@ -166,7 +166,7 @@ def test_nothing_wrong_makes_no_pairs(study: Store, run: Run, monkeypatch: pytes
     from fgscore.evaluate.results import Predictions
 
     labels = np.arange(5)
-    monkeypatch.setattr(ProbeRun, "known", lambda self: {})
+    monkeypatch.setattr(ProbeRun, "kept", lambda self: {})
     monkeypatch.setattr(ProbeRun, "predictions", lambda self: Predictions(labels.astype(str), labels, labels))
     found = library.confusions(line.runs[0])
     assert found["pairs"] == [] and {c["accuracy"] for c in found["classes"]} == {1.0}
