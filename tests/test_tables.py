@@ -323,7 +323,8 @@ def test_a_terminal_of_80_columns_shows_every_number_whole(table: Table) -> None
             if column.is_number and cell:
                 assert re.search(rf"(?<![\w.+-]){re.escape(cell)}(?![\w.])", said), (column, cell, said)
             elif not column.is_number:
-                assert all(part in "".join(said.split()) for part in re.findall(r"[\w.]+", cell)), (cell, said)
+                letters = iter(said)  # a long word is folded, its pieces stand below each other
+                assert all(letter in letters for letter in "".join(cell.split())), (cell, said)
 
 
 @given(random_tables())
