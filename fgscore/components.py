@@ -177,16 +177,19 @@ class Component:
         """``params`` as a recipe keeps them: a local path by its last part."""
         return specs.stored(self.params, self.function, *self.shared)
 
-    @property
-    def files(self) -> dict[str, str]:
-        """The SHA-256 of each file that a parameter annotated as ``Path`` names. Raises :class:`DataError` where one is
-        not there."""
+    def paths(self) -> dict[str, Path]:
+        """The files that parameters annotated as ``Path`` name. Raises :class:`DataError` where one is not there."""
         paths = {name: value for name, value in self.params.items() if isinstance(value, Path)}
         for name, path in paths.items():
             if not path.is_file():
                 raise DataError(f"{self.kind} {self.canonical}: expected a file at {path}, found none; name it by "
                                 f"{name}=...")  # fmt: skip
-        return {name: file_sha256(path) for name, path in paths.items()}
+        return paths
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The SHA-256 of each of :meth:`paths`, by its parameter."""
+        return {name: file_sha256(path) for name, path in self.paths().items()}
 
     @property
     def content(self) -> str | None:

@@ -12,9 +12,8 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from fgscore import foreign, specs
 from fgscore.components import Component, Source, positional
-from fgscore.errors import DataError, UsageError
+from fgscore.errors import UsageError
 from fgscore.machine.progress import Progress
-from fgscore.regular import file_sha256
 from fgscore.runtime import Runtime
 
 M = TypeVar("M", bound="Model")
@@ -140,10 +139,7 @@ class Maker(Component):
         Raises :class:`DataError` where a file that a parameter names is not there, and :class:`UsageError` where the
         function returns something else.
         """
-        for name, path in self.paths.items():
-            if not path.is_file():
-                raise DataError(f"{self.kind} {self.canonical}: expected a file at {path}, found none; name it by "
-                                f"{name}=...")  # fmt: skip
+        self.paths()
         wanted = f"expected a function that returns one, with {' and '.join(self.contract.required)}"
         with self.blamed(wanted):
             return self._made_of(self._returned(runtime))
@@ -155,15 +151,10 @@ class Maker(Component):
     def _made_of(self, returned: Any) -> Any:
         return adopted(returned, self.contract)
 
-    @property
-    def paths(self) -> dict[str, Path]:
-        """The files that parameters annotated as ``Path`` name."""
-        return {name: value for name, value in self.params.items() if isinstance(value, Path)}
-
     def identity_of(self, weights: str | None) -> str | None:
         """What identifies all that is read beside the parameters: ``weights``, as the made thing says them, and the
         files that parameters name. Of what is not ours always a digest; None where there is nothing."""
-        if self.is_ours and not self.paths:
+        files = self.files
+        if self.is_ours and not files:
             return weights
-        files = {name: file_sha256(path) for name, path in self.paths.items()}
         return specs.digest({"weights": weights, "files": files}) if weights or files else None
