@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -130,6 +130,10 @@ Shots = Annotated[
     ),
 ]
 
+EvalSplit = Annotated[
+    Literal["test", "val"],
+    typer.Option("--eval-split", help="Images to measure on: test, or val where there are no test images."),
+]
 Data = Annotated[
     Path,
     typer.Option("--data", envvar="FGSCORE_DATA", help="Folder of raw/, models/, cache/ and results/."),

@@ -17,6 +17,7 @@ def diagnose(
     k: o.K_ = None,
     head: o.Head = [o.HEAD],  # noqa: B006
     top: Annotated[int, typer.Option("--top", min=1, help="Confused pairs and worst classes to show.")] = 5,
+    eval_split: o.EvalSplit = "test",
     dataset: o.Dataset = None,
     regions: o.Regions = None,
     encoder: o.Encoder = None,
@@ -36,7 +37,7 @@ def diagnose(
     from fgscore.study import grid
 
     chosen, modes, pools = _run.scorers(scorer), _run.targets(target), _run.poolings(["topk"], k)
-    plan = grid.Plan([[one] for one in _run.heads(head, [0])])
+    plan = grid.Plan([[one] for one in _run.heads(head, [0])], eval_split=eval_split)
     found: dict[str, list[Any]] = {"pseudo_labels": [], "scorers": [], "agreement": [], "results": []}
     with _run.Bars() as bars:
         cached = _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt)

@@ -23,6 +23,7 @@ def probe(
     seed: o.Seed = 0,
     shots: o.Shots = None,
     features: o.Features = "unit",
+    eval_split: o.EvalSplit = "test",
     dataset: o.Dataset = None,
     regions: o.Regions = None,
     encoder: o.Encoder = None,
@@ -52,7 +53,7 @@ def probe(
     with _run.Bars() as bars:
         found = _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt)
         usable = _features.usable(found, pools)
-        every = probe_runs(usable, chosen, modes, pools, heads, shots or (None,), _features.rows(features))
+        every = probe_runs(usable, chosen, modes, pools, heads, shots or (None,), _features.rows(features), eval_split)
         runs = {run.digest: run for run in _run.with_text(every)}
         if save_probe:
             _check_saved(list(runs.values()), save_probe)

@@ -38,6 +38,7 @@ def sweep(
         typer.Option("--select", help="val: choose k and hyper-parameters on validation images.", show_default=False),
     ] = None,
     features: o.Features = "unit",
+    eval_split: o.EvalSplit = "test",
     dataset: o.Dataset = None,
     regions: o.Regions = None,
     encoder: o.Encoder = None,
@@ -71,7 +72,7 @@ def sweep(
     array = _cluster.wanted(executor, jobs, slurm, wait)
     draws = grid.Draws(n_regions, resamples) if n_regions else None
     seeds = _seeds(seed, head_seeds)
-    plan = grid.Plan(_heads(head, seeds), shots or (None,), _features.rows(features), draws)
+    plan = grid.Plan(_heads(head, seeds), shots or (None,), _features.rows(features), draws, eval_split)
     tables = _tables(table)
     if tables and (scorer, target, pool, k) != ([o.SCORER], [o.TARGET], [o.POOL], None):
         raise UsageError("--table brings its own scorers, targets, pooling and k; leave out --table, or the others")

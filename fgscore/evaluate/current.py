@@ -77,7 +77,7 @@ class _Cache:
             if features is None or any(None in shards for shards in contents.values()):
                 continue
             labels, validation = self._labels_of(bundle), result.place.validation
-            head = (result.head, result.shots, validation, result.lineage.get("head"))
+            head = (result.head, result.shots, validation, result.lineage.get("head"), result.eval_split)
             if result.digest == result_digest(features, contents, labels, *head):
                 return Standing(result, State.CURRENT, parents["region_embeddings" if pooled else "globals"])
             state = State.STALE
@@ -156,7 +156,7 @@ def _own(result: Result) -> list[str]:
 
 def again(stale: Sequence[Result]) -> list[str]:
     """The commands that compute ``stale`` results anew, and, but for draws of crops, nothing else."""
-    same = ("dataset", "features", "crops", "shots")
+    same = ("dataset", "features", "crops", "shots", "eval_split")
     boxes: list[dict[str, tuple[str, ...]]]
     boxes = [{key: (str(getattr(result, key)),) for key in (*same, *OPTIONS)} for result in stale]
     for key in OPTIONS:  # those that differ in this alone become one
@@ -169,10 +169,12 @@ def again(stale: Sequence[Result]) -> list[str]:
 
 
 def _command(box: Mapping[str, tuple[str, ...]]) -> str:
-    (dataset,), (features,), (crops,), (shots,) = (box[key] for key in ("dataset", "features", "crops", "shots"))
+    same = ("dataset", "features", "crops", "shots", "eval_split")
+    (dataset,), (features,), (crops,), (shots,), (measured,) = (box[key] for key in same)
     options = [(key, value) for key in OPTIONS for value in box[key] if value]
     options += [("features", features)] if features != "unit" else []
     options += [("shots", shots)] if shots != "0" else []
+    options += [("eval-split", measured)] if measured != "test" else []
     if crops:
         start, stop = (int(end) for end in crops.split(":"))
         options += [("n-regions", str(stop - start)), ("resamples", str(stop // (stop - start)))]

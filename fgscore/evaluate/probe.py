@@ -15,7 +15,7 @@ from fgscore.evaluate import results
 from fgscore.evaluate.features import FeatureRun, Matrix, matrices, prepare
 from fgscore.evaluate.results import Place, Predictions, Result
 from fgscore.evaluate.score import check_text
-from fgscore.heads import Head, ProbeData, ProbeResult, few_shot, validation_split
+from fgscore.heads import Head, ProbeData, ProbeResult, few_shot, measured_on, validation_split
 from fgscore.machine.progress import Clock, Progress, silent
 from fgscore.machine.threads import ahead, processors
 from fgscore.store.match import Bundle
@@ -27,12 +27,14 @@ IN_MEMORY = 1 << 30  # bytes of feature matrices that are made in one pass over 
 @dataclass(frozen=True)
 class ProbeRun:
     """One head on one set of features. ``shots`` leaves it so many train images a class; ``validation`` measures it on
-    validation images instead of test ones, to choose among settings."""
+    validation images instead of test ones, to choose among settings; ``eval_split`` is what it is measured on in the
+    end, 'test', or 'val' for a data set without test images."""
 
     features: FeatureRun
     head: Head
     shots: int | None = None
     validation: bool = False
+    eval_split: str = "test"
 
     @property
     def bundle(self) -> Bundle:
@@ -53,6 +55,7 @@ class ProbeRun:
             "head": self.head.canonical,
             "shots": self.shots or 0,
             "seed": -1 if self.head.seed is None else self.head.seed,
+            "eval_split": self.eval_split,
         }
 
     @cached_property
@@ -67,6 +70,7 @@ class ProbeRun:
             self.shots,
             self.validation,
             self.head.content,
+            self.eval_split,
         )
 
     @property
@@ -127,7 +131,7 @@ class ProbeRun:
     def data(self, matrix: Matrix) -> ProbeData:
         """What the head is given."""
         index, bank = self.bundle.index, self.bundle.text_bank
-        labels, split = index.labels[matrix.rows], index.split[matrix.rows]
+        labels, split = index.labels[matrix.rows], measured_on(self.eval_split, index.split)[matrix.rows]
         if self.shots and self.head.trains:
             split = few_shot(labels, split, self.shots, self.head.seed or 0)
         if self.validation:
@@ -162,11 +166,13 @@ def result_digest(
     shots: int | None,
     validation: bool,
     head_source: str | None = None,
+    eval_split: str = "test",
 ) -> str:
     """The digest of a result: of the recipe digest of its ``features``, the content digests of each artefact's shards
     by its role, see :func:`roles`, the digest of the index's ``labels``, the canonical text of its ``head`` and, of one
     that is not ours, the digest of where it stands."""
-    asked = {"shots": shots, "validation": validation, "head_source": head_source}
+    other = None if eval_split == "test" else eval_split
+    asked = {"shots": shots, "validation": validation, "head_source": head_source, "eval_split": other}
     return specs.digest(
         {
             "version": VERSION,
@@ -270,7 +276,8 @@ class _Fits:
 
     @staticmethod
     def _key(_: int, run: ProbeRun, matrix: Matrix) -> tuple:
-        return (run.bundle.index_artefact.path, run.head.identity, run.shots, run.validation, matrix.features.shape[1])
+        seen = (run.shots, run.validation, run.eval_split)
+        return (run.bundle.index_artefact.path, run.head.identity, *seen, matrix.features.shape[1])
 
     def _keep(self, key: tuple, path: Any) -> None:
         if path is not None and key not in self._paths:

@@ -25,7 +25,7 @@ __all__ = ["DamagedResult", "Place", "Predictions", "Result", "places", "read", 
 NAME_DIGITS = 16  # of its digest, in the name of a result's files
 PREDICTED = ("image_id", "label", "prediction")
 COMPARED = ("dataset", "regions", "encoder", "prompt", "scorer", "target", "pool", "features", "crops", "head", "shots",
-            "seed")  # fmt: skip
+            "seed", "eval_split")  # fmt: skip
 LINEAGE = "lineage"
 COMPONENTS = frozenset({"scorer", "pool", "head"})
 NO_COLUMNS = frozenset({"more", "cached", "place"})  # fields of a result that its row does not have
@@ -38,7 +38,8 @@ class Result:
 
     What was compared: canonical texts of components, '' where there is none, as ``regions`` for a pooling of whole
     images; ``features`` is 'unit' or 'raw', ``crops`` '0:32' for a draw of the cached ones, ``shots`` 0 for all train
-    images, ``seed`` -1 for a head without chance.
+    images, ``seed`` -1 for a head without chance, ``eval_split`` 'val' where validation images were measured in place of
+    test ones.
 
     What was measured, on ``n_test`` images: ``accuracy``, the share that is right, ``low`` and ``high``, its 95 %
     bootstrap interval, ``per_class``, the mean of the classes' own accuracies, all in 0..1; ``without_regions``, how
@@ -62,6 +63,7 @@ class Result:
     head: str
     shots: int = 0
     seed: int = -1
+    eval_split: str = "test"
     accuracy: float
     low: float | None = None
     high: float | None = None

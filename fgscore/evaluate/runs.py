@@ -41,8 +41,14 @@ def probe_runs(
     heads: Sequence[Head],
     shots: Sequence[int | None] = (None,),
     rows: Rows = "unit",
+    eval_split: str = "test",
 ) -> list[ProbeRun]:
     """One run for every one of :func:`feature_runs` and every head, for one that trains at every number of ``shots``:
-    train images a class, None for all."""
+    train images a class, None for all; measured on the images of ``eval_split``."""
     features = [run for bundle in bundles for run in feature_runs(bundle, scorers, targets, poolings, rows)]
-    return [ProbeRun(run, head, n) for run in features for head in heads for n in (shots if head.trains else (None,))]
+    return [
+        ProbeRun(run, head, n, eval_split=eval_split)
+        for run in features
+        for head in heads
+        for n in (shots if head.trains else (None,))
+    ]

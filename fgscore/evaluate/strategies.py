@@ -34,6 +34,7 @@ COLUMNS = {
         Column("shots", "shots", "count"),
         Column("head", "head", "component"),
         Column("seed", "seed", "count"),
+        Column("eval_split", "measured on"),
         Column("embeddings", "embeddings"),
     )
 }
@@ -79,6 +80,11 @@ def kept(pool: str) -> int | str | None:
 def is_oracle(target: str | None) -> bool:
     """Whether the pseudo-label is the true one, so that the result is an upper bound."""
     return target == "oracle"
+
+
+def measured_on(eval_split: str) -> str:
+    """What tables say of the images that were measured: nothing of test images."""
+    return "" if eval_split == "test" else f"{eval_split} images"
 
 
 def target_name(target: str | None) -> str:

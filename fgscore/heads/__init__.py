@@ -229,6 +229,27 @@ def holdout(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     return held
 
 
+def measured_on(eval_split: str, split: np.ndarray) -> np.ndarray:
+    """(N,) the split for measuring on the images of ``eval_split``, 'test' or 'val': those are called test, and where
+    they are the validation images, the test images are out of it.
+
+    Raises :class:`DataError` where there are none.
+    """
+    if not (split == eval_split).any():
+        ways = ["index a copy with a test split"]
+        if n := int((split == "val").sum()):
+            ways.append(f"measure on its {n} validation images with --eval-split val")
+        elif eval_split == "val" and (split == "test").any():
+            ways = ["leave out --eval-split"]
+        what = "test" if eval_split == "test" else "validation"
+        raise DataError(f"expected {what} images to measure on, found none in this index; {', or '.join(ways)}")
+    if eval_split == "test":
+        return split
+    chosen = np.where(split == "test", UNUSED, split).astype(np.array(["test", UNUSED]).dtype)
+    chosen[chosen == eval_split] = "test"
+    return chosen
+
+
 def few_shot(labels: np.ndarray, split: np.ndarray, shots: int, seed: int) -> np.ndarray:
     """(N,) the split with ``shots`` train images a class left, or as many as there are; the other train images and all
     validation images are out of it, so that no more labels than these are seen. The fewer of two numbers of shots
@@ -244,10 +265,9 @@ def few_shot(labels: np.ndarray, split: np.ndarray, shots: int, seed: int) -> np
 def validation_split(labels: np.ndarray, split: np.ndarray, seed: int) -> np.ndarray:
     """(N,) the split for choosing among settings: validation images in the place of test ones, which are out of it.
     Where there are no official validation images, a fifth of each class of train stands in for them."""
+    if (split == "val").any():
+        return measured_on("val", split)
     chosen = np.where(split == "test", UNUSED, split).astype(np.array(["test", UNUSED]).dtype)
-    if (chosen == "val").any():
-        chosen[chosen == "val"] = "test"
-        return chosen
     train = np.flatnonzero(split == "train")
     chosen[train[holdout(labels[train], 0.2, seed)]] = "test"
     return chosen

@@ -90,6 +90,7 @@ class Plan:
     shots: Sequence[int | None] = (None,)
     rows: Rows = "unit"
     draws: Draws | None = None
+    eval_split: str = "test"
     _scores: dict[tuple, ScoreRun] = field(default_factory=dict)
 
     def lines(
@@ -100,8 +101,11 @@ class Plan:
         features = self._draws(bundle, pooling, scored) if pooling.needs_regions else [FeatureRun(bundle, pooling)]
         for seeds in self.heads:
             for n in self.shots if seeds[0].trains else (None,):
-                runs = tuple(ProbeRun(one, head, n) for one in features for head in seeds)
-                yield Line(runs, tuple(ProbeRun(whole, head, n) for head in seeds), cell)
+                runs = tuple(self._run(one, head, n) for one in features for head in seeds)
+                yield Line(runs, tuple(self._run(whole, head, n) for head in seeds), cell)
+
+    def _run(self, features: FeatureRun, head: Head, shots: int | None) -> ProbeRun:
+        return ProbeRun(features, head, shots, eval_split=self.eval_split)
 
     def _draws(self, bundle: Bundle, pooling: Pooling, scored: ScoreRun | None) -> list[FeatureRun]:
         if self.draws and is_crops(bundle):

@@ -8,7 +8,7 @@ from typing import Any
 from fgscore.evaluate import strategies
 from fgscore.tables import Column, Measured, Row, Table
 
-NAMES = ("regions", "encoder", "prompt", "target", "strategy", "k", "head", "shots")
+NAMES = ("regions", "encoder", "prompt", "target", "strategy", "k", "head", "shots", "eval_split")
 MEASURED = (
     Column("accuracy", "top-1", "accuracy"),
     Column("spread", "sd of runs", "accuracy"),
@@ -23,7 +23,7 @@ MEASURED = (
     Column("n_test", "test images", "count"),
     Column("converged", "converged", "flag"),
 )
-ONCE = ("encoder", "prompt", "head", "shots", "n_test")
+ONCE = ("encoder", "prompt", "head", "shots", "eval_split", "n_test")
 TITLES = {
     1: "Table 1: scoring strategies, k = 5",
     2: "Table 2: true labels against pseudo-labels, k = 5",
@@ -72,6 +72,7 @@ def _line(row: Row, several: bool) -> dict[str, Any]:
         **_names(row),
         "k": strategies.kept(row["pool"]),
         "shots": row["shots"] or "",
+        "eval_split": strategies.measured_on(row["eval_split"]),
         "accuracy": Measured(row["accuracy"], row["low"], row["high"]),
         "spread": spread,
         "interval": (row["difference_low"], row["difference_high"]) if compared else None,
