@@ -170,7 +170,8 @@ def parsed(path: Path, file: bytes, columns: Sequence[str] | None = None) -> pa.
     too are looked at. Raises :class:`DamagedResult`."""
     try:
         with pq.ParquetFile(pa.BufferReader(file), page_checksum_verification=True) as opened:
-            table = opened.read(columns=None if columns is None else list(columns))
+            # no threads: one that still holds `file` while Python ends would abort the process
+            table = opened.read(columns=None if columns is None else list(columns), use_threads=False)
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         regular.check_exhausted(path, error)
