@@ -1,5 +1,7 @@
 """Heads: accuracies by hand, the hold-out, logistic regression against scikit-learn's own."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -204,3 +206,27 @@ def test_a_head_has_one_canonical_text(text, canonical):
 def test_what_cannot_be_a_head_is_refused_with_a_way_out(text, error, says):
     with pytest.raises(error, match=says):
         Head.bind(text)
+
+
+def test_held_out_images_that_are_all_right_choose_nothing_in_silence():
+    result = Head.bind("logreg")(blobs(per_class=20, spread=0.01, splits=("train", "val", "test")))
+    assert result.details["validation"].startswith("all ") and result.details["validation"].endswith("right at every C")
+    assert result.details["C"] == C_GRID[0]
+
+
+def test_held_out_images_of_one_class_do_not_choose_c():
+    data = blobs(per_class=20, splits=("train", "val", "test"))
+    split = np.where((data.split == "val") & (data.labels > 0), "train", data.split)
+    result = Head.bind("logreg")(replace(data, split=split))
+    assert result.details["C"] == 10
+    assert result.details["validation"].endswith("of one class")
+
+
+def test_a_choice_that_was_one_says_nothing():
+    assert "validation" not in Head.bind("logreg")(blobs(spread=1.6, splits=("train", "val", "test"))).details
+
+
+def test_measuring_validation_images_leaves_test_images_out():
+    split = np.array(["train", "val", "test", "val"])
+    assert heads.measured_on("val", split).tolist() == ["train", "test", "unused", "test"]
+    assert heads.measured_on("test", split) is split

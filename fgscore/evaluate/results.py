@@ -38,8 +38,8 @@ class Result:
 
     What was compared: canonical texts of components, '' where there is none, as ``regions`` for a pooling of whole
     images; ``features`` is 'unit' or 'raw', ``crops`` '0:32' for a draw of the cached ones, ``shots`` 0 for all train
-    images, ``seed`` -1 for a head without chance, ``eval_split`` 'val' where validation images were measured in place of
-    test ones.
+    images, ``seed`` -1 for a head without chance, ``eval_split`` 'val' where validation images were measured, not test
+    ones.
 
     What was measured, on ``n_test`` images: ``accuracy``, the share that is right, ``low`` and ``high``, its 95 %
     bootstrap interval, ``per_class``, the mean of the classes' own accuracies, all in 0..1; ``without_regions``, how
@@ -98,13 +98,24 @@ class Result:
         return strategies.is_oracle(self.target)
 
     @property
+    def undecided(self) -> str:
+        """Why a hyper-parameter of the head could not be chosen on held-out images; empty where it was."""
+        try:
+            details = json.loads(self.details)
+        except ValueError:
+            return ""
+        c, why = (details.get(key) for key in ("C", "validation")) if isinstance(details, dict) else (None, None)
+        return f"C = {c:g} ({why})" if isinstance(c, int | float) and isinstance(why, str) else ""
+
+    @property
     def compared(self) -> tuple[str | int, ...]:
         """What was compared: equal for results of the same setting."""
         return tuple(getattr(self, name) for name in COMPARED)
 
     def to_json(self) -> dict[str, Any]:
-        """Columns by name, as commands print them with ``--json``, and ``cached``."""
-        return {**{k: v for k, v in _columns(self).items() if k != LINEAGE}, **self.more, "cached": self.cached}
+        """Columns by name, as commands print them with ``--json``, ``undecided`` and ``cached``."""
+        found = {"undecided": self.undecided, "cached": self.cached}
+        return {**{k: v for k, v in _columns(self).items() if k != LINEAGE}, **self.more, **found}
 
 
 def _columns(result: Result) -> dict[str, Any]:

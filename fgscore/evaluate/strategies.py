@@ -38,6 +38,7 @@ COLUMNS = {
         Column("embeddings", "embeddings"),
     )
 }
+UNDECIDED = Column("undecided", "not chosen by validation")
 ORDER = (ZERO_SHOT, *POOLINGS.values(), *SCORERS.values())  # as in the paper's Table 1
 
 
@@ -82,9 +83,9 @@ def is_oracle(target: str | None) -> bool:
     return target == "oracle"
 
 
-def measured_on(eval_split: str) -> str:
+def measured_on(eval_split: str | None) -> str:
     """What tables say of the images that were measured: nothing of test images."""
-    return "" if eval_split == "test" else f"{eval_split} images"
+    return "" if eval_split in (None, "test") else f"{eval_split} images"
 
 
 def target_name(target: str | None) -> str:

@@ -92,10 +92,14 @@ def _held(split: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
 def _choose(
     x: np.ndarray, y: np.ndarray, held: np.ndarray, max_iter: int, details: dict[str, Any], near: tuple[Optimum, ...]
 ) -> tuple[float, tuple[Optimum, ...]]:
-    """The C of C_GRID that is best on the rows ``held``, the smallest of equals, and the solutions at each."""
+    """The C of C_GRID that is best on the rows ``held``, the smallest of equals, and the solutions at each; 10 where
+    they are of one class. ``details`` say where they could not tell."""
     fit, labels = x[~held], y[~held]
     if not held.any() or len(np.unique(labels)) < 2:
-        details["validation"] = "too few images; C=10"
+        details["validation"] = "too few images"
+        return 10.0, ()
+    if len(np.unique(y[held])) < 2:
+        details["validation"] = f"{_images(held)} of one class"
         return 10.0, ()
     problem = SoftmaxRegression(fit, labels)
     models: list[Optimum] = []
@@ -108,8 +112,16 @@ def _choose(
         found = problem.fit(c, tolerance(c), max_iter, start)
         models.append(found if found.converged else _finished(found, fit, labels, c, max_iter))
     accuracies = [top1(y[held], model.predict(x[held])) for model in models]
-    details["validation_accuracy"] = max(accuracies)
+    details["validation_accuracy"] = best = max(accuracies)
+    if min(accuracies) == best:
+        right = {0.0: "wrong", 1.0: "right"}.get(best, "as often right")
+        details["validation"] = f"{_images(held)} {right} at every C"
     return C_GRID[int(np.argmax(accuracies))], tuple(models)
+
+
+def _images(held: np.ndarray) -> str:
+    n = int(held.sum())
+    return f"all {n} images" if n > 1 else "the one image"
 
 
 def _start(c: float, chosen: tuple[Optimum, ...], near: Optima | None) -> Optimum | None:

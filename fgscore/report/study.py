@@ -22,9 +22,10 @@ MEASURED = (
     Column("n_test", "test images", "count"),
     Column("without_regions", "without regions", "count"),
     Column("converged", "converged", "flag"),
+    strategies.UNDECIDED,
     Column("seconds", "time", "seconds"),
 )
-ONCE = (*IDENTITY, "n_test", "without_regions", "converged")
+ONCE = (*IDENTITY, "n_test", "without_regions", "converged", strategies.UNDECIDED.key)
 
 
 def strategy(row: Row) -> str:
@@ -42,7 +43,7 @@ def describe(row: Row) -> str:
     k = kept(str(row["pool"]))
     extra = [f"{key} {row[key]}" for key in ("crops", "shots") if row.get(key)]
     extra += [f"seed {row['seed']}"] if (row.get("seed") or 0) > 0 else []
-    extra += [f"on {measured}"] if (measured := strategies.measured_on(row["eval_split"])) else []
+    extra += [f"on {measured}"] if (measured := strategies.measured_on(row.get("eval_split"))) else []
     extra += [f"embeddings {row[EMBEDDINGS]}"] if row.get(EMBEDDINGS) else []
     target = strategies.target_name(row["target"]) if row["target"] else ""
     parts = [strategy(row), target, f"k = {k}" if k else "", str(row["regions"]).partition("(")[0], *extra]
@@ -75,7 +76,7 @@ def every_result(rows: Sequence[Row], title: str = "") -> Table:
             "strategy": strategy(row),
             "target": strategies.target_name(row["target"]),
             "shots": row.get("shots") or "",
-            "eval_split": strategies.measured_on(row["eval_split"]),
+            "eval_split": strategies.measured_on(row.get("eval_split")),
             "seed": "" if row.get("seed") in (None, -1) else row["seed"],
             "accuracy": measured(row),
         }
@@ -158,7 +159,7 @@ def _line(row: Row, keys: Sequence[str]) -> dict[str, Any]:
     rest = {"regions": row["regions"] or "-", "target": strategies.target_name(row["target"]), "strategy": name}
     rest["k"] = kept(str(row["pool"]))
     settings = {key: row.get(key) or "" for key in SETTINGS}
-    settings["eval_split"] = strategies.measured_on(row["eval_split"])
+    settings["eval_split"] = strategies.measured_on(row.get("eval_split"))
     if name == strategies.ZERO_SHOT:
         settings["head"] = None  # a head of its own by nature
     return settings | {key: rest[key] for key in keys}

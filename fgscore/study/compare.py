@@ -25,9 +25,9 @@ def compare(lines: Sequence[Line], progress: Progress = silent) -> list[Row]:
     A row has what was compared (as a probe's row), ``table``, ``runs`` and: ``accuracy``, ``low`` and ``high`` (95 %
     bootstrap interval over test images), ``per_class``, ``spread`` (standard deviation over its runs), ``difference``
     to the global probe with ``difference_low`` and ``difference_high``, ``p`` (exact McNemar of the first run) and
-    ``p_holm``, ``paper``, ``paper_gain``, ``upper_bound``. Where a line has several runs, outcomes are means over
-    them; ``fixed_regions`` marks masks, of which there is one set an image and no other draw. Holm's family is every
-    comparison of one data set under one head in this call.
+    ``p_holm``, ``paper``, ``paper_gain``, ``undecided`` (of :class:`Result`), ``upper_bound``. Where a line has several
+    runs, outcomes are means over them; ``fixed_regions`` marks masks, of which there is one set an image and no other
+    draw. Holm's family is every comparison of one data set under one head in this call.
     """
     runs = {run.digest: run for line in lines for run in (*line.runs, *line.baseline)}
     known = dict(zip(runs, probe(list(runs.values()), progress), strict=True))
@@ -65,6 +65,7 @@ def _row(line: Line, results: Sequence[Result], read: Callable[[str], Prediction
         "seconds": sum(result.seconds for result in results),
         "converged": all(result.converged for result in results),
         "computed": sum(not result.cached for result in results),
+        "undecided": next((result.undecided for result in results if result.undecided), ""),
         "upper_bound": results[0].is_oracle,
         **_difference(line, ids, ours, read),
         **_printed(line),

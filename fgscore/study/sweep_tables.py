@@ -22,8 +22,9 @@ MEASURED = (
     Column("paper_gain", "paper's gain", "difference"),
     Column("n_test", "test images", "count"),
     Column("converged", "converged", "flag"),
+    strategies.UNDECIDED,
 )
-ONCE = ("encoder", "prompt", "head", "shots", "eval_split", "n_test")
+ONCE = ("encoder", "prompt", "head", "shots", "eval_split", "n_test", strategies.UNDECIDED.key)
 TITLES = {
     1: "Table 1: scoring strategies, k = 5",
     2: "Table 2: true labels against pseudo-labels, k = 5",
@@ -72,7 +73,7 @@ def _line(row: Row, several: bool) -> dict[str, Any]:
         **_names(row),
         "k": strategies.kept(row["pool"]),
         "shots": row["shots"] or "",
-        "eval_split": strategies.measured_on(row["eval_split"]),
+        "eval_split": strategies.measured_on(row.get("eval_split")),
         "accuracy": Measured(row["accuracy"], row["low"], row["high"]),
         "spread": spread,
         "interval": (row["difference_low"], row["difference_high"]) if compared else None,
