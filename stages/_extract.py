@@ -10,12 +10,14 @@ import typer
 from . import _next, _run
 
 
-def dataset(subject: str | None, option: str | None, protocol: str | None) -> str:
-    """The data set named, with ``--protocol`` as its parameter. Raises :class:`UsageError` where it has none."""
+def dataset(subject: str | None, option: str | None, protocol: str | None, data: Path) -> str:
+    """The data set named, one that the store knows by its name as it was indexed, with ``--protocol`` as its parameter.
+    Raises :class:`UsageError` where it has none."""
     from fgscore import specs
     from fgscore.errors import UsageError
+    from fgscore.store.known import as_indexed
 
-    name = str(_run.subject(subject, option))
+    name = as_indexed(_run.store(data), str(_run.subject(subject, option)))
     if protocol is None:
         return name
     spec = specs.parse(name)

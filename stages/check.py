@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import _next, _run
+from . import _extract, _next, _run
 from . import _options as o
 
 SHOWN = 5
@@ -26,7 +26,7 @@ def check(
     from fgscore.acquire.check import check as run_check
     from fgscore.store.paths import Layout
 
-    name = str(_run.subject(subject, dataset))
+    name = _extract.dataset(subject, dataset, None, data)
     with _run.Bars() as bars:
         report = run_check(name, Layout(data), root=root, progress=bars)
 

@@ -41,7 +41,7 @@ def doctor(
     store = _run.store(data)
     found, expected = list(checks.machine(store.layout, device)), []
     if subject or dataset:
-        name = _extract.dataset(subject, dataset, protocol)
+        name = _extract.dataset(subject, dataset, protocol, data)
         how = _extract.runtime(data, device, batch_size, workers)
         chosen = _extract.components(name, regions, encoder, prompt, how)
         with _run.Bars() as bars:

@@ -53,7 +53,7 @@ def extract(
     from fgscore.extract.index import Photos
     from fgscore.extract.thumbnails import SIZE
 
-    name = _extract.dataset(subject, dataset, protocol)
+    name = _extract.dataset(subject, dataset, protocol, data)
     array = _cluster.wanted(executor, jobs, slurm, wait, devices)
     chosen_devices = _extract.devices(device, devices)
     how = _extract.runtime(data, chosen_devices[0], batch_size, workers, implementation, profile)

@@ -24,7 +24,7 @@ def index(
     """
     from fgscore.extract.index import make_index
 
-    name = _extract.dataset(subject, dataset, protocol)
+    name = _extract.dataset(subject, dataset, protocol, data)
     with _run.Bars() as bars:
         made = make_index(_run.store(data), name, root=root, partial=partial, force=force, limit=limit, progress=bars)
     _extract.finish([made.summary], json, True, _next.meant("extract", name))

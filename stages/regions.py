@@ -32,7 +32,7 @@ def regions(
     from fgscore.extract.extraction import Extraction
     from fgscore.extract.index import Photos
 
-    name = _extract.dataset(subject, dataset, protocol)
+    name = _extract.dataset(subject, dataset, protocol, data)
     how = _extract.runtime(data, device, 0, workers, implementation)
     chosen = _extract.components(name, regions, [], None, how)
     with _run.Bars() as bars:

@@ -8,7 +8,7 @@ a row of before with a component that is not built in. Nothing is imported or ru
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import get_args
@@ -23,7 +23,7 @@ from fgscore.evaluate.score import ScoreRun
 from fgscore.pooling import Pooling
 from fgscore.scorers import Scorer
 from fgscore.store import manifest, paths
-from fgscore.store.match import Bundle, RegionBundle, Store, bundles, dataset_key
+from fgscore.store.match import LIMIT, Bundle, RegionBundle, Store, asked, bundles, dataset_key, taken_apart
 from fgscore.targets import Target
 
 NAMES = ("dataset", "regions", "encoder", "prompt")
@@ -87,7 +87,7 @@ class _Cache:
         if dataset not in self._bundles:
             # a folder of results may have been given any name
             held = paths.slug(dataset) == dataset and any(self._store.artefacts("globals", dataset))
-            self._bundles[dataset] = bundles(self._store, dataset) if held else []
+            self._bundles[dataset] = bundles(self._store, dataset, every_copy=True) if held else []
         return self._bundles[dataset]
 
     def _content(self, artefact: manifest.Artefact) -> list[str | None]:
@@ -128,6 +128,21 @@ def rebuilt(bundle: Bundle, result: Result) -> FeatureRun | None:
         return FeatureRun(bundle, Pooling.built_in(result.pool), scores, rows, crops)  # type: ignore[arg-type]
     except (UsageError, ValueError):
         return None
+
+
+def without_copies(standings: Sequence[Standing], dataset: str | None = None) -> list[Standing]:
+    """``standings`` but for those of a copy limited to some images a class where the whole data set has the same
+    setting; where ``dataset`` names such a copy, ``cub(limit=5)``, those of that copy alone."""
+    limit = specs.parse(dataset).params.get(LIMIT) if dataset else None
+    split = [(standing, *taken_apart(standing.result.dataset)) for standing in standings]
+    if limit is not None:
+        return [standing for standing, _, own in split if own == limit]
+    whole_sets = {standing.result.compared for standing, _, own in split if own is None}
+    kept = []
+    for standing, whole, own in split:
+        if own is None or replace(standing.result, dataset=whole).compared not in whole_sets:
+            kept.append(standing)
+    return kept
 
 
 def notes(standings: Sequence[Standing]) -> list[str]:
@@ -178,6 +193,5 @@ def _command(box: Mapping[str, tuple[str, ...]]) -> str:
     if crops:
         start, stop = (int(end) for end in crops.split(":"))
         options += [("n-regions", str(stop - start)), ("resamples", str(stop // (stop - start)))]
-    asked = dataset.partition(" (limit ")[0]
     words = [f" --{key} {quoted(value)}" for key, value in options]
-    return f"fgscore {'sweep' if crops else 'probe'} {quoted(asked)}{''.join(words)}"
+    return f"fgscore {'sweep' if crops else 'probe'} {quoted(asked(dataset))}{''.join(words)}"

@@ -58,7 +58,7 @@ def report(
     documents.templates()  # without which there is no page: said before any work is done, not after
     if options.plots:
         plots.check()
-    standings = current.standings(store, options.dataset)
+    standings = current.without_copies(current.standings(store, options.dataset), options.dataset)
     found = views.sources(store, options.dataset, options.scorers)
     if not standings and not found.by_dataset:
         asked = options.scorers and found.notes

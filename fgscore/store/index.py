@@ -32,12 +32,12 @@ def recipe(component: str, params: Mapping[str, Any], version: int, limit: int |
     return manifest.Recipe("index", component, dict(params), version, extra=extra)
 
 
-def typed(index: manifest.Artefact) -> str:
-    """The data set of an index as `extract` takes it, with its limit: ``"folder(name='mine')" --limit 5``. Empty for an
-    import, which has no photos."""
+def typed(index: manifest.Artefact, whole: bool = False) -> str:
+    """The data set of an index as `extract` takes it, ``"folder(name='mine')" --limit 5``, or without its limit, as a
+    ``whole``. Empty for an import, which has no photos."""
     if index.recipe.component == IMPORTED:
         return ""
-    limit = index.recipe.extra.get("limit")
+    limit = None if whole else index.recipe.extra.get("limit")
     return quoted(index.recipe.component) + (f" --limit {limit}" if limit else "")
 
 

@@ -38,6 +38,7 @@ MADE_BY: Mapping[str, type[Component]] = {  # what makes the artefacts of a kind
     "scores": Scorer,
     "features": Pooling,
 }
+LIMIT = "limit"  # cub(limit=5) is the copy of cub that --limit 5 made
 HERE = Path("data")  # where a data folder is by default
 
 
@@ -173,16 +174,25 @@ class Bundle:
         return self._contents[role]
 
     @property
+    def limit(self) -> int | None:
+        """How many images of each class and split it was limited to; None where it is the whole data set."""
+        return self.index_artefact.recipe.extra.get("limit")
+
+    @property
     def dataset(self) -> str:
         """The data set's name, with what it was asked for and its limit where it has one."""
-        limit = self.index_artefact.recipe.extra.get("limit")
-        return self.asked + (f" (limit {limit})" if limit else "")
+        return named(self.whole_dataset, self.limit)
+
+    @property
+    def whole_dataset(self) -> str:
+        """The same without its limit."""
+        written = specs.parse(self.index_artefact.recipe.component).params
+        return specs.text(self.index_artefact.dataset, {k: v for k, v in written.items() if k not in ("name", "file")})
 
     @property
     def asked(self) -> str:
         """The data set as the commands that read the store take it."""
-        written = specs.parse(self.index_artefact.recipe.component).params
-        return specs.text(self.index_artefact.dataset, {k: v for k, v in written.items() if k not in ("name", "file")})
+        return asked(self.dataset)
 
     def extract(self, *regions: str) -> str:
         """The command that embeds regions by the generators ``regions`` with the same encoder and prompt; empty for an
@@ -249,6 +259,24 @@ class RegionBundle(Bundle):
         return {**super().labels, "regions": regions, "encoder": encoder}
 
 
+def named(whole: str, limit: int | None) -> str:
+    """The name in tables of a data set, or of a copy of it with ``limit`` images of each class and split."""
+    return f"{whole} (limit {limit})" if limit else whole
+
+
+def taken_apart(name: str) -> tuple[str, int | None]:
+    """The name of the whole data set and the limit that :func:`named` made one of."""
+    whole, _, limit = name.partition(" (limit ")
+    return whole, int(limit.rstrip(")")) if limit else None
+
+
+def asked(name: str) -> str:
+    """The data set of that name in tables as the commands that read the store take it: ``cub(limit=5)``."""
+    whole, limit = taken_apart(name)
+    spec = specs.parse(whole)
+    return specs.text(spec.name, {**spec.params, **({LIMIT: limit} if limit else {})})
+
+
 def warn_of_equal(bank: TextBank, text: manifest.Artefact) -> None:
     """Warn where two classes of ``text`` cannot be told apart."""
     equal = bank.equal_classes()
@@ -275,6 +303,8 @@ def of_dataset(index: manifest.Artefact, written: str | None) -> bool:
     params = {**(DataSet.tunables(DataSet.ours(recipe.name)) if recipe.name in DataSet.ours_named() else {}),
               **recipe.params}  # fmt: skip
     named = {key: value for key, value in spec.params.items() if key not in ("name", "file")}
+    if LIMIT in named and LIMIT not in params and named.pop(LIMIT) != recipe.extra.get(LIMIT):
+        return False
     return all(key in params and components.same(value, params[key]) for key, value in named.items())
 
 
@@ -292,11 +322,14 @@ def bundles(
     regions: str | None = None,
     encoder: str | None = None,
     prompt: str | None = None,
+    every_copy: bool = False,
 ) -> list[Bundle]:
     """Every combination in the cache that agrees with what is written; raises :class:`NothingCached` for none.
 
     Where ``regions`` is left out, embeddings of whole images that have no regions count too, as a plain
-    :class:`Bundle`; where ``prompt`` is, those that have no text.
+    :class:`Bundle`; where ``prompt`` is, those that have no text. A copy that was limited to some images a class is
+    left out where the whole data set has the same combination, unless it is named, ``cub(limit=5)``, or
+    ``every_copy`` is asked for.
     """
     region_spec = specs.parse(regions) if regions else None
     encoder_spec = specs.parse(encoder) if encoder else None
@@ -313,7 +346,8 @@ def bundles(
             found += _bundles_of(store, whole, dataset, prompt)
     if not found:
         raise nothing_cached(store, dataset, regions, encoder, prompt)
-    return found
+    whole_sets = [] if every_copy else [{**b.labels, "dataset": b.dataset} for b in found if not b.limit]
+    return [b for b in found if {**b.labels, "dataset": b.whole_dataset} not in whole_sets or not b.limit]
 
 
 def _bundles_of(store: Store, whole: manifest.Artefact, dataset: str | None, prompt: str | None) -> list[Bundle]:
@@ -369,7 +403,9 @@ def check_names(store: Store, dataset: str | None, regions: str | None = None, e
     for kind, text in (("index", dataset), ("regions", regions), ("globals", encoder)):
         if text is None:
             continue
-        spec, makers = specs.parse(text), MADE_BY[kind]
+        makers, spec = MADE_BY[kind], specs.parse(text)
+        if kind == "index":
+            text = specs.text(spec.name, {key: value for key, value in spec.params.items() if key != LIMIT})
         held = set(_held(store.layout)) if kind == "index" else {a.recipe.name for a in store.artefacts(kind)}
         path, name = specs.file_of(spec.name), dataset_key(text) if kind == "index" else specs.stored_name(spec.name)
         if spec.name in makers.names() or (path and (path.is_file() or name not in held)):
@@ -464,6 +500,10 @@ def _way_out(store: Store, dataset: str | None, options: Mapping[str, str | None
         return "`fgscore status` lists what is cached"
     index = cached.get(str(dataset_key(dataset))) if dataset else next(iter(cached.values()), None)
     spec = specs.parse(dataset or "demo")
-    if index is None or spec.params or specs.file_of(spec.name):  # as it was written, not as it is cached
-        return index_store.way_out(index_store.extract(quoted(dataset or "demo"), components))
-    return index_store.way_out(index_store.extract(index_store.typed(index), components))
+    params = {key: value for key, value in spec.params.items() if key != LIMIT}
+    if index is None or params or specs.file_of(spec.name):  # as it was written, not as it is cached
+        typed = quoted(specs.text(spec.name, params))
+    else:
+        typed = index_store.typed(index, whole=LIMIT in spec.params)
+    limit = f" --limit {spec.params[LIMIT]}" if LIMIT in spec.params else ""
+    return index_store.way_out(index_store.extract(typed and typed + limit, components))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fgscore.errors import StoreError
-from fgscore.store import files, manifest, packs, paths
+from fgscore.store import files, manifest, packs, paths, schema
 from fgscore.store.match import INDEX_ROLES, Store, check_there
 from fgscore.upkeep.verify import ASIDE, artefact_folders
 
@@ -28,8 +28,9 @@ class Unused:
 
 
 def unused(store: Store) -> list[Unused]:
-    """Artefacts whose parents are gone, shards beyond their plan, old index files, packs that others replaced, what
-    dead writers left, and files that `repair` moved aside. Raises :class:`NothingCached`."""
+    """Artefacts whose parents are gone, copies limited to some images of which the whole data set has all the same,
+    shards beyond their plan, old index files, packs that others replaced, what dead writers left, and files that
+    `repair` moved aside. Raises :class:`NothingCached`."""
     return list(_look(store))
 
 
@@ -56,8 +57,13 @@ def _look(store: Store) -> Iterator[Unused]:
     cache = store.layout.cache
     if not (cache / ASIDE).is_dir():
         check_there(store, "prune")
-    for folder in list(artefact_folders(cache)):
-        yield from _in_folder(store, folder)
+    folders = list(artefact_folders(cache))
+    copies = _copies(store)
+    for folder in folders:
+        if limit := copies.get(folder):
+            yield _unused(folder, f"of {limit} images a class: the whole data set has the same")
+        else:
+            yield from _in_folder(store, folder)
     if (cache / ASIDE).is_dir():
         yield _unused(cache / ASIDE, "moved aside by repair")
 
@@ -83,6 +89,45 @@ def _in_folder(store: Store, folder: Path) -> Iterator[Unused]:
     except StoreError:
         return  # damaged, not unused: verify names it
     yield from (_unused(path, "not in the plan any more") for path in there if path.name not in planned)
+
+
+def _copies(store: Store) -> dict[Path, int]:
+    """Folders of limited copies of which the whole data set has each artefact, complete, with the limit of each."""
+    found: dict[Path, int] = {}
+    try:
+        indexes = list(store.artefacts("index"))
+        whole_sets = {(a.dataset, a.recipe.component): a for a in indexes if not a.recipe.extra.get("limit")}
+        for index in indexes:
+            whole = whole_sets.get((index.dataset, index.recipe.component))
+            if whole is None or whole is index or whole.manifest() is None:
+                continue
+            copy, held = _below(store, index), {_same(store, artefact) for artefact in _below(store, whole)}
+            at_work = any(files.held(artefact.path) for artefact in [*copy, index])
+            if not at_work and all(_same(store, artefact) in held for artefact in copy):
+                found |= dict.fromkeys((artefact.path for artefact in [*copy, index]), index.recipe.extra["limit"])
+    except StoreError:
+        return {}  # damaged: verify names it
+    return found
+
+
+def _below(store: Store, index: manifest.Artefact) -> list[manifest.Artefact]:
+    """What was made from an index, and from that."""
+    kinds = (kind for kind in schema.KINDS if kind != "index")
+    return [a for kind in kinds for a in store.artefacts(kind, index.dataset) if index.path in _ancestors(store, a)]
+
+
+def _ancestors(store: Store, artefact: manifest.Artefact) -> set[Path]:
+    parents = [store.parent(artefact, role) for role in artefact.recipe.parents]
+    return {parent.path for parent in parents}.union(*(_ancestors(store, parent) for parent in parents))
+
+
+def _same(store: Store, artefact: manifest.Artefact) -> tuple:
+    """Equal for an artefact of a copy and that of the whole data set which was made in the same way; of an unfinished
+    one it is never."""
+    recipe = artefact.recipe
+    parents = [_same(store, store.parent(artefact, role)) for role in recipe.parents if role not in INDEX_ROLES]
+    made = (recipe.kind, recipe.component, recipe.version, recipe.weights, str(sorted(recipe.extra.items())))
+    return (*made, *parents, None if artefact.is_whole() else artefact.path)
 
 
 def _lost(store: Store, artefact: manifest.Artefact, role: str) -> bool:
