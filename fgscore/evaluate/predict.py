@@ -236,7 +236,6 @@ def predict(predictor: Predictor, paths: Iterable[Path], top: int = 5) -> Iterat
     predictor.check()
     from fgscore.datasets import _images
 
-    names = predictor.probe.class_names
     for path in paths:
         try:
             found = predictor.probabilities(path.name, _images.read_rgb(path))
@@ -244,5 +243,8 @@ def predict(predictor: Predictor, paths: Iterable[Path], top: int = 5) -> Iterat
             yield {"image": str(path), "error": str(error)}
             continue
         best = np.argsort(-found, kind="stable")[:top]
-        classes = [{"class_name": names[c], "label": int(c), "probability": float(found[c])} for c in best]
+        classes = [
+            {"class_name": predictor.probe.class_named(int(c)), "label": int(c), "probability": float(found[c])}
+            for c in best
+        ]
         yield {"image": str(path), "class_name": classes[0]["class_name"], "classes": classes}
