@@ -22,11 +22,14 @@ def class_named(names: Sequence[str], label: int) -> str | None:
 
 
 def without(labels: np.ndarray, ids: Sequence[str] | np.ndarray) -> str:
-    """``3 of 60 photos have no label: a.jpg, b.jpg, c.jpg``; empty where all have one. ``labels`` (N,) of ``ids``
+    """``3 of 60 photos have no label: a.jpg, b.jpg, c.jpg``, or that none has one; empty where all
+    do. ``labels`` (N,) of ``ids``
     (N,)."""
     rows = np.flatnonzero(np.asarray(labels) == UNLABELLED).tolist()
     if not rows:
         return ""
+    if len(rows) == len(labels):
+        return f"none of {len(labels)} photos has a label"
     said = f"{len(rows)} of {len(labels)} photo{'s' * (len(labels) > 1)} {'have' if len(rows) > 1 else 'has'} no label"
     return f"{said}: {shortened([str(ids[row]) for row in rows])}"
 

@@ -46,7 +46,7 @@ def diagnose(
             for key, made in rows.items():
                 found[key] += made
             lines = grid.own_lines(grid.Family((bundle,)), [run.scorer for run in runs], modes, pools, plan)
-            lines = _run.with_text(lines)
+            lines = _run.with_needs(lines)
             probe([run for line in lines for run in line.runs], bars)
             found["results"] += [_result(line, top) for line in lines]
 
