@@ -206,6 +206,14 @@ def with_needs(runs: list[Any]) -> list[Any]:
     return kept
 
 
+def without_labels(runs: list[Any]) -> None:
+    """A line on stderr for each data set of ``runs`` that has images without a label: a probe leaves them out."""
+    said = {run.bundle.dataset: run.bundle.unlabelled() for run in runs}
+    for name, of in said.items():
+        if of:
+            note(f"{name}: {of}; those take no part")
+
+
 def told_apart(bound: list[Any]) -> list[Any]:
     """``bound`` itself; raises :class:`UsageError` where two components have one name in every table, as they stand in
     two files of one name, or are given two."""

@@ -56,6 +56,7 @@ def probe(
         runs = {run.digest: run for run in _run.with_needs(every)}
         if save_probe:
             _check_saved(list(runs.values()), save_probe)
+        _run.without_labels(list(runs.values()))
         rows = [result.to_json() for result in run_probes(list(runs.values()), bars)]
         if save_probe:
             from fgscore.evaluate.saved import save

@@ -50,9 +50,9 @@ TRAIN2 = ([0, 1, 0], ["train", "train", "test"])
     ("of", "split", "measured", "learned"),
     [
         (*TRAIN2, "", ""),
-        ([-1, -1], ["train", "test"], "found none of 2 photos with one", "found 0 images of 0"),
+        ([-1, -1], ["train", "test"], "found none on 2 photos", "found 0 images of 0"),
         ([0, 1], ["train", "val"], "expected test images", ""),
-        ([0, 1, -1], ["train", "train", "test"], "labels of test images to measure by, found none of 1 with one", ""),
+        ([0, 1, -1], ["train", "train", "test"], "labels of test images to measure by, found none on 1", ""),
         ([0, -1, 0], ["train", "train", "test"], "", "found 1 images of 1"),
         ([0, 1, 1], ["test", "test", "train"], "", "found 1 images of 1"),
     ],

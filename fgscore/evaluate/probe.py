@@ -154,9 +154,15 @@ def no_labels(bundle: Bundle, fault: str) -> NoLabels:
     what = f"{fault} in {bundle.dataset}"
     if bundle.index.is_labelled.any():
         return NoLabels(f"{what}; index a copy with a test split")
-    does = f"predict --dataset {quoted(bundle.asked)}" if bundle.text else f"export {quoted(bundle.asked)}"
     shows = "the classes by text" if bundle.text else "the embeddings"
-    return NoLabels(f"{what}; label some, or see {shows}: `fgscore {does}`")
+    return NoLabels(f"{what}; label some, or see {shows}: `{without_labels(bundle)}`")
+
+
+def without_labels(bundle: Bundle) -> str:
+    """The command that makes something of embeddings that no probe can be measured on."""
+    return (
+        f"fgscore predict --dataset {quoted(bundle.asked)}" if bundle.text else f"fgscore export {quoted(bundle.asked)}"
+    )
 
 
 def names(bundle: Bundle, pooled: bool) -> dict[str, str]:
