@@ -50,13 +50,16 @@ __all__ = ["Image", "arrays", "bundles", "images", "open_store", "probe", "score
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """One image of a bundle. ``globals`` (d,) and ``regions`` (M, d) are float16 unit rows, ``boxes_xyxy`` (M, 4)
-    int32 pixels, ``area`` (M,) float32; ``masks`` M bool arrays (H, W), empty where the regions have none."""
+    """One image of a bundle; ``label`` is -1 and ``class_name`` None where it has none.
+
+    ``globals`` (d,) and ``regions`` (M, d) are float16 unit rows, ``boxes_xyxy`` (M, 4) int32 pixels, ``area`` (M,)
+    float32; ``masks`` M bool arrays (H, W), empty where the regions have none.
+    """
 
     image_id: str
     path: str
     label: int
-    class_name: str
+    class_name: str | None
     split: str
     globals: np.ndarray
     regions: np.ndarray
@@ -82,12 +85,11 @@ def images(bundle: Bundle) -> Iterator[Image]:
     for number in index.shards:
         whole, *of_regions, _ = records.align(*(bundle.store.read(artefact, number) for artefact in artefacts))
         for i, row in enumerate(records.rows(index, number, whole.image_ids).tolist()):
-            label = int(index.labels[row])
             yield Image(
                 str(index.image_ids[row]),
                 str(index.paths[row]),
-                label,
-                index.class_names[label],
+                int(index.labels[row]),
+                index.class_of(row),
                 str(index.split[row]),
                 whole.globals[i],
                 *_regions(of_regions, i, whole.globals.shape[1]),

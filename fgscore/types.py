@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fgscore import specs
+from fgscore.labels import UNLABELLED, class_named
 from fgscore.machine import halves
 
 SPLITS = ("train", "val", "test")
@@ -63,7 +64,8 @@ class ImageIndex:
     """The images of one data set. Its order is the order of every later array.
 
     ``image_ids``, ``paths`` (relative, with '/'), ``split`` and ``sha256`` (of the file) are (N,) strings; ``labels``
-    (N,) int64 into ``class_names``; ``sizes_wh`` (N, 2) int32 pixels, upright and after the banner is cut, zero where
+    (N,) int64 into ``class_names``, -1 where an image has none; a class may have no image, and there may be no class.
+    ``sizes_wh`` (N, 2) int32 pixels, upright and after the banner is cut, zero where
     the file cannot be read; ``orientation`` (N,) int8 EXIF; ``shard`` (N,) int32, non-decreasing; ``boxes_xyxy``
     (N, 4) float32 object boxes in pixels, NaN where unknown. ``banner`` is the number of bottom rows to cut.
     """
@@ -93,8 +95,8 @@ class ImageIndex:
         check_array(self, "boxes_xyxy", (n, 4), np.float32)
         if len(set(self.image_ids.tolist())) != n:
             raise ValueError(f"ImageIndex.image_ids: {n} ids, but only {len(set(self.image_ids.tolist()))} distinct")
-        if n and (self.labels.min() < 0 or self.labels.max() >= len(self.class_names)):
-            raise ValueError(f"ImageIndex.labels: expected 0 to {len(self.class_names) - 1}")
+        if n and (self.labels.min() < UNLABELLED or self.labels.max() >= len(self.class_names)):
+            raise ValueError(f"ImageIndex.labels: expected 0 to {len(self.class_names) - 1}, or {UNLABELLED} for none")
         if set(self.split.tolist()) - set(SPLITS):
             raise ValueError(f"ImageIndex.split: expected {SPLITS}, found {sorted(set(self.split.tolist()))}")
         if (np.diff(self.shard) < 0).any():
@@ -102,6 +104,19 @@ class ImageIndex:
 
     def __len__(self) -> int:
         return len(self.image_ids)
+
+    def class_named(self, label: int) -> str | None:
+        """The name of class ``label``; None for -1, of an image without one."""
+        return class_named(self.class_names, int(label))
+
+    def class_of(self, row: int) -> str | None:
+        """The name of the class of the image in ``row``; None where it has no label."""
+        return self.class_named(self.labels[row])
+
+    @property
+    def is_labelled(self) -> np.ndarray:
+        """(N,) bool: which images have a label."""
+        return self.labels != UNLABELLED
 
     @cached_property
     def shards(self) -> dict[int, slice]:

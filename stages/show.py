@@ -62,7 +62,7 @@ def show(
             Column("weight", "weight", "share"),
             Column("target", "scored as"),
         ]
-        terminal.show(Table("best", f"{shown.image_id}, {shown.label}", columns, rows))
+        terminal.show(Table("best", f"{shown.image_id}, {shown.label or 'no label'}", columns, rows))
         print(f"\nWritten: {path}")
 
     _run.emit({**facts(shown), "file": str(path)}, json, say)

@@ -79,11 +79,10 @@ def test_a_well_formed_container_is_accepted_and_frozen(make):
 @pytest.mark.parametrize(
     ("kind", "changes", "says"),
     [
-        ("index", {"labels": [0, 1]}, r"ImageIndex.labels: expected shape \(4,\), found \(2,\)"),
+        ("index", {"labels": [0, 0, 1, 2]}, "labels: expected 0 to 1, or -1 for none"),
+        ("index", {"labels": [0, 0, 1, -2]}, "labels: expected 0 to 1, or -1 for none"),
         ("index", {"boxes_xyxy": np.zeros((4, 2))}, r"expected shape \(4, 4\), found \(4, 2\)"),
         ("index", {"image_ids": ["a", "b", "b", "d"]}, "4 ids, but only 3 distinct"),
-        ("index", {"labels": [0, 0, 1, 2]}, "labels: expected 0 to 1"),
-        ("index", {"labels": [0, -1, 1, 1]}, "labels: expected 0 to 1"),
         ("index", {"split": ["train", "test", "dev", "test"]}, "split: expected .*'val'.*, found .*'dev'"),
         ("index", {"shard": [0, 1, 0, 1]}, "non-decreasing shard"),
         ("regions", {"boxes_xyxy": np.zeros((3, 3))}, r"boxes_xyxy: expected shape \(3, 4\), found \(3, 3\)"),

@@ -15,6 +15,7 @@ from fgscore import datasets, regular, specs
 from fgscore.datasets import DataSet, Listing, Photo
 from fgscore.datasets._validate import check_listing
 from fgscore.errors import BadImage, DataError, quoted
+from fgscore.labels import wanted
 from fgscore.machine.progress import Progress, silent
 from fgscore.store.paths import Layout
 
@@ -24,8 +25,9 @@ EXAMPLES = 5
 @dataclass(frozen=True)
 class Report:
     """What was found under ``root``. ``found`` and ``expected`` count photos by split; ``unreadable`` maps paths to
-    reasons; ``findings`` are what indexing would refuse. ``next`` is the command to run, ``otherwise`` another that
-    goes on with what is there, ``advice`` what no command does."""
+    reasons; ``findings`` are what indexing would refuse; ``unlabelled`` says which photos have no label, ``probe`` what
+    a probe will want of labels and splits: neither is a fault. ``next`` is the command to run, ``otherwise`` another
+    that goes on with what is there, ``advice`` what no command does."""
 
     dataset: str
     root: Path
@@ -36,6 +38,8 @@ class Report:
     missing: list[str] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
+    unlabelled: str = ""
+    probe: list[str] = field(default_factory=list)
     next: str = ""
     otherwise: str = ""
     advice: str = ""
@@ -76,6 +80,7 @@ def check(dataset: str, layout: Layout, *, root: Path | None = None, progress: P
     report = Report(
         dataset, root, listing.root, found, expected, len(listing.class_names), missing, unreadable, findings
     )
+    report = replace(report, unlabelled=here.without(), probe=wanted(here.labels, here.splits))
     return _with_next(report, chosen, given)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fgscore.contract import Broken, Given, law
 from fgscore.datasets import DataSet, Listing, present
+from fgscore.labels import UNLABELLED
 from fgscore.types import SPLITS
 
 
@@ -35,10 +36,10 @@ def photos_are_there(dataset: DataSet, given: Given) -> None:
 
 @law(DataSet)
 def labels_are_classes(dataset: DataSet, given: Given) -> None:
-    """Every label is a class, no class is named twice, and splits are train, val or test."""
+    """Every label is a class, or -1 for none, no class is named twice, and splits are train, val or test."""
     listing = _listing(dataset, given)
     for photo in listing.photos:
-        if not 0 <= photo.label < len(listing.class_names):
+        if not UNLABELLED <= photo.label < len(listing.class_names):
             raise Broken(f"{photo.image_id}: label {photo.label}, of {len(listing.class_names)} classes")
         if photo.split not in SPLITS:
             raise Broken(f"{photo.image_id}: split {photo.split!r}, expected one of {', '.join(SPLITS)}")

@@ -12,12 +12,14 @@ import numpy as np
 
 from fgscore import regular
 from fgscore.errors import DataError, UsageError
+from fgscore.labels import UNLABELLED, class_named, without
 from fgscore.types import SPLITS
 
 
 @dataclass(frozen=True)
 class Photo:
-    """One listed photo: ``path`` relative to the listing's root, with '/'; ``box_xyxy`` in pixels where known."""
+    """One listed photo: ``path`` relative to the listing's root, with '/'; ``label`` -1 where it has none; ``box_xyxy``
+    in pixels where known."""
 
     image_id: str
     path: str
@@ -37,6 +39,24 @@ class Listing:
     expected: Mapping[str, int] = field(default_factory=dict)
     banner: int = 0
     where: str = ""
+
+    def class_named(self, label: int) -> str | None:
+        """The name of class ``label``; None for -1, of a photo without one."""
+        return class_named(self.class_names, label)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(N,) int64: the label of every photo, -1 where it has none."""
+        return np.array([photo.label for photo in self.photos], np.int64)
+
+    @property
+    def splits(self) -> np.ndarray:
+        """(N,): the split of every photo."""
+        return np.array([photo.split for photo in self.photos], np.str_)
+
+    def without(self) -> str:
+        """How many photos have no label, and which; empty where all have one."""
+        return without(self.labels, [photo.image_id for photo in self.photos])
 
 
 def checked(found: Any) -> Listing:
@@ -58,8 +78,8 @@ def _wrong_of(photo: Photo, classes: int) -> str:
     if not all(isinstance(text, str) and text for text in (photo.image_id, photo.path)):
         return "expected an image_id and a path"
     label: Any = photo.label
-    if not isinstance(label, int | np.integer) or not 0 <= label < classes:
-        return f"expected a label from 0 to {classes - 1}, found {photo.label!r}"
+    if not isinstance(label, int | np.integer) or not UNLABELLED <= label < classes:
+        return f"expected a label from 0 to {classes - 1}, or {UNLABELLED} for none, found {photo.label!r}"
     if photo.split not in SPLITS:
         return f"expected a split of {', '.join(SPLITS)}, found {photo.split!r}"
     box = photo.box_xyxy

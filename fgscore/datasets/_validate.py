@@ -13,6 +13,7 @@ import numpy as np
 
 from fgscore.datasets import Listing, Photo
 from fgscore.errors import DataError
+from fgscore.labels import UNLABELLED
 from fgscore.types import ImageIndex
 
 
@@ -25,8 +26,9 @@ def check_listing(listing: Listing, force: bool) -> tuple[Listing, list[str]]:
     counts = Counter(p.image_id for p in listing.photos)
     twice = [image_id for image_id, n in counts.items() if n > 1]
     findings = [f"{_some(twice)} listed more than once"] if twice else []
-    trained = {p.label for p in listing.photos if p.split == "train"}
-    without = [listing.class_names[i] for i in sorted({p.label for p in listing.photos} - trained)]
+    trained = {p.label for p in listing.photos if p.split == "train"} - {UNLABELLED}
+    every = {p.label for p in listing.photos} - {UNLABELLED}
+    without = [str(listing.class_named(label)) for label in sorted(every - trained)]
     if trained and without:
         findings.append(f"no training image of {_some(without)}")
     _refuse(findings, force)

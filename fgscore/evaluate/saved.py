@@ -23,6 +23,7 @@ from fgscore import specs
 from fgscore.errors import DataError, UsageError, quoted
 from fgscore.evaluate.probe import ProbeRun, fit
 from fgscore.heads import Linear
+from fgscore.labels import class_named
 from fgscore.pooling import Pooling
 from fgscore.store import arrays
 from fgscore.store.match import RegionBundle
@@ -48,6 +49,10 @@ class SavedProbe:
     logit_scale: float | None
     class_names: tuple[str, ...]
     made_of: Mapping[str, Any]
+
+    def class_named(self, label: int) -> str | None:
+        """The name of class ``label``."""
+        return class_named(self.class_names, label)
 
     @property
     def width(self) -> int:

@@ -56,12 +56,12 @@ def _gains(results: Sequence[Result], found: Sources) -> list[Plot]:
         against = next((r for r in own if best and _is_baseline(r, best)), None)
         if best is None or against is None:
             continue
-        names = bundle.index.class_names
-        one, other = (_by_class(result, len(names)) for result in (best, against))
+        index = bundle.index
+        one, other = (_by_class(result, len(index.class_names)) for result in (best, against))
         if one is None or other is None:
             continue
         measured = np.flatnonzero(~np.isnan(one) & ~np.isnan(other))
-        gains = Gains([names[i] for i in measured], (one - other)[measured])
+        gains = Gains([str(index.class_named(i)) for i in measured.tolist()], (one - other)[measured])
         what = f"the best label-free result ({dataset}: {study.describe(best.to_json())})"
         plot = plots.class_gains(gains, what, study.describe(against.to_json()))
         several_sets = len(found.by_dataset) > 1

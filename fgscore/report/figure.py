@@ -41,10 +41,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture as JPEG, its true label and a row for each generator."""
+    """A picture as JPEG, its true label, None where it has none, and a row for each generator."""
 
     image_id: str
-    label: str
+    label: str | None
     jpeg: bytes
     run: str
     rows: Sequence[Row]
@@ -65,7 +65,8 @@ def render(shown: Shown, suffix: str) -> bytes:
         for axes, row in zip(grid, shown.rows, strict=True):
             _draw(axes, row, pixels)
         pseudo = shown.pseudo_labels
-        said = f"{shown.image_id}\ntrue label: {shown.label}\nscored by {shown.run}"
+        label = "no label" if shown.label is None else f"true label: {shown.label}"
+        said = f"{shown.image_id}\n{label}\nscored by {shown.run}"
         said += f" = {pseudo[0]}" if len(pseudo) == 1 else ""
         figure.suptitle(said, x=0.01, ha="left", fontsize=9)
         return save(figure, suffix)

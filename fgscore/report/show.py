@@ -45,7 +45,7 @@ def show(
     row = index.image_ids.tolist().index(image_id)
     number = int(index.shard[row])
     picture = _picture(having[0], number, image_id)
-    label = index.class_names[int(index.labels[row])]
+    label = index.class_of(row)
     rows = []
     for bundle in sorted(having, key=lambda bundle: bundle.regions.recipe.component):
         check_complete(bundle)
@@ -105,9 +105,8 @@ def _row(run: ScoreRun, number: int, image_id: str, picture: Picture, k: int | N
     masks = None
     if batch.masks is not None:
         masks = [gallery.shrunk(batch.masks, r, picture.size_wh) for r in range(len(scores))]
-    names = bundle.index.class_names
     best = [
-        Kept(int(r), float(scores[r]), float(w), names[targets[r]] if run.target else "")
+        Kept(int(r), float(scores[r]), float(w), bundle.index.class_named(int(targets[r])) or "")
         for r, w in zip(kept, weights, strict=True)
     ]
     return Row(bundle.regions.recipe.component.partition("(")[0], run.label, boxes, masks, best)

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from fgscore import regular
 from fgscore.errors import StoreError, quoted
+from fgscore.labels import UNLABELLED, measurable
 from fgscore.regular import file_sha256
 from fgscore.store import files, manifest, paths
 from fgscore.store.records import places
@@ -70,7 +71,7 @@ def write(layout: paths.Layout, index: ImageIndex, index_recipe: manifest.Recipe
         "file_sha256": sha256,
         "file_bytes": len(content_bytes),
         "content_digest": index.images_digest(),
-        "counts": {"images": len(index), "classes": len(index.class_names)},
+        "counts": _counts(index),
         "notes": dict(index.notes),
     }
     with files.publishing(artefact.path / manifest.MANIFEST) as file:  # begun first: `prune` sees a writer at work
@@ -80,6 +81,32 @@ def write(layout: paths.Layout, index: ImageIndex, index_recipe: manifest.Recipe
         if old != final:
             old.unlink(missing_ok=True)
     return artefact
+
+
+def _counts(index: ImageIndex) -> dict[str, Any]:
+    unlabelled = int((~index.is_labelled).sum())
+    more = {"unlabelled": unlabelled} if unlabelled else {}
+    of_splits = {"measurable": measurable(index.labels, index.split)}
+    return {"images": len(index), "classes": len(index.class_names), **of_splits, **more}
+
+
+def has_classes(artefact: manifest.Artefact) -> bool:
+    """Whether an index has class names, by its manifest alone."""
+    content = artefact.manifest()
+    return content is None or bool(content["counts"].get("classes", True))
+
+
+def eval_split(artefact: manifest.Artefact) -> str:
+    """What a probe has to be told to measure on, by the manifest of an index alone: ``--eval-split val`` where there
+    are labelled validation images and no test images, else nothing."""
+    counts = (artefact.manifest() or {"counts": {}})["counts"].get("measurable", {"test": 1})
+    return " --eval-split val" if counts.get("val") and not counts.get("test") else ""
+
+
+def has_labels(artefact: manifest.Artefact) -> bool:
+    """Whether an image of an index has a label, by its manifest alone."""
+    content = artefact.manifest()
+    return content is None or content["counts"].get("unlabelled") != content["counts"].get("images")
 
 
 def read(artefact: manifest.Artefact) -> ImageIndex:
@@ -102,8 +129,8 @@ def _to_table(index: ImageIndex) -> pa.Table:
     columns: dict[str, Any] = {
         "image_id": index.image_ids,
         "path": index.paths,
-        "label": index.labels,
-        "class_name": np.array(index.class_names, np.str_)[index.labels] if len(index) else [],
+        "label": pa.array(index.labels, mask=~index.is_labelled),
+        "class_name": pa.array([index.class_named(label) for label in index.labels.tolist()], pa.string()),
         "split": index.split,
         "width": index.sizes_wh[:, 0],
         "height": index.sizes_wh[:, 1],
@@ -112,12 +139,7 @@ def _to_table(index: ImageIndex) -> pa.Table:
         "shard": index.shard,
         **{name: index.boxes_xyxy[:, i] for i, name in enumerate(BOX)},
     }
-    table = pa.table(
-        {
-            k: pa.array(list(v)) if isinstance(v, list) or v.dtype.kind == "U" else pa.array(v)
-            for k, v in columns.items()
-        }
-    )
+    table = pa.table({name: _column(values) for name, values in columns.items()})
     meta = {
         "dataset": index.dataset,
         "class_names": list(index.class_names),
@@ -125,6 +147,12 @@ def _to_table(index: ImageIndex) -> pa.Table:
         "notes": dict(index.notes),
     }
     return table.replace_schema_metadata({"fgscore": json.dumps(meta, sort_keys=True)})
+
+
+def _column(values: np.ndarray | pa.Array) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values
+    return pa.array(values.tolist()) if values.dtype.kind == "U" else pa.array(values)
 
 
 def _from_table(path: Path, way_out: str) -> ImageIndex:
@@ -163,7 +191,7 @@ def _columns(path: Path) -> tuple[dict[str, np.ndarray], dict[bytes, bytes]]:
         for batch in file.iter_batches(ROWS, columns=names):
             stop = start + len(batch)
             for name, column in zip(names, batch.columns, strict=True):
-                values = _values(column)
+                values = _values(column.fill_null(UNLABELLED) if name == "label" else column)
                 if values.dtype.itemsize > columns[name].dtype.itemsize:  # longer strings than any before
                     columns[name] = columns[name].astype(values.dtype)
                 columns[name][start:stop] = values

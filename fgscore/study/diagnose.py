@@ -16,6 +16,7 @@ from fgscore.errors import DataError, quoted
 from fgscore.evaluate.joined import Joined, join
 from fgscore.evaluate.probe import ProbeRun
 from fgscore.evaluate.score import ScoreRun
+from fgscore.labels import UNLABELLED
 from fgscore.machine.progress import Progress, silent
 from fgscore.pooling import Pooling
 from fgscore.store import records
@@ -48,7 +49,7 @@ def pseudo_labels(bundle: RegionBundle, joined: Joined) -> list[Row]:
     sizes = ragged.lengths(joined.offsets)
     rows = []
     for name in ("train", "val", "test"):
-        of = split == name
+        of = (split == name) & (labels != UNLABELLED)
         seen = of & (sizes > 0)
         if of.any():
             rows.append(
@@ -152,11 +153,11 @@ def confusions(run: ProbeRun, top: int = 10) -> dict[str, list[Row]]:
     confused, ``images`` of ``true`` taken for ``predicted`` and their ``share`` of its images. ``run`` must have a
     result: raises :class:`DataError` with the command."""
     found = _known(run).predictions()
-    names = run.bundle.index.class_names
+    name = run.bundle.index.class_named
     labels, counts = np.unique(found.labels, return_counts=True)
     n = dict(zip(labels.tolist(), counts.tolist(), strict=True))
     classes = [
-        {"label": c, "class_name": names[c], "n": n[c], "accuracy": float(found.right[found.labels == c].mean())}
+        {"label": c, "class_name": name(c), "n": n[c], "accuracy": float(found.right[found.labels == c].mean())}
         for c in n
     ]
     wrong = np.stack([found.labels, found.predictions], axis=1)[~found.right]
@@ -164,8 +165,8 @@ def confusions(run: ProbeRun, top: int = 10) -> dict[str, list[Row]]:
     order = np.argsort(-images, kind="stable")[:top]
     confused = [
         {
-            "true": names[pairs[i, 0]],
-            "predicted": names[pairs[i, 1]],
+            "true": name(pairs[i, 0]),
+            "predicted": name(pairs[i, 1]),
             "images": int(images[i]),
             "share": int(images[i]) / n[int(pairs[i, 0])],
         }

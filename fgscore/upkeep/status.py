@@ -13,6 +13,7 @@ from fgscore import datasets, specs
 from fgscore.components import Component, same_source
 from fgscore.errors import NothingCached, StoreError, quoted
 from fgscore.evaluate import results
+from fgscore.evaluate.probe import without_labels
 from fgscore.store import index as index_store
 from fgscore.store import manifest, schema
 from fgscore.store.manifest import Artefact
@@ -200,10 +201,15 @@ def after_embedding(store: Store, name: str) -> str:
     except NothingCached:
         return ""
     with_regions = [bundle for bundle in found if isinstance(bundle, RegionBundle)]
+    has_labels = any(index_store.has_labels(bundle.index_artefact) for bundle in found)
+    scores = any(True for _ in store.artefacts("scores", name))
+    if not has_labels and (scores or not with_regions):
+        return without_labels(next((bundle for bundle in found if bundle.text), found[0]))
+    measured = index_store.eval_split(found[0].index_artefact)
     if not with_regions:
-        return f"fgscore probe {name} --pool none"
+        return f"fgscore probe {name} --pool none{measured}"
     # where a file of the user's lies is not known
     scored = next((a for a in store.artefacts("scores", name) if specs.file_of(a.recipe.name) is None), None)
     if scored:
-        return f"fgscore probe {name} --scorer {quoted(scored.recipe.component)}"
+        return f"fgscore probe {name} --scorer {quoted(scored.recipe.component)}{measured}"
     return f"fgscore score {name}" + ("" if any(b.text for b in with_regions) else " --scorer region_global")

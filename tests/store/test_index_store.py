@@ -75,8 +75,8 @@ def test_a_damaged_index_is_refused(damage: str, tmp_path: Path) -> None:
 def test_a_number_that_is_missing_is_refused(tmp_path: Path) -> None:
     (path,) = written(make(["a", "b"]), tmp_path).path.glob("*.parquet")
     table = pq.read_table(path)
-    place = table.schema.get_field_index("label")
-    pq.write_table(table.set_column(place, "label", pa.array([0, None], pa.int64())), path)
+    place = table.schema.get_field_index("width")
+    pq.write_table(table.set_column(place, "width", pa.array([0, None], pa.int32())), path)
     with pytest.raises(StoreError, match="not an index"):
         index_store._from_table(path, "run `fgscore index` again")
 
@@ -136,3 +136,28 @@ def test_all_that_pixels_depend_on_is_in_the_image_digest(field: str) -> None:
         "image_ids": np.array(["a", "c"]),
     }[field]
     assert dataclasses.replace(index, **{field: change}).images_digest() != index.images_digest()
+
+
+def some_without(labels: list[int], names: tuple[str, ...] = ("jay", "crow")) -> ImageIndex:
+    ids = [f"{i}.png" for i in range(len(labels))]
+    return dataclasses.replace(make(ids), labels=np.array(labels), class_names=names)
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"), [([1, -1, 0], ("jay", "crow")), ([-1, -1], ("jay",)), ([-1, -1, -1], ())], ids=str
+)
+def test_an_image_without_a_label_is_null_on_disk(labels: list[int], names: tuple[str, ...], tmp_path: Path) -> None:
+    artefact = written(some_without(labels, names), tmp_path)
+    (path,) = artefact.path.glob("*.parquet")
+    table = pq.read_table(path)
+    assert table["label"].to_pylist() == [None if label == -1 else label for label in labels]
+    assert table["class_name"].to_pylist() == [None if label == -1 else names[label] for label in labels]
+    assert (table["label"].type, table["class_name"].type) == (pa.int64(), pa.string())
+    back = index_store.read(artefact)
+    assert back.labels.tolist() == labels and back.labels.dtype == np.int64 and back.class_names == names
+
+
+def test_losing_a_label_changes_the_labels_digest_alone() -> None:
+    with_label, lost = some_without([1, 0, 0]), some_without([1, 0, -1])
+    assert with_label.labels_digest() != lost.labels_digest()
+    assert (with_label.images_digest(), with_label.names_digest()) == (lost.images_digest(), lost.names_digest())
