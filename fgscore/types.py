@@ -313,6 +313,26 @@ class TextBank:
         return [(self.class_names[a], self.class_names[b]) for a, b in equal]
 
 
+@dataclass(frozen=True, eq=False)
+class Descriptions:
+    """Every text that is said of the classes, embedded: ``descriptions`` (T, d) float32 unit rows, ``texts`` the T
+    sentences, ``offsets`` (C+1,) int64, which cut both by class; ``names`` (C, d) float32 unit rows, of each class's
+    name alone, in :data:`fgscore.encoders.NAME_ALONE`."""
+
+    class_names: tuple[str, ...]
+    texts: tuple[str, ...]
+    offsets: np.ndarray
+    descriptions: np.ndarray
+    names: np.ndarray
+
+    def __post_init__(self) -> None:
+        check_array(self, "descriptions", (len(self.texts), None), np.float32)
+        check_array(self, "names", (len(self.class_names), self.descriptions.shape[1]), np.float32)
+        check_offsets(self, len(self.class_names), len(self.texts))
+        if (np.diff(self.offsets) < 1).any():
+            raise ValueError("Descriptions.offsets: expected at least one text of every class")
+
+
 NOT_TOLD_APART = "no scorer can tell them apart"
 
 

@@ -13,9 +13,9 @@ from PIL import Image
 
 from fgscore import regular
 from fgscore.demo.draw import draw, image_rng
-from fgscore.demo.kinds import GROUPS, KINDS, Kind
+from fgscore.demo.kinds import GROUPS, KINDS, Kind, phrases
 
-_RECIPE = "drawing.json"
+_RECIPE, _DESCRIPTIONS = "drawing.json", "descriptions.json"
 
 
 def write_dataset(
@@ -30,13 +30,16 @@ def write_dataset(
 
     ``root/{train,test}/<slug>/<NNN>.jpg`` are the images, ``root/parts/{train,test}/<slug>/<NNN>.png`` their
     label maps (values: ``fgscore.demo.parts.PART_NAMES``); ``root/classes.json`` maps each slug to its class
-    ``name`` and ``group`` of siblings. The folder appears whole or not at all; a complete one is left as it
-    is. ``progress`` is called with the number of images done, and of all.
+    ``name`` and ``group`` of siblings, ``root/descriptions.json`` each name to sentences. The folder appears
+    whole or not at all; a complete one is left as it is. ``progress`` is called with the number of images
+    done, and of all.
 
     Raises ``FileExistsError`` where ``root`` holds something else, or a set of other numbers or seed.
     """
     recipe = {"train": train, "test": test, "seed": seed}
     if _is_complete(root, recipe):
+        if not (root / _DESCRIPTIONS).exists():  # drawn by a version that wrote none
+            _write_json(root / _DESCRIPTIONS, descriptions())
         return
     root.parent.mkdir(parents=True, exist_ok=True)
     building = root.with_name(f"{root.name}.{uuid4().hex}.partial")
@@ -45,6 +48,12 @@ def write_dataset(
         _publish(building, root, recipe)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def descriptions() -> dict[str, list[str]]:
+    """Class name to what can be said of the kind: a sentence a part, and one of all."""
+    return {k.name: [*(f"a photo of a {part} bird." for part in phrases(k).values()), f"a photo of a {k.name}."]
+            for k in KINDS}  # fmt: skip
 
 
 def _is_complete(root: Path, recipe: dict[str, int]) -> bool:
@@ -67,6 +76,7 @@ def _fill(folder: Path, recipe: dict[str, int], progress: Callable[[int, int], N
         progress(done, len(jobs))
     classes = {kind.slug: {"name": kind.name, "group": group} for kind, group in zip(KINDS, GROUPS, strict=True)}
     _write_json(folder / "classes.json", classes)
+    _write_json(folder / _DESCRIPTIONS, descriptions())
     _write_json(folder / _RECIPE, recipe)
 
 

@@ -19,10 +19,13 @@ from fgscore.encoders._render import Rendering
 from fgscore.errors import BadParameter, StoreError, UsageError
 from fgscore.models import Maker, Model
 from fgscore.runtime import Runtime
-from fgscore.types import TextBank
+from fgscore.types import Descriptions, TextBank
 
 __all__ = ["PROMPTS", "Batches", "Encoder", "EncoderMaker", "ImageRegions", "PromptSet", "Rendering", "batched",
-           "embed_text", "prompt_set", "rows_of", "unit"]  # fmt: skip
+           "embed_sentences", "embed_text", "prompt_set", "rows_of", "unit"]  # fmt: skip
+
+
+NAME_ALONE = "a photo of a {}."  # the label's own text, by which WCA weighs descriptions
 
 
 class Encoder(Model, ABC):
@@ -180,6 +183,13 @@ def embed_text(
     """Class embeddings: every text of a class normalised, averaged, normalised again. ``prompts`` may be templates
     alone. Texts that the encoder cuts are counted and named in a warning. Raises :class:`DataError` where it has
     nothing to say of a class, and as :func:`rows_of`."""
+    return embed_sentences(encoder, class_names, prompts, who)[0]
+
+
+def embed_sentences(
+    encoder: Encoder, class_names: Sequence[str], prompts: PromptSet | Sequence[str], who: str = "the encoder"
+) -> tuple[TextBank, Callable[[], Descriptions]]:
+    """The class embeddings of :func:`embed_text`, and what gives those of every text, without embedding one again."""
     if not isinstance(prompts, PromptSet):
         prompts = PromptSet("", tuple(prompts))
     prompts.check(class_names)
@@ -191,7 +201,15 @@ def embed_text(
     counts = np.array([len(of_class) for of_class in said])
     means = np.add.reduceat(rows, np.cumsum(counts) - counts, axis=0)
     text, _ = unit(means, list(class_names), who)
-    return TextBank(tuple(class_names), prompts.templates, text, float(encoder.logit_scale))
+    bank = TextBank(tuple(class_names), prompts.templates, text, float(encoder.logit_scale))
+
+    def describe() -> Descriptions:
+        alone = [NAME_ALONE.replace("{}", name) for name in class_names]
+        raw = [rows_of(encoder.embed_texts(block), len(block), encoder.dim) for block in batched(alone, 64)]
+        names, _ = unit(np.concatenate(raw), alone, who)
+        return Descriptions(tuple(class_names), tuple(texts), np.append(0, np.cumsum(counts)), rows, names)
+
+    return bank, describe
 
 
 def _warn_of_cut(cut: Sequence[str], of: int) -> None:

@@ -67,11 +67,14 @@ class _Cache:
         """The state of a result that was read."""
         assert result.place is not None
         pooled, named = bool(result.regions), {name: getattr(result, name) for name in NAMES}
+        described = "descriptions" in result.lineage
         state = State.ALONE
         for bundle in self._of(result.place.dataset):
             if names(bundle, pooled) != named:
                 continue
-            parents: dict[str, manifest.Artefact] = {role: getattr(bundle, role) for role in roles(bundle, pooled)}
+            parents: dict[str, manifest.Artefact] = {
+                role: getattr(bundle, role) for role in roles(bundle, pooled, described)
+            }
             contents = {role: self._content(parent) for role, parent in parents.items()}
             features = _features(bundle, parents, result)
             if features is None or any(None in shards for shards in contents.values()):

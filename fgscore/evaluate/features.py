@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -88,18 +88,15 @@ class FeatureRun:
         features, n_pooled = self._pool(number, block, regions, block.inputs.globals, scored)
         return FeatureShard(block.image_ids, features, n_pooled)
 
-    def votes(self) -> np.ndarray:
-        """(N, C) float32: for each image the weighted mean of the class probabilities of its pooled regions, those of
-        the whole image where it has none. Probabilities are softmax(logit scale x cosines), as CLIP's own."""
+    def votes(self, of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """(N, C) float32: for each image the weighted mean of what ``of`` finds in its pooled regions, of the whole
+        image where it has none: (n, C) in unit rows (n, d)."""
         if not isinstance(self.bundle, RegionBundle) or not self.pooling.needs_regions:
             raise ValueError("votes need pooled regions, found whole images")
         votes = []
         for number in self.bundle.globals.shard_sizes:
             block = read_block(self.bundle, number)
-            inputs = block.inputs
-            of_regions, of_images = (
-                probabilities(z, inputs.logit_scale) for z in (inputs.region_text, inputs.global_text)
-            )
+            of_regions, of_images = of(block.inputs.regions), of(block.inputs.globals)
             votes.append(self._pool(number, block, of_regions, of_images)[0][:, of_images.shape[1] :])
         return np.concatenate(votes)
 
@@ -114,12 +111,6 @@ class FeatureRun:
             kept, offsets = ragged.window(offsets, *self.crops)
             rows, scores = rows[kept], None if scores is None else scores[kept]
         return self.pooling(rows, offsets, whole, scores)
-
-
-def probabilities(cosines: np.ndarray, scale: float) -> np.ndarray:
-    """(n, C): the softmax of ``scale`` times ``cosines`` (n, C), as CLIP's own."""
-    e = np.exp(scale * (cosines - cosines.max(axis=1, keepdims=True)))
-    return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
 def prepare(runs: list[FeatureRun], progress: Progress = silent) -> list[Summary]:

@@ -64,7 +64,7 @@ class ProbeRun:
     @cached_property
     def digest(self) -> str:
         """Of everything that decides the result: recipes, contents, labels, head."""
-        contents = {role: self.bundle.contents(role) for role in roles(self.bundle, self._pooled)}
+        contents = {role: self.bundle.contents(role) for role in self._roles}
         return result_digest(
             self.features.recipe.digest,
             contents,
@@ -79,9 +79,13 @@ class ProbeRun:
     @property
     def lineage(self) -> dict[str, str]:
         """Recipe digests of its features and of what they are made from, by kind."""
-        parents = {role: getattr(self.bundle, role).recipe.digest for role in roles(self.bundle, self._pooled)}
+        parents = {role: getattr(self.bundle, role).recipe.digest for role in self._roles}
         head = {"head": self.head.content} if self.head.content else {}
         return {"features": self.features.recipe.digest, **parents, **head}
+
+    @property
+    def _roles(self) -> list[str]:
+        return roles(self.bundle, self._pooled, self.head.reads_descriptions)
 
     @property
     def _pooled(self) -> bool:
@@ -95,6 +99,8 @@ class ProbeRun:
             return no_labels(self.bundle, fault)
         if self.head.needs_text and self.bundle.text is None:
             return self.bundle.no_text(f"head {self.head.canonical}", "--head logreg")
+        if self.head.reads_descriptions and self.bundle.descriptions is None:
+            return self.bundle.no_descriptions(f"head {self.head.canonical}")
         return self.features.lacks()
 
     @property
@@ -151,7 +157,11 @@ class ProbeRun:
                 )
         votes = self.features.votes if self.features.pooling.needs_regions else None
         made = ProbeData(matrix.features, labels, split, len(index.class_names), votes=votes)
-        return made if bank is None else replace(made, text=bank.text, logit_scale=bank.logit_scale)
+        if bank is None:
+            return made
+        described = self.bundle.descriptions if self.head.reads_descriptions else None
+        said = self.bundle.store.read(described, 0) if described else None
+        return replace(made, text=bank.text, logit_scale=bank.logit_scale, descriptions=said)
 
 
 def no_labels(bundle: Bundle, fault: str) -> NoLabels:
@@ -179,9 +189,12 @@ def names(bundle: Bundle, pooled: bool) -> dict[str, str]:
     return {**bundle.labels, **whole}
 
 
-def roles(bundle: Bundle, pooled: bool) -> list[str]:
-    """The kinds of artefacts of ``bundle`` that decide a result, of a pooling of regions or of whole images."""
-    return ["globals", *(["text"] if bundle.text else []), *(["region_embeddings"] if pooled else [])]
+def roles(bundle: Bundle, pooled: bool, described: bool = False) -> list[str]:
+    """The kinds of artefacts of ``bundle`` that decide a result, of a pooling of regions or of whole images, by a head
+    that compares with every text of a class or not."""
+    text = ["text"] if bundle.text else []
+    every = ["descriptions"] if described and bundle.descriptions else []
+    return ["globals", *text, *every, *(["region_embeddings"] if pooled else [])]
 
 
 def result_digest(

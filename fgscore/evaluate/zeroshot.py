@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fgscore.errors import UnknownName, guess
-from fgscore.evaluate.features import probabilities
+from fgscore.heads import probabilities
 from fgscore.machine.halves import to_float32
 from fgscore.store import records
 from fgscore.store.match import Bundle

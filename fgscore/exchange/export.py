@@ -25,7 +25,10 @@ from fgscore.types import ImageIndex
 ARTEFACTS = tuple(kind for kind in schema.KINDS if kind != "thumbnails")  # pictures, not arrays
 KINDS = (*ARTEFACTS, "predictions", "masks")
 INDEX_COLUMNS = ("image_ids", "paths", "labels", "split", "sha256", "sizes_wh", "orientation", "shard", "boxes_xyxy")
-ROWS = {"globals": "N", "features": "N", "text": "C", "regions": "R", "region_embeddings": "R", "scores": "R"}
+
+
+WHOLE = {"index": INDEX_COLUMNS, "text": ("class_names", "text"),
+         "descriptions": ("class_name", "texts", "descriptions")}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -93,9 +96,8 @@ def _jobs(store: Store, chosen: Chosen, folder: Path, suffix: str) -> Iterator[E
 def _writer(store: Store, artefact: manifest.Artefact) -> Callable[[Path], int]:
     def write(path: Path) -> int:
         kind = artefact.recipe.kind
-        if kind in ("index", "text"):
+        if columns := WHOLE.get(kind):
             arrays = collect(store, artefact)
-            columns = INDEX_COLUMNS if kind == "index" else ("class_names", "text")
             array_files.write(path, arrays, columns, {"labels": UNLABELLED} if kind == "index" else {})
             return len(arrays[columns[0]])
         return flows.write(store, artefact, path)
@@ -133,7 +135,7 @@ def _is_chosen(store: Store, artefact: manifest.Artefact, chosen: Chosen) -> boo
     for written, kinds in (
         (chosen.regions, ("regions",)),
         (chosen.scorer, ("scores",)),
-        (chosen.encoder, ("region_embeddings", "globals", "text")),
+        (chosen.encoder, ("region_embeddings", "globals", "text", "descriptions")),
     ):
         concerned = [ancestors[kind].recipe for kind in kinds if kind in ancestors]
         if written and concerned and not matches(concerned[0], specs.parse(written)):
@@ -153,6 +155,9 @@ def collect(store: Store, artefact: manifest.Artefact) -> Arrays:
         return _index_arrays(store.index(artefact))
     if artefact.recipe.kind == "text":
         return store.columns(artefact, 0)
+    if artefact.recipe.kind == "descriptions":
+        arrays = store.columns(artefact, 0)
+        return {**arrays, "class_name": np.repeat(arrays["class_names"], np.diff(arrays["offsets"]))}
     small, large = flows.of(store, artefact)
     return {**small, **{name: np.concatenate(list(flow.parts())) for name, flow in large.items()}}
 

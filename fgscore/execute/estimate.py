@@ -16,7 +16,7 @@ from fgscore.extract.parts import Parts
 from fgscore.machine.progress import Progress, Summary, silent
 from fgscore.runtime import Runtime
 from fgscore.store import index as index_store
-from fgscore.store import manifest
+from fgscore.store import manifest, schema
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
 
@@ -76,7 +76,7 @@ def _expected(store: Store, sample: Store, indexed: Indexed, summary: Summary) -
     size = sum((made.sidecar(number) or {"file_bytes": 0})["file_bytes"] for number in made.shard_sizes)
     units = sum(made.shard_sizes.values())
     whole = {n: rows.stop - rows.start for n, rows in indexed.index.shards.items()}
-    planned = whole if summary.kind != "text" else made.shard_sizes
+    planned = whole if summary.kind not in schema.OF_CLASSES else made.shard_sizes
     folder = store.layout.cache / summary.label
     there = manifest.load(folder).published() if (folder / manifest.PLAN).exists() else set()
     left = sum(images for number, images in planned.items() if number not in there)

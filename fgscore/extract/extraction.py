@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,7 +29,7 @@ from fgscore.models import Model
 from fgscore.runtime import Runtime
 from fgscore.store import manifest, match, records
 from fgscore.store.match import Store
-from fgscore.types import EmbeddingShard, GlobalShard, RegionBatch
+from fgscore.types import Descriptions, EmbeddingShard, GlobalShard, RegionBatch, TextBank
 
 log = logging.getLogger("fgscore")
 SHARDS_ON_GPU = 3
@@ -119,8 +121,8 @@ class Extraction:
         return self._fill(encoder.recipe("globals", {"images": self._index_digest}), make, by=encoder)
 
     def text(self, encoder: EncoderPart, prompt: str, allow_equal: bool = False) -> manifest.Artefact | None:
-        """Embeddings of the class names in the templates of ``prompt``; None where there are none, and for an encoder
-        that reads no text.
+        """Embeddings of the class names in the templates of ``prompt``, and beside them, where it says more than one
+        text of a class, those of every text; None where there are no classes, and for an encoder that reads no text.
 
         Raises :class:`DataError` where two classes come out equal, unless ``allow_equal``: that, or a store of before
         that holds such, is a warning.
@@ -131,8 +133,12 @@ class Extraction:
         if not self.index.class_names or (begun is None and not encoder.made.reads_text):
             return None
 
+        @cache
+        def sentences() -> tuple[TextBank, Callable[[], Descriptions]]:
+            return encoder.sentences(self.index.class_names, prompts)
+
         def make(task: Task) -> Made:
-            bank = encoder.bank(self.index.class_names, prompts)
+            bank, _ = sentences()
             if not allow_equal and (equal := bank.equal_classes()):
                 raise equal_text(encoder, prompts.label, equal)
             return Made(bank, [], encoder.facts)
@@ -140,6 +146,9 @@ class Extraction:
         artefact = self._fill(recipe, make, {0: 1})
         if artefact.content(0) is not None:
             match.warn_of_equal(self.store.read(artefact, 0), artefact)
+        if any(len(prompts.texts(name)) > 1 for name in self.index.class_names):
+            every = replace(recipe, kind="descriptions")
+            self._fill(every, lambda task: Made(sentences()[1](), [], encoder.facts), {0: 1})
         return artefact
 
     def region_embeddings(self, encoder: EncoderPart, made_from: manifest.Artefact) -> manifest.Artefact:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ from fgscore.machine.progress import Progress, silent
 from fgscore.models import Maker
 from fgscore.regions import Generator, GeneratorMaker, Proposals
 from fgscore.runtime import Runtime
-from fgscore.types import NOT_TOLD_APART, TextBank, pairs
+from fgscore.types import NOT_TOLD_APART, Descriptions, TextBank, pairs
 
 __all__ = ["EncoderPart", "Fault", "GeneratorPart", "Parts", "equal_text", "fault_of", "stop_at"]
 
@@ -79,11 +79,18 @@ class EncoderPart(Part[Encoder]):
                 raise feed.error from None
             raise
 
-    def bank(self, class_names: Sequence[str], prompts: PromptSet) -> TextBank:
-        """Embeddings of the class names; see :func:`fgscore.encoders.embed_text`."""
+    def sentences(self, class_names: Sequence[str], prompts: PromptSet) -> tuple[TextBank, Callable[[], Descriptions]]:
+        """Embeddings of the classes and what gives those of every text; see
+        :func:`fgscore.encoders.embed_sentences`."""
         made = self.loaded
         with self.blamed(made.embed_texts):
-            return encoders.embed_text(made, class_names, prompts, self.who)
+            bank, describe = encoders.embed_sentences(made, class_names, prompts, self.who)
+
+        def described() -> Descriptions:
+            with self.blamed(made.embed_texts):
+                return describe()
+
+        return bank, described
 
     def unit(self, raw: np.ndarray, what: Sequence[str] | str) -> tuple[np.ndarray, np.ndarray]:
         """Unit rows of ``raw`` (R, d) and their norms; see :func:`fgscore.encoders.unit`."""

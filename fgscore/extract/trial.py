@@ -33,7 +33,7 @@ def check(encoder: EncoderPart) -> None:
         given = [_regions(picture, masked) for picture in pictures]
         encoder.unit(encoder.regions(given), "a region of noise")
     if made.reads_text:
-        bank = encoder.bank(("crow", "jay"), PromptSet("", ("a photo of a {}",)))
+        bank, _ = encoder.sentences(("crow", "jay"), PromptSet("", ("a photo of a {}",)))
         if not (np.isfinite(bank.logit_scale) and bank.logit_scale > 0):
             raise UsageError(
                 f"{encoder.who}: expected its logit_scale to be a number above 0, found {bank.logit_scale}"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import inspect
 import json
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
@@ -17,7 +17,7 @@ from fgscore.components import Component, Source
 from fgscore.errors import BadParameter, DataError
 from fgscore.labels import unlearnable, unmeasurable
 from fgscore.machine.packages import check_package
-from fgscore.types import read_only
+from fgscore.types import Descriptions, read_only
 
 UNUSED = "unused"  # the split of an image that takes no part
 
@@ -26,8 +26,9 @@ UNUSED = "unused"  # the split of an image that takes no part
 class ProbeData:
     """What a head is given. ``features`` (N, D) float32, ``labels`` (N,) int64, ``split`` (N,) of 'train', 'val' or
     'test', and 'unused' for an image that takes no part, whose label may be -1; for heads that need no training
-    ``text`` (C, d) float32 unit rows, the encoder's ``logit_scale``, and ``votes``, which makes the (N, C) weighted
-    mean of the class probabilities of each image's pooled regions."""
+    ``text`` (C, d) float32 unit rows, the encoder's ``logit_scale``, ``descriptions``, every text of each class, and
+    ``votes``, which makes the (N, C) weighted mean, over each image's pooled regions, of what a function finds for each
+    class in unit rows (n, d), as (n, C)."""
 
     features: np.ndarray
     labels: np.ndarray
@@ -35,7 +36,8 @@ class ProbeData:
     n_classes: int
     text: np.ndarray | None = None
     logit_scale: float = 100.0
-    votes: Callable[[], np.ndarray] | None = None
+    votes: Callable[[Callable[[np.ndarray], np.ndarray]], np.ndarray] | None = None
+    descriptions: Descriptions | None = None
 
     def rows(self, *splits: str) -> np.ndarray:
         """(n,) int64 positions of the images of ``splits``."""
@@ -103,7 +105,8 @@ class Head(Component):
     """A function ``f(data, test, /, *, hyper-parameters) -> Outcome``, or one that returns a scikit-learn classifier.
 
     ``data`` is a :class:`ProbeData`, ``test`` (n_test,) the rows to predict. ``trains``: it learns from labels;
-    ``needs_text``: it compares with the texts of the classes; ``thread_safe``: several can be fitted at a time;
+    ``needs_text``: it compares with the texts of the classes, with each of them at those values of its parameters that
+    ``needs_descriptions`` lists, with their mean else; ``thread_safe``: several can be fitted at a time;
     ``stochastic``: its seed decides more than which images choose a hyper-parameter; ``begins_near``: it takes the
     ``path`` of a fit on features like its own as a third argument, to begin there.
 
@@ -121,6 +124,7 @@ class Head(Component):
 
     trains: bool = True
     needs_text: bool = False
+    needs_descriptions: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     thread_safe: bool = False
     begins_near: bool = False
     stochastic: bool = True
@@ -134,6 +138,11 @@ class Head(Component):
         if not _estimator.is_made_by(function):
             return super()._made(spec, function, source)
         return super()._made(spec, _estimator.as_head(function, spec, source.file), source)
+
+    @property
+    def reads_descriptions(self) -> bool:
+        """Whether it compares with every text of a class, and not with their mean."""
+        return any(self.params.get(name) in values for name, values in self.needs_descriptions.items())
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -197,6 +206,12 @@ class Head(Component):
             raise BadParameter(f"{who}: n_train must be a whole number, details what JSON can hold: {error}") from error
         predictions, converged = predicted.astype(np.int64), bool(found.converged)
         return replace(found, predictions=predictions, n_train=n_train, converged=converged, details=details)
+
+
+def probabilities(cosines: np.ndarray, scale: float) -> np.ndarray:
+    """(n, C): the softmax of ``scale`` times ``cosines`` (n, C), as CLIP's own."""
+    e = np.exp(scale * (cosines - cosines.max(axis=1, keepdims=True)))
+    return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
 def top1(labels: np.ndarray, predictions: np.ndarray) -> float:

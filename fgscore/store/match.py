@@ -10,7 +10,7 @@ import os
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from fgscore import components, specs
 from fgscore.components import Component
 from fgscore.datasets import DataSet, key_of
 from fgscore.encoders import EncoderMaker
-from fgscore.errors import NoText, NothingCached, StoreError, quoted, unknown
+from fgscore.errors import DataError, NoText, NothingCached, StoreError, quoted, unknown
 from fgscore.labels import without
 from fgscore.pooling import Pooling
 from fgscore.regions import GeneratorMaker
@@ -35,6 +35,7 @@ MADE_BY: Mapping[str, type[Component]] = {  # what makes the artefacts of a kind
     "regions": GeneratorMaker,
     "globals": EncoderMaker,
     "text": EncoderMaker,
+    "descriptions": EncoderMaker,
     "region_embeddings": EncoderMaker,
     "scores": Scorer,
     "features": Pooling,
@@ -108,7 +109,7 @@ class Store:
         if role in INDEX_ROLES:
             digest = self._index_content(parent, role, number)
         else:
-            digest = parent.content(0 if role == "text" else number)
+            digest = parent.content(0 if role in schema.OF_CLASSES else number)
         if digest is None:
             raise StoreError(f"{parent.label}: shard {number} is missing; run the same extract again")
         read[key] = digest
@@ -218,6 +219,32 @@ class Bundle:
     def unlabelled(self) -> str:
         """How many of its images have no label, and which; empty where all have one."""
         return without(self.index.labels, self.index.image_ids)
+
+    @cached_property
+    def descriptions(self) -> manifest.Artefact | None:
+        """The embeddings of every text that its class text is a mean of; None where there are none."""
+        if self.text is None:
+            return None
+        recipe = replace(self.text.recipe, kind="descriptions")
+        found = self.store.find("descriptions", self.index_artefact.dataset, recipe.digest)
+        return found if found and found.is_whole() else None
+
+    def no_descriptions(self, needed_by: str) -> DataError:
+        """The error for what compares with every text of a class where this bundle has but their mean, or one."""
+        if self.text is None:
+            return self.no_text(needed_by, "--head logreg")
+        said = self.text.recipe.extra
+        file = str(said["prompt"]).rpartition("@")[0]
+        if self.globals.recipe.extra.get("imported"):
+            way = "use --head zeroshot"
+        elif file:
+            way = f"{self.way_out()} with --prompt and the path of your {file}, which adds them"
+        elif len(said.get("templates", ())) > 1:
+            way = f"{self.way_out()}, which adds them"
+        else:
+            way = "extract with a prompt of several, as --prompt descriptions.json of one's own, or use --head zeroshot"
+        return DataError(f"{needed_by} needs every text of a class, and {self.dataset} has none by the prompt "
+                         f"{said['prompt']!r}; {way}")  # fmt: skip
 
     @property
     def width(self) -> int:

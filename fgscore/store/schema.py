@@ -1,6 +1,7 @@
 """The on-disk contract: for each kind of shard its HDF5 datasets, their dtypes and shapes.
 
-Dimensions: N images, R regions, K run lengths, B bytes, C classes, T templates, d and D widths; ``N+1`` is one more.
+Dimensions: N images, R regions, K run lengths, B bytes, C classes, T texts or templates of texts, d and D widths;
+``N+1`` is one more.
 Strings are fixed-length UTF-8, because variable-length data would escape the checksum of their dataset.
 
 A new kind leaves the schema's number alone: nothing that was written before changes, and earlier versions pass it over.
@@ -18,8 +19,9 @@ import numpy as np
 from fgscore import types
 
 SCHEMA = 1
-SHARD_KINDS = ("thumbnails", "regions", "region_embeddings", "globals", "text", "scores", "features")
+SHARD_KINDS = ("thumbnails", "regions", "region_embeddings", "globals", "text", "descriptions", "scores", "features")
 KINDS = ("index", *SHARD_KINDS)
+OF_CLASSES = frozenset({"text", "descriptions"})  # in one shard, of all classes
 LAPTOP_KINDS = frozenset({"scores", "features"})  # seconds to make anew: no shard waits for the disk
 
 
@@ -68,6 +70,13 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "text": Column("<f4", ("C", "d")),
         "logit_scale": Column("<f8", ("1",)),  # a scalar dataset could not carry a checksum
     },
+    "descriptions": {
+        "class_names": Column("S", ("C",)),
+        "texts": Column("S", ("T",)),
+        "offsets": Column("<i8", ("C+1",), cuts="T"),
+        "descriptions": Column("<f4", ("T", "d")),
+        "names": Column("<f4", ("C", "d")),
+    },
     "scores": {
         "image_ids": IDS,
         "offsets": OFFSETS,
@@ -101,6 +110,9 @@ def arrays_of(record: Any) -> Arrays:
             "text": record.text,
             "logit_scale": np.array([record.logit_scale]),
         }
+    if isinstance(record, types.Descriptions):
+        strings = {name: np.array(getattr(record, name), np.str_) for name in ("class_names", "texts")}
+        return strings | _fields(record, "offsets descriptions names")
     return _fields(record, " ".join(COLUMNS[kind_of(record)]))
 
 
@@ -120,6 +132,9 @@ def unpack(kind: str, arrays: Arrays) -> Any:
             text=values["text"],
             logit_scale=float(values["logit_scale"][0]),
         )
+    if kind == "descriptions":
+        class_names, texts = (tuple(values.pop(name).tolist()) for name in ("class_names", "texts"))
+        return types.Descriptions(class_names, texts, **values)
     if kind == "regions":
         masks = None
         if "mask_counts" in values:
@@ -135,6 +150,7 @@ RECORDS: Mapping[str, Any] = {
     "region_embeddings": types.EmbeddingShard,
     "globals": types.GlobalShard,
     "text": types.TextBank,
+    "descriptions": types.Descriptions,
     "scores": types.ScoreShard,
     "features": types.FeatureShard,
 }

@@ -101,7 +101,7 @@ def remake(store: Store, artefact: Artefact) -> str:
             scorer = f" --scorer {quoted(scores.recipe.component)}{_target(scores)}"
         rows = f" --features {artefact.recipe.extra['features']}" if "features" in artefact.recipe.extra else ""
         return f"fgscore aggregate {dataset} --pool {quoted(component)}{scorer}{rows}"
-    index = store.parent(artefact, "names" if kind == "text" else "images")
+    index = store.parent(artefact, "names" if kind in schema.OF_CLASSES else "images")
     typed = index_store.typed(index)
     if kind == "regions":
         return f"fgscore regions {typed} --regions {quoted(component)}" if typed else ""
@@ -144,7 +144,7 @@ def _made_with(store: Store, artefact: Artefact, index: Artefact) -> dict[str, l
     return {
         "regions": [a.recipe.component for a in regions],
         "encoder": [model.recipe.component] if model else [],
-        "prompt": [str(t.recipe.extra["prompt"]) for t in ([artefact] if kind == "text" else texts)],
+        "prompt": [str(t.recipe.extra["prompt"]) for t in ([artefact] if kind in schema.OF_CLASSES else texts)],
     }
 
 

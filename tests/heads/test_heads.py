@@ -160,7 +160,7 @@ def test_a_vote_by_probability_asks_the_regions_and_by_cosine_the_pooled_part():
     data = blobs()
     votes = np.zeros((len(data.labels), 4), np.float32)
     votes[:, 2] = 1
-    asked = ProbeData(data.features, data.labels, data.split, 4, data.text, 100.0, lambda: votes)
+    asked = ProbeData(data.features, data.labels, data.split, 4, data.text, 100.0, lambda of: votes)
     assert set(Head.bind("zeroshot(vote=probability)")(asked).predictions.tolist()) == {2}
     np.testing.assert_array_equal(
         Head.bind("zeroshot")(asked).predictions, (data.features[data.rows("test")] @ data.text.T).argmax(axis=1)

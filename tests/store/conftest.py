@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fgscore.types import (
+    Descriptions,
     EmbeddingShard,
     FeatureShard,
     GlobalShard,
@@ -40,6 +41,7 @@ def records() -> dict[str, Any]:
         "region_embeddings": EmbeddingShard(ids, offsets, rows, np.array([1.0, 2.0, 3.0])),
         "globals": GlobalShard(ids, rows[:2], np.array([1.0, 2.0])),
         "text": TextBank(("jay", "crow"), ("a {}",), rows[:2], 100.0),
+        "descriptions": Descriptions(("jay", "crow"), ("it caws", "bé", "it sings"), offsets, rows, rows[:2]),
         "scores": ScoreShard(ids, offsets, np.array([0.1, 0.2, 0.3]), np.array([0, 0, 1])),
         "features": FeatureShard(ids, np.linspace(0, 1, 16).reshape(2, 8), np.array([2, 1])),
     }

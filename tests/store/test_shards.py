@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from fgscore.errors import StoreError
 from fgscore.store import schema, shards
 from fgscore.types import (
+    Descriptions,
     EmbeddingShard,
     FeatureShard,
     GlobalShard,
@@ -51,6 +52,13 @@ CONTRACT = {
     "region_embeddings": {"image_ids": "|S", "offsets": "<i8", "regions": "<f2", "norms": "<f4"},
     "globals": {"image_ids": "|S", "globals": "<f2", "norms": "<f4"},
     "text": {"class_names": "|S", "templates": "|S", "text": "<f4", "logit_scale": "<f8"},
+    "descriptions": {
+        "class_names": "|S",
+        "texts": "|S",
+        "offsets": "<i8",
+        "descriptions": "<f4",
+        "names": "<f4",
+    },
     "scores": {"image_ids": "|S", "offsets": "<i8", "scores": "<f4", "target": "<i4"},
     "features": {"image_ids": "|S", "features": "<f4", "n_pooled": "<i4"},
 }
@@ -106,6 +114,12 @@ def any_record(draw: st.DrawFn) -> Any:
     if kind == "text":
         scale = draw(st.floats(0.1, 200))
         return TextBank(tuple(ids.tolist()), tuple(draw(st.lists(names, max_size=2))), numbers(draw, (n, d)), scale)
+    if kind == "descriptions":
+        lengths = draw(st.lists(st.integers(1, 3), min_size=n, max_size=n))
+        t = sum(lengths)
+        starts = np.append(0, np.cumsum(lengths)).astype(np.int64)
+        texts = tuple(draw(st.lists(names, min_size=t, max_size=t)))
+        return Descriptions(tuple(ids.tolist()), texts, starts, numbers(draw, (t, d)), numbers(draw, (n, d)))
     if kind == "scores":
         return ScoreShard(ids, offsets, numbers(draw, (r,)), numbers(draw, (r,)).astype(int))
     return FeatureShard(ids, numbers(draw, (n, 2 * d)), np.array(counts))
@@ -166,6 +180,7 @@ def test_no_images_at_all_is_a_record_like_any_other(kind: str, tmp_path: Path) 
         "region_embeddings": EmbeddingShard(none, zero, np.zeros((0, 4)), flat),
         "globals": GlobalShard(none, np.zeros((0, 4)), flat),
         "text": TextBank((), (), np.zeros((0, 4)), 1.0),
+        "descriptions": Descriptions((), (), zero, np.zeros((0, 4)), np.zeros((0, 4))),
         "scores": ScoreShard(none, zero, flat, flat),
         "features": FeatureShard(none, np.zeros((0, 8)), flat),
     }[kind]
