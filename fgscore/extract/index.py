@@ -97,9 +97,8 @@ def list_photos(store: Store, dataset: str | DataSet, photos: Photos = Photos(),
     listing, notes = datasets.present(chosen.listing(root), photos.partial)
     listing, findings = check_listing(listing, photos.force) if chosen.is_looked_at else (listing, [])
     notes = {**notes, **chosen.notes}
-    if names := class_lists.given(
-        photos.classes, _earlier(store, store.find("index", key, _recipe(chosen, photos).digest))
-    ):
+    earlier = _earlier(store, store.find("index", key, _recipe(chosen, photos).digest))
+    if names := class_lists.given(photos.classes, earlier):
         listing, notes = names.applied(listing), {**notes, **names.notes}
     return Listed(chosen, photos, datasets.limited(listing, photos.limit), notes, findings)
 
