@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fgscore.encoders import _checkpoint, _text
+from fgscore.encoders import _text
 from fgscore.errors import MissingWeights, missing_extra
+from fgscore.pretrained import checkpoint
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +49,7 @@ def config(folder: Path) -> Any:
     from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
     said = _text.read_json(folder / "config.json")
-    kind, code = str(said.get("model_type", "")), _checkpoint.remote_code(folder)
+    kind, code = str(said.get("model_type", "")), checkpoint.remote_code(folder)
     if not kind:
         of_timm = ": it is timm's" if "architecture" in said else ""
         raise MissingWeights(f"expected a model_type in {folder / 'config.json'}, found none{of_timm}; name another")
@@ -83,7 +84,7 @@ def model(
     import torch
     from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
-    tensors = _checkpoint.state_dict(folder)
+    tensors = checkpoint.state_dict(folder)
     try:
         # by its tensors alone: a folder's files are then ours to choose, and no name in config.json leads elsewhere
         kind: Any = MODEL_MAPPING[type(config)]
@@ -99,7 +100,7 @@ def model(
         raise MissingWeights(
             f"expected a dual encoder that transformers can load in {folder}: {first_line(error)}"
         ) from error
-    _once(_checkpoint.check_fit(made, report, set(tensors), folder))
+    _once(checkpoint.check_fit(made, report, set(tensors), folder))
     if not hasattr(made, "logit_scale"):
         raise MissingWeights(f"expected a model with a logit scale in {folder}, found {type(made).__name__}")
     return made

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from fgscore import specs
-from fgscore.encoders import Encoder, ImageRegions, _checkpoint, _hub, _render, _text, _transformers, _trial
+from fgscore.encoders import Encoder, ImageRegions, _render, _text, _transformers, _trial
 from fgscore.errors import MissingWeights
 from fgscore.machine import timing
+from fgscore.pretrained import checkpoint, hub
 from fgscore.regular import file_sha256
 from fgscore.runtime import Runtime
 from fgscore.types import Runs
@@ -82,9 +83,9 @@ class Clip(Encoder):
 
             return demo.clip_folder()
         if not _is_local(self._name):
-            return _hub.found(self._name, self._revision, self._runtime.offline)
+            return hub.found(self._name, self._revision, self._runtime.offline)
         folder = Path(self._name).expanduser()
-        _checkpoint.check_files(folder)
+        checkpoint.check_files(folder)
         return folder
 
     @property
@@ -97,27 +98,27 @@ class Clip(Encoder):
         folder = self.folder
         if not _is_local(self._name):
             return folder.name  # the hub cache keeps a snapshot under its commit
-        return specs.digest({path.name: file_sha256(path) for path in _checkpoint.files_of(folder)})
+        return specs.digest({path.name: file_sha256(path) for path in checkpoint.files_of(folder)})
 
     def version_of(self, kind: str) -> int:
         """Of what an artefact of ``kind`` holds: texts depend on how they are read."""
         return _text.version(self.folder) if kind == "text" else self.version
 
-    def fetch(self, progress: _hub.Progress, again: bool = False) -> bool:
+    def fetch(self, progress: hub.Progress, again: bool = False) -> bool:
         """Bring a hub id that the local hub cache lacks, or holds in part, into it; with ``again`` also one that looks
         whole. Returns whether the hub was asked. Raises :class:`MissingWeights`."""
         if _is_local(self._name) or self._runtime.offline:
             return False
-        cached = _hub.snapshot(self._name, self._revision)
-        if cached and _hub.whole(cached) and not again:
+        cached = hub.snapshot(self._name, self._revision)
+        if cached and hub.whole(cached) and not again:
             return False
-        _hub.fetch(self._name, self._revision, progress)
+        hub.fetch(self._name, self._revision, progress)
         return True
 
     def files(self) -> list[Path]:
         """The files of the model that are on this machine: of a hub id, those in the local hub cache."""
         local = _is_local(self._name)
-        folder = Path(self._name).expanduser() if local else _hub.snapshot(self._name, self._revision)
+        folder = Path(self._name).expanduser() if local else hub.snapshot(self._name, self._revision)
         return sorted(path for path in folder.iterdir() if path.is_file()) if folder and folder.is_dir() else []
 
     def check(self) -> None:

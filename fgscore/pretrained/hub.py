@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fgscore import specs
-from fgscore.encoders import _checkpoint
 from fgscore.errors import MissingWeights, UsageError, missing_extra
+from fgscore.pretrained import checkpoint
 
 T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
@@ -66,7 +66,7 @@ def whole(folder: Path) -> bool:
 
 
 def _lacks(folder: Path) -> list[str]:
-    return _checkpoint.lacking(_checkpoint.names_in(folder), lambda name: (folder / name).read_bytes())
+    return checkpoint.lacking(checkpoint.names_in(folder), lambda name: (folder / name).read_bytes())
 
 
 def found(model: str, revision: str | None, offline: bool) -> Path:
@@ -123,14 +123,14 @@ def fetch(model: str, revision: str | None, progress: Progress) -> Path:
         names = [sibling.rfilename for sibling in listed.siblings or () if "/" not in sibling.rfilename]
         sizes = {sibling.rfilename: sibling.size for sibling in listed.siblings or ()}
         get = _Getter(client, model, revision, seconds, progress, sizes)
-        files = _checkpoint.container(names, get.content)
-        lacks = _checkpoint.lacking([*names, *files], get.content)
+        files = checkpoint.container(names, get.content)
+        lacks = checkpoint.lacking([*names, *files], get.content)
         if lacks:
             raise MissingWeights(
                 f"model {model!r} is on the hub, but not in transformers' layout: it lacks {_and(lacks)}"
-                f"{_checkpoint.elsewhere(names)}; name another, or a folder: {FOLDER}"
+                f"{checkpoint.elsewhere(names)}; name another, or a folder: {FOLDER}"
             )
-        settings = [n for n in names if any(fnmatch(n, p) for p in _checkpoint.SETTINGS) and ".index." not in n]
+        settings = [n for n in names if any(fnmatch(n, p) for p in checkpoint.SETTINGS) and ".index." not in n]
         for name in dict.fromkeys([*settings, *files]):
             get(name)
     except (MissingWeights, UsageError):
