@@ -21,6 +21,7 @@ HELPERS = [
     "fgscore.encoders._crops",
     "fgscore.regions.sam.decoder",
     "fgscore.regions.sam.encoder",
+    "fgscore.regions.sam.exact",
     "fgscore.regions.sam.fast",
     "fgscore.regions.sam.frame",
     "fgscore.regions.sam.keys",
