@@ -26,6 +26,7 @@ HELPERS = [
     "fgscore.regions.sam.frame",
     "fgscore.regions.sam.keys",
     "fgscore.regions.sam.masks",
+    "fgscore.regions.sam.points",
     "fgscore.regions.sam.kernels.cpu",
     "fgscore.regions.sam.kernels.loops",
     "fgscore.regions.sam.kernels.measure",
