@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fgscore.encoders import _checkpoint, _text
+from fgscore.encoders import _checkpoint, _fit, _text
 from fgscore.errors import MissingWeights, missing_extra
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def model(
         raise MissingWeights(
             f"expected a dual encoder that transformers can load in {folder}: {first_line(error)}"
         ) from error
-    _once(_checkpoint.check_fit(made, report, set(tensors), folder))
+    _once(_fit.check_fit(made, report, set(tensors), folder))
     if not hasattr(made, "logit_scale"):
         raise MissingWeights(f"expected a model with a logit scale in {folder}, found {type(made).__name__}")
     return made
