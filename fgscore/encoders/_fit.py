@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +13,18 @@ from fgscore.errors import MissingWeights
 if TYPE_CHECKING:
     import torch
 
+Outputs = Callable[[Any], "torch.Tensor"]
 
-def check_fit(model: Any, loaded: Mapping[str, Any], found: Collection[str], folder: Path) -> str:
+
+def check_fit(model: Any, loaded: Mapping[str, Any], found: Collection[str], folder: Path, outputs: Outputs) -> str:
     """Whether the weights ``found`` in ``folder`` are ``model``'s, by what from_pretrained says it ``loaded``.
+    ``outputs`` makes of the model a number that depends on all that the embeddings, and the logit scale, depend on.
 
     Returns a line that counts those in excess, '' where there are none. Raises :class:`MissingWeights` where one that
     the embeddings depend on is missing or of another shape, or where they are a larger model's.
     """
     kind = type(model).__name__
-    missing = _needed(model, sorted(loaded["missing_keys"]))
+    missing = _needed(model, sorted(loaded["missing_keys"]), outputs)
     shapes = [f"{name} {tuple(here)} for {tuple(there)}" for name, here, there in sorted(loaded["mismatched_keys"])]
     excess = sorted(loaded["unexpected_keys"])
     own = set(model.state_dict())
@@ -50,8 +53,8 @@ def check_fit(model: Any, loaded: Mapping[str, Any], found: Collection[str], fol
     )
 
 
-def _needed(model: Any, missing: Sequence[str]) -> list[str]:
-    """Those of ``missing`` that embeddings or the logit scale depend on, by what a gradient reaches."""
+def _needed(model: Any, missing: Sequence[str], outputs: Outputs) -> list[str]:
+    """Those of ``missing`` that ``outputs`` depend on, by what a gradient reaches."""
     import torch
 
     parameters = dict(model.named_parameters())
@@ -59,22 +62,10 @@ def _needed(model: Any, missing: Sequence[str]) -> list[str]:
         return list(missing)
     try:
         with torch.enable_grad():
-            reached = torch.autograd.grad(_outputs(model), [parameters[n] for n in missing], allow_unused=True)
+            reached = torch.autograd.grad(outputs(model), [parameters[n] for n in missing], allow_unused=True)
     except Exception:  # cannot be tried: then every one counts
         return list(missing)
     return [name for name, gradient in zip(missing, reached, strict=True) if gradient is not None]
-
-
-def _outputs(model: Any) -> torch.Tensor:
-    """A number that depends on all that the embeddings of a picture and a text, and the logit scale, depend on."""
-    import torch
-
-    side = model.config.vision_config.image_size
-    device = next(model.parameters()).device
-    ids = torch.zeros((1, 4), dtype=torch.long, device=device)
-    pixels = torch.zeros((1, 3, side, side), dtype=next(model.parameters()).dtype, device=device)
-    features = model.get_image_features(pixel_values=pixels), model.get_text_features(input_ids=ids)
-    return sum((getattr(f, "pooler_output", f).sum() for f in features), model.logit_scale.sum())
 
 
 def _cause(found: Collection[str], excess: Iterable[str], own: Collection[str], folder: Path) -> str:
@@ -85,7 +76,7 @@ def _cause(found: Collection[str], excess: Iterable[str], own: Collection[str], 
         return f"the names in the file begin with '{prefix}'{run}: save the model inside by save_pretrained"
     code = _checkpoint.remote_code(folder)
     if code:
-        return f"its config.json asks for code of its own ({code}), which is not run"
+        return f"its config.json asks for {_checkpoint.not_run(code)}"
     if any(name.startswith(("visual.", "transformer.resblocks", "text.transformer")) for name in found):
         return "the names in the file are open_clip's or OpenAI's: name a repository in transformers' layout"
     extra = weights.listed(excess)
