@@ -16,16 +16,21 @@ PROBES = ("a photo of a cat", "a photo of a dog", "a photo of a bird", "a photo 
 SAMPLE = 50  # words of a vocabulary, of which a whole tokenizer knows nearly all
 
 
+LOWER = ("siglip", "fgclip2")  # types of models, by how they begin, that were trained on lower case alone
+SHORT = 77  # tokens of a text, of FG-CLIP's that has room for longer ones
+
+
 class Words:
-    """The tokenizer of one model. SigLIP was trained on lower case text, padded to its full length, without a mask;
-    others see padding masked where their tokenizer says so."""
+    """The tokenizer of one model. SigLIP and FG-CLIP 2 were trained on lower case text, padded to its full length,
+    without a mask; others see padding masked where their tokenizer says so."""
 
     def __init__(self, tokenizer: Any, config: Any, folder: Path) -> None:
         self._tokenizer, self._folder, self._unknown = tokenizer, folder, tokenizer.unk_token
-        self._siglip = config.model_type.startswith("siglip")
-        masked = "attention_mask" in tokenizer.model_input_names and not self._siglip
+        self._lower = config.model_type.startswith(LOWER)
+        masked = "attention_mask" in tokenizer.model_input_names and not self._lower
         self._names = ["input_ids", "attention_mask"] if masked else ["input_ids"]
-        self._padding = True if masked else "max_length"
+        # to the longest, unless that may be nothing at all
+        self._padding = True if masked and tokenizer("")["input_ids"] else "max_length"
         self.length = int(config.text_config.max_position_embeddings)
         if config.model_type != "clip":  # whose tables say it; others' may count places that no text can take
             self.length = min(self.length, int(tokenizer.model_max_length))
@@ -45,7 +50,7 @@ class Words:
         return {name: tokens[name] for name in self._names}
 
     def _said(self, texts: Sequence[str]) -> list[str]:
-        return [text.lower() if self._siglip else text for text in texts]
+        return [text.lower() if self._lower else text for text in texts]
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text, not cut and not padded."""

@@ -1,5 +1,5 @@
 """transformers' side of a model folder: configuration, weights, tokenizer, image processor, each refused by a sentence
-where it is not what it says. Nothing here asks a network, nor runs code that a folder brings."""
+where it is not what it says. Nothing here asks a network, nor, but where ``code`` is True, runs code of the folder."""
 
 from __future__ import annotations
 
@@ -11,19 +11,17 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fgscore.encoders import _text
+from fgscore.encoders import _looks, _text
 from fgscore.errors import MissingWeights, missing_extra
-from fgscore.pretrained import checkpoint
+from fgscore.pretrained import checkpoint, fit
 
 if TYPE_CHECKING:
     import torch
 
+Weigh = Callable[[dict[str, "torch.Tensor"]], dict[str, "torch.Tensor"]]
+
 # models with both towers that this encoder does not drive
-UNDRIVEN = {
-    "siglip2": "cuts pictures into patches of their own shape (NaFlex) in place of a square",
-    "flava": "has no one embedding of a picture or a text",
-    "tipsv2": "divides by a temperature and has no logit scale",
-}
+UNDRIVEN = {"flava": "has no one embedding of a picture or a text"}
 log = logging.getLogger(__name__)
 
 
@@ -33,7 +31,7 @@ def quiet() -> Iterator[None]:
     try:
         from transformers.utils import logging as speech
     except ImportError as error:
-        raise missing_extra(error.name or "transformers", "the encoder 'clip'") from error
+        raise missing_extra(error.name or "transformers", "a model of transformers") from error
     before = speech.get_verbosity()
     speech.set_verbosity_error()
     speech.disable_progress_bar()
@@ -43,51 +41,68 @@ def quiet() -> Iterator[None]:
         speech.set_verbosity(before)
 
 
-def config(folder: Path) -> Any:
-    """config.json of a model with two towers; raises :class:`MissingWeights` that says what it is instead."""
+def config(folder: Path, encoder: str, code: bool = False) -> tuple[Any, Any]:
+    """What config.json in ``folder`` says, and the class of its model; ``code`` of its own is run where that is True,
+    as the user wrote. Raises :class:`MissingWeights` that says what it is instead."""
     from transformers import AutoConfig, __version__
     from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
     said = _text.read_json(folder / "config.json")
-    kind, code = str(said.get("model_type", "")), checkpoint.remote_code(folder)
+    kind, module = str(said.get("model_type", "")), checkpoint.remote_code(folder)
     if not kind:
-        of_timm = ": it is timm's" if "architecture" in said else ""
-        raise MissingWeights(f"expected a model_type in {folder / 'config.json'}, found none{of_timm}; name another")
+        of_timm = ": it is timm's: name it by timm(model=...)" if "architecture" in said else "; name another"
+        raise MissingWeights(f"expected a model_type in {folder / 'config.json'}, found none{of_timm}")
     if kind in UNDRIVEN:
         raise MissingWeights(
-            f"{folder}: a {kind} model {UNDRIVEN[kind]}, which the encoder 'clip' cannot do; name another"
+            f"{folder}: a {kind} model {UNDRIVEN[kind]}, which the encoder {encoder!r} cannot do; name another"
         )
     try:
-        found = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        found = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=code)
+        return found, _own_class(folder) if code and module else MODEL_MAPPING.get(type(found), None)
+    except MissingWeights:
+        raise
     except Exception as error:
-        if code:
-            raise MissingWeights(
-                f"{folder}: a {kind} model asks for code of its own ({code}), which is not run; name a model that "
-                "transformers knows"
-            ) from error
+        if module and not code:
+            raise MissingWeights(f"{folder}: a {kind} model asks for {checkpoint.not_run(module)}") from error
         raise MissingWeights(
             f"{folder}: config.json says {kind!r}, which transformers {__version__} cannot read; a later one may "
             f"({first_line(error)})"
         ) from error
-    made = MODEL_MAPPING.get(type(found), None)
-    if not (hasattr(made, "get_image_features") and hasattr(made, "get_text_features")):
-        name = getattr(made, "__name__", kind)
-        raise MissingWeights(f"expected a model with image and text features in {folder}, found {name}; name another")
-    return found
+
+
+def _own_class(folder: Path) -> Any:
+    """The class of the model that the code in ``folder`` defines: that is run. Raises :class:`MissingWeights` where the
+    code is another repository's."""
+    from transformers.dynamic_module_utils import get_class_from_dynamic_module
+
+    named = checkpoint.auto_map(folder)
+    elsewhere = [str(name) for name in named.values() if "--" in str(name)]
+    if elsewhere:
+        raise MissingWeights(
+            f"{folder}: its config.json asks for code of another repository ({elsewhere[0]}), which is never run; "
+            "bring that into the folder"
+        )
+    name = next(str(name) for key, name in named.items() if key.startswith("AutoModel"))
+    return get_class_from_dynamic_module(name, str(folder), local_files_only=True)
 
 
 def model(
-    folder: Path, config: Any, dtype: str, weigh: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]] = dict
+    folder: Path,
+    config: Any,
+    kind: Any,
+    dtype: str,
+    outputs: fit.Outputs,
+    layout: checkpoint.Layout,
+    weigh: Weigh = dict,
+    **how: Any,
 ) -> Any:
-    """The model in ``folder`` in ``dtype``, with its weights or with what ``weigh`` makes of them. Raises
-    :class:`MissingWeights` unless every one that the embeddings depend on is there and fits."""
+    """The model in ``folder``, of the class ``kind``, in ``dtype``, with its weights or with what ``weigh`` makes of
+    them. Raises :class:`MissingWeights` unless every one that ``outputs`` depend on is there and fits."""
     import torch
-    from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
-    tensors = checkpoint.state_dict(folder)
+    tensors = checkpoint.state_dict(folder, layout)
     try:
         # by its tensors alone: a folder's files are then ours to choose, and no name in config.json leads elsewhere
-        kind: Any = MODEL_MAPPING[type(config)]
         made, report = kind.from_pretrained(
             None,
             config=config,
@@ -95,14 +110,11 @@ def model(
             dtype=getattr(torch, dtype),
             ignore_mismatched_sizes=True,
             output_loading_info=True,
+            **how,
         )
     except Exception as error:  # whatever a configuration may lead to
-        raise MissingWeights(
-            f"expected a dual encoder that transformers can load in {folder}: {first_line(error)}"
-        ) from error
-    _once(checkpoint.check_fit(made, report, set(tensors), folder))
-    if not hasattr(made, "logit_scale"):
-        raise MissingWeights(f"expected a model with a logit scale in {folder}, found {type(made).__name__}")
+        raise MissingWeights(f"expected a model that transformers can load in {folder}: {first_line(error)}") from error
+    _once(fit.check_fit(made, report, set(tensors), folder, outputs))
     return made
 
 
@@ -112,46 +124,34 @@ def _once(line: str) -> None:
         log.warning(line)
 
 
-def image_processor(folder: Path, config: Any) -> Any:
-    """The image processor in ``folder``, by Pillow; raises as :func:`loaded`, or where it does not make the pictures
-    that the model of ``config`` sees."""
+def image_processor(folder: Path, code: bool = False) -> Any:
+    """The image processor in ``folder``, by Pillow where it can; raises as :func:`loaded`, or where it does not say
+    what pictures it makes."""
     from transformers import AutoImageProcessor
 
-    processor = loaded(AutoImageProcessor, "image processor", folder, backend="pil")
-    settings = f"{folder}: preprocessor_config.json"
+    processor = loaded(AutoImageProcessor, "image processor", folder, code, backend="pil")
     try:
-        size, seen = input_size(processor), getattr(config.vision_config, "image_size", None)
-        [float(mean) for mean in processor.image_mean]
+        _looks.input_size(processor)
+        _looks.rgb(processor.image_mean)
     except (TypeError, KeyError, AttributeError, ValueError) as error:
-        raise MissingWeights(f"{settings} does not say the size and mean of pictures; fetch it again") from error
-    if isinstance(seen, int) and seen != size:
-        raise MissingWeights(f"{settings} makes pictures of {size} pixels, the model sees {seen}; fetch it again")
+        raise MissingWeights(
+            f"{folder}: preprocessor_config.json does not say the size and mean of pictures; fetch it again"
+        ) from error
     return processor
 
 
-def input_size(processor: Any) -> int:
-    """Side in pixels of the square that the model sees."""
-    size = processor.crop_size if crops(processor) else processor.size
-    return int(size["height"] if "height" in size else size["shortest_edge"])
-
-
-def crops(processor: Any) -> bool:
-    """Whether it cuts the centre of a picture, in place of squashing all of it."""
-    return bool(getattr(processor, "do_center_crop", False))
-
-
-def tokenizer(folder: Path) -> Any:
+def tokenizer(folder: Path, code: bool = False) -> Any:
     """The tokenizer in ``folder``; raises as :func:`loaded`."""
     from transformers import AutoTokenizer
 
-    return loaded(AutoTokenizer, "tokenizer", folder)
+    return loaded(AutoTokenizer, "tokenizer", folder, code)
 
 
-def loaded(kind: Any, what: str, folder: Path, **how: Any) -> Any:
+def loaded(kind: Any, what: str, folder: Path, code: bool, **how: Any) -> Any:
     """What ``kind``, one of transformers' Auto classes, makes of ``folder``. Raises :class:`MissingExtra` where its
     tokenizer wants a package, :class:`MissingWeights` for anything else."""
     try:
-        return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **how)
+        return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=code, **how)
     except Exception as error:  # from a missing package to a broken file
         for package in ("sentencepiece", "google.protobuf"):
             if what == "tokenizer" and any(folder.glob("*.model")) and importlib.util.find_spec(package) is None:

@@ -11,9 +11,11 @@ import numpy as np
 from fgscore.encoders import _text
 from fgscore.errors import MissingWeights
 
+PICTURES = [np.zeros((8, 8, 3), np.uint8), np.arange(192, dtype=np.uint8).reshape(8, 8, 3)]  # that differ
+
 
 def width(images: np.ndarray, texts: np.ndarray, ids: Sequence[Sequence[int]], logit_scale: float, folder: Path) -> int:
-    """d, of ``images`` (2, d), two pictures that differ, and ``texts`` (T, d), those of ``_text.PROBES`` with the
+    """d, of ``images`` (2, d), of :data:`PICTURES`, and ``texts`` (T, d), those of ``_text.PROBES`` with the
     tokens ``ids``. Raises :class:`MissingWeights` where the model in ``folder`` says nonsense, or cannot tell things
     apart that are."""
     if not (np.isfinite(images).all() and np.isfinite(texts).all() and np.isfinite(logit_scale)):

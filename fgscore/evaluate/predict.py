@@ -195,6 +195,9 @@ def _on_its_own(recorded: P, key: str, weights: str | None) -> P:
         return recorded
     maker = recorded.maker
     said = f"the probe was trained with {key} {maker.canonical}"
+    if recorded.made.runs_code:
+        raise UsageError(f"{said}, and no code is run because a probe names it; look at that code, then name it "
+                         f'yourself: --{key} "{_text(maker)}"')  # fmt: skip
     if not _is_hub_id(maker, weights):
         place = {k: "PATH" for k in ("model", "checkpoint") if k in maker.params}
         raise MissingWeights(f'{said}, whose weights lie with its maker; name yours: --{key} "{_text(maker, **place)}"')

@@ -1,4 +1,4 @@
-"""A model folder in transformers' layout: which of its files are meant, whether all are there, and whether they fit.
+"""A model's folder: which of its files are meant, and whether all are there, by the layout that an encoder reads.
 
 A folder may hold its weights several times over; one container is read, the first of safetensors (one file, by an
 index, numbered) and torch's own (likewise).
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,32 +21,62 @@ if TYPE_CHECKING:
     import torch
 
 SETTINGS = ("*.json", "*.txt", "*.model")  # all that says how weights are used, words among them
-CONTAINERS = (("model", ".safetensors"), ("pytorch_model", ".bin"))
 NUMBERED = re.compile(r"(?P<stem>[\w.-]+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.safetensors|\.bin)")
-WORDS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",), ("spiece.model",), ("tokenizer.model",),
-         ("sentencepiece.bpe.model",))  # fmt: skip
-PIXELS = ("preprocessor_config.json", "processor_config.json")
+WORDS = ("a tokenizer (tokenizer.json, vocab.json and merges.txt, spiece.model or vocab.txt)",
+         (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",), ("spiece.model",), ("tokenizer.model",),
+          ("sentencepiece.bpe.model",)))  # fmt: skip
+PIXELS = ("preprocessor_config.json", (("preprocessor_config.json",), ("processor_config.json",)))
 # names of other layouts: what they are called, and what to do
 ELSEWHERE = {
-    "open_clip_config.json": "open_clip's layout, which this encoder does not read",
-    "open_clip_model.safetensors": "open_clip's layout, which this encoder does not read",
-    "open_clip_pytorch_model.bin": "open_clip's layout, which this encoder does not read",
+    "open_clip_config.json": "open_clip's layout: name it by open_clip(model=...)",
+    "open_clip_model.safetensors": "open_clip's layout: name it by open_clip(model=...)",
+    "open_clip_pytorch_model.bin": "open_clip's layout: name it by open_clip(model=...)",
     "adapter_config.json": "an adapter, not a model: merge it into its model and save that",
     "tf_model.h5": "weights of TensorFlow alone: save them by PyTorch's transformers",
     "flax_model.msgpack": "weights of Flax alone: save them by PyTorch's transformers",
 }
 
 
-def container(names: Collection[str], read: Callable[[str], bytes]) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Layout:
+    """What a folder holds that ``component`` reads, which the user names by ``option``.
+
+    ``needs`` are things that it must hold, by what they are called, each as one of several lists of files;
+    ``containers`` the files that may hold the weights, best first, in parts too where ``parted``; ``settings`` are
+    patterns of the other files that decide what it computes.
+    """
+
+    component: str
+    called: str
+    needs: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]
+    containers: tuple[tuple[str, str], ...] = (("model", ".safetensors"), ("pytorch_model", ".bin"))
+    parted: bool = True
+    settings: tuple[str, ...] = SETTINGS
+    option: str = "--encoder"
+
+    @property
+    def weights(self) -> str:
+        """What a folder without weights lacks, in words."""
+        parts = ", or numbered parts with an index" if self.parted else ""
+        return f"weights ({', '.join(stem + suffix for stem, suffix in self.containers)}{parts})"
+
+
+CONFIG = ("config.json", (("config.json",),))
+DUAL = Layout("clip", "transformers' layout", (CONFIG, PIXELS, WORDS))
+
+
+def container(names: Collection[str], read: Callable[[str], bytes], layout: Layout = DUAL) -> tuple[str, ...]:
     """The files with the weights among ``names``, an index that lists them first; () where there are none.
 
     ``read`` gives the content of one of ``names``. All that an index lists are named, there or not.
     Raises :class:`MissingWeights` for an index that is none.
     """
-    for stem, suffix in CONTAINERS:
+    for stem, suffix in layout.containers:
         one, index = f"{stem}{suffix}", f"{stem}{suffix}.index.json"
         if one in names:
             return (one,)
+        if not layout.parted:
+            continue
         if index in names:
             return (index, *_in_index(index, read(index)))
         numbered = [
@@ -69,27 +100,24 @@ def _in_index(name: str, content: bytes) -> list[str]:
     return files
 
 
-def lacking(names: Collection[str], read: Callable[[str], bytes]) -> list[str]:
-    """What a model of those files lacks, in words: its configuration, weights, picture settings or words."""
-    files = container(names, read)
-    lacks = [] if "config.json" in names else ["config.json"]
+def lacking(names: Collection[str], read: Callable[[str], bytes], layout: Layout = DUAL) -> list[str]:
+    """What a model of those files lacks of its ``layout``, in words: settings, weights, words."""
+    files = container(names, read, layout)
+    here = {what: any(all(name in names for name in form) for form in forms) for what, forms in layout.needs}
     parts = [name for name in files if name not in names]
-    lacks += [f"{len(parts)} of {len(files)} parts: {weights.listed(parts)}"] if parts else []
-    if not files:
-        lacks.append("weights (model.safetensors, pytorch_model.bin, or numbered parts with an index)")
-    if not any(name in names for name in PIXELS):
-        lacks.append("preprocessor_config.json")
-    if not any(all(name in names for name in form) for form in WORDS):
-        lacks.append("a tokenizer (tokenizer.json, vocab.json and merges.txt, spiece.model or vocab.txt)")
-    return lacks
+    found = [f"{len(parts)} of {len(files)} parts: {weights.listed(parts)}"] if parts else []
+    if not files and layout.containers:
+        found.append(layout.weights)
+    lacks = [what for what, is_here in here.items() if not is_here]
+    return [*lacks[:1], *found, *lacks[1:]] if lacks and not here[layout.needs[0][0]] else [*found, *lacks]
 
 
-def files_of(folder: Path) -> list[Path]:
+def files_of(folder: Path, layout: Layout = DUAL) -> list[Path]:
     """The files that identify the model in ``folder``: all settings and safetensors, and torch's own weights where
     these are what is read."""
     names = names_in(folder)
-    read = container(names, lambda name: (folder / name).read_bytes())
-    settings = {name for name in names if any(fnmatch(name, pattern) for pattern in ("*.safetensors", *SETTINGS))}
+    read = container(names, lambda name: (folder / name).read_bytes(), layout)
+    settings = {name for name in names if any(fnmatch(name, one) for one in ("*.safetensors", *layout.settings))}
     return sorted(folder / name for name in settings | set(read))
 
 
@@ -98,27 +126,29 @@ def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.is_file()} if folder.is_dir() else set()
 
 
-def check_files(folder: Path) -> None:
-    """Raises :class:`MissingWeights` unless ``folder`` holds a whole model in transformers' layout."""
+def check_files(folder: Path, layout: Layout = DUAL) -> None:
+    """Raises :class:`MissingWeights` unless ``folder`` holds a whole model of that ``layout``."""
     if folder.is_file():
         raise MissingWeights(f"expected a model's folder, found the file {folder}; name the folder that it lies in")
     names = names_in(folder)
     odd = [path.name for path in sorted(folder.glob("*")) if not (path.is_file() or path.is_dir())]
     if odd:
         raise MissingWeights(f"expected plain files in {folder}, found a broken link, a pipe or a device: {odd[0]}")
-    lacks = lacking(names, lambda name: (folder / name).read_bytes())
+    lacks = lacking(names, lambda name: (folder / name).read_bytes(), layout)
     if not lacks:
         return
-    other = elsewhere(names)
+    other = elsewhere(names, layout)
     raise MissingWeights(
-        f"expected a transformers model in {folder}, found {_found(folder, names)}; it lacks {', '.join(lacks)}"
+        f"expected a model in {layout.called} in {folder}, found {_found(folder, names)}; it lacks {', '.join(lacks)}"
         + (other or "; write one with save_pretrained, or name a hub id")
     )
 
 
-def elsewhere(names: Collection[str]) -> str:
+def elsewhere(names: Collection[str], layout: Layout = DUAL) -> str:
     """`` (what other layout it is)`` where files of ``names`` tell, else ''."""
-    return next((f" ({why})" for name, why in ELSEWHERE.items() if name in names), "")
+    known = {one for _, forms in layout.needs for form in forms for one in form}
+    known |= {stem + suffix for stem, suffix in layout.containers}
+    return next((f" ({why})" for name, why in ELSEWHERE.items() if name in names and name not in known), "")
 
 
 def _found(folder: Path, names: Collection[str]) -> str:
@@ -127,104 +157,45 @@ def _found(folder: Path, names: Collection[str]) -> str:
     return ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "") if names else "an empty folder"
 
 
-def state_dict(folder: Path) -> dict[str, torch.Tensor]:
+def weight_files(folder: Path, layout: Layout = DUAL) -> list[Path]:
+    """The files of the container in ``folder`` that is read."""
+    names = container(names_in(folder), lambda name: (folder / name).read_bytes(), layout)
+    return [folder / name for name in names if not name.endswith(".json")]
+
+
+def state_dict(folder: Path, layout: Layout = DUAL) -> dict[str, torch.Tensor]:
     """All tensors of the model in ``folder``, mapped from its files. Raises :class:`MissingWeights`."""
-    files = container(names_in(folder), lambda name: (folder / name).read_bytes())
     tensors: dict[str, torch.Tensor] = {}
-    for name in (name for name in files if not name.endswith(".json")):
-        content = weights.read(folder / name)
+    for path in weight_files(folder, layout):
+        content = weights.read(path)
         found = weights.tensors_of(content)
         if not found:
             raise MissingWeights(
-                f"expected the model's weights in {folder / name}, found {weights.listed(content, 'a file of')}, as "
+                f"expected the model's weights in {path}, found {weights.listed(content, 'a file of')}, as "
                 "training writes it; save the model itself by save_pretrained"
             )
         tensors |= found
     return tensors
 
 
-def check_fit(model: Any, loaded: Mapping[str, Any], found: Collection[str], folder: Path) -> str:
-    """Whether the weights ``found`` in ``folder`` are ``model``'s, by what from_pretrained says it ``loaded``.
-
-    Returns a line that counts those in excess, '' where there are none. Raises :class:`MissingWeights` where one that
-    the embeddings depend on is missing or of another shape, or where they are a larger model's.
-    """
-    kind = type(model).__name__
-    missing = _needed(model, sorted(loaded["missing_keys"]))
-    shapes = [f"{name} {tuple(here)} for {tuple(there)}" for name, here, there in sorted(loaded["mismatched_keys"])]
-    excess = sorted(loaded["unexpected_keys"])
-    own = set(model.state_dict())
-    larger = sorted({name for name in excess if weights.pattern(name) in {weights.pattern(name) for name in own}})
-    if missing:
-        what = f"{len(missing)} of {len(own)} weights of {kind} are missing: {weights.listed(missing)}"
-        raise MissingWeights(f"{folder}: {what}; {_cause(found, excess, own, folder)}")
-    if shapes:
-        what = f"{len(shapes)} weights are not of the shape that config.json says: {weights.listed(shapes)}"
-        raise MissingWeights(f"{folder}: {what}; its config.json belongs to another model")
-    if larger:
-        what = f"{len(larger)} weights are of layers that config.json does not have: {weights.listed(larger)}"
-        raise MissingWeights(f"{folder}: {what}; its config.json belongs to a smaller model")
-    adapters = [name for name in excess if any(part in name.lower() for part in weights.ADAPTERS)]
-    if adapters:
-        what = f"{len(adapters)} weights are an adapter's: {weights.listed(adapters)}"
-        raise MissingWeights(f"{folder}: {what}; merge them into the model and save that")
-    twice = [name for name in found if name.removeprefix(f"{model.base_model_prefix}.") in set(found) - {name}]
-    if twice:
-        raise MissingWeights(f"{folder} holds its weights twice, as {weights.listed(twice)} too; save one model")
-    if not excess:
-        return ""
-    return (
-        f"{folder.name}: {len(excess)} weights in the file that {kind} does not have, passed over: "
-        + weights.listed(excess)
-    )
-
-
-def _needed(model: Any, missing: Sequence[str]) -> list[str]:
-    """Those of ``missing`` that embeddings or the logit scale depend on, by what a gradient reaches."""
-    import torch
-
-    parameters = dict(model.named_parameters())
-    if not missing or not all(name in parameters for name in missing):
-        return list(missing)
+def auto_map(folder: Path) -> Mapping[str, Any]:
+    """The classes that config.json would have transformers import from code of its own, by those of transformers."""
     try:
-        with torch.enable_grad():
-            reached = torch.autograd.grad(_outputs(model), [parameters[n] for n in missing], allow_unused=True)
-    except Exception:  # cannot be tried: then every one counts
-        return list(missing)
-    return [name for name, gradient in zip(missing, reached, strict=True) if gradient is not None]
-
-
-def _outputs(model: Any) -> torch.Tensor:
-    """A number that depends on all that the embeddings of a picture and a text, and the logit scale, depend on."""
-    import torch
-
-    side = model.config.vision_config.image_size
-    device = next(model.parameters()).device
-    ids = torch.zeros((1, 4), dtype=torch.long, device=device)
-    pixels = torch.zeros((1, 3, side, side), dtype=next(model.parameters()).dtype, device=device)
-    features = model.get_image_features(pixel_values=pixels), model.get_text_features(input_ids=ids)
-    return sum((getattr(f, "pooler_output", f).sum() for f in features), model.logit_scale.sum())
-
-
-def _cause(found: Collection[str], excess: Iterable[str], own: Collection[str], folder: Path) -> str:
-    """What is likely the matter where weights are missing."""
-    prefix = weights.prefix_of(excess, own)
-    if prefix:
-        run = ", as a run by DistributedDataParallel writes them" if prefix == "module." else ""
-        return f"the names in the file begin with '{prefix}'{run}: save the model inside by save_pretrained"
-    code = remote_code(folder)
-    if code:
-        return f"its config.json asks for code of its own ({code}), which is not run"
-    if any(name.startswith(("visual.", "transformer.resblocks", "text.transformer")) for name in found):
-        return "the names in the file are open_clip's or OpenAI's: name a repository in transformers' layout"
-    extra = weights.listed(excess)
-    return "the file is of another model" + (f", with {extra}" if extra != "nothing" else ", or only a part of one")
+        named = json.loads((folder / "config.json").read_bytes()).get("auto_map", {})
+    except (OSError, ValueError, RecursionError, AttributeError):
+        return {}
+    return named if isinstance(named, dict) else {}
 
 
 def remote_code(folder: Path) -> str:
-    """The module that config.json would have transformers import, '' where there is none."""
-    try:
-        named = json.loads((folder / "config.json").read_bytes()).get("auto_map", {})
-        return next((str(v).partition(".")[0] + ".py" for k, v in named.items() if k.startswith("AutoModel")), "")
-    except (OSError, ValueError, RecursionError, AttributeError):
-        return ""
+    """The module that config.json would have transformers import for its model, '' where there is none."""
+    named = (str(name) for key, name in auto_map(folder).items() if key.startswith("AutoModel"))
+    return next((f"{name.partition('.')[0]}.py" for name in named), "")
+
+
+def not_run(module: str) -> str:
+    """Why what asks for code is refused."""
+    return (
+        f"code of its own ({module}), which is run only where you write so: look at it, then add "
+        "trust_remote_code=True to clip(...)"
+    )

@@ -13,7 +13,6 @@ import loaded  # noqa: E402
 
 from fgscore import specs  # noqa: E402
 from fgscore.encoders import clip  # noqa: E402
-from fgscore.errors import MissingWeights  # noqa: E402
 from fgscore.regular import file_sha256  # noqa: E402
 from fgscore.runtime import Runtime  # noqa: E402
 
@@ -78,6 +77,7 @@ def test_the_layouts_tell_texts_and_pictures_apart(name, embedded):
     """Else embeddings would agree whatever went wrong."""
     theirs, _ = embedded(name)
     for rows in (theirs.images, theirs.texts[:5]):
+        rows = rows[rows.any(axis=1)]  # tipsv2 has nothing to say of an empty text
         unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
         assert (unit @ unit.T)[np.triu_indices(len(unit), 1)].max() < 0.9999
 
@@ -98,14 +98,6 @@ def test_capitals_are_lowered_where_siglip_2_was_trained_so(published):
     np.testing.assert_array_equal(car, same)
     car, other = load(published("metaclip 2")).embed_texts(["Car", "car"])  # which was trained on both
     assert not np.allclose(car, other, atol=1e-3)
-
-
-@pytest.mark.parametrize("make", [layouts.naflex, layouts.tipsv2])
-def test_what_is_no_square_or_has_no_logit_scale_is_refused(make, tmp_path):
-    pytest.importorskip("sentencepiece")
-    folder = make(tmp_path / "model")
-    with pytest.raises(MissingWeights, match="NaFlex|temperature"):
-        load(folder)
 
 
 def test_shards_named_as_pickles_need_no_index(tmp_path, embedded):
