@@ -10,11 +10,13 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from fgscore.errors import BadParameter
+from fgscore.errors import BadParameter, MissingWeights
+from fgscore.pretrained import loading
 
 if TYPE_CHECKING:
     import torch
@@ -108,3 +110,19 @@ def resized(processor: Any, size: int, patch: int) -> Any:
     else:
         made.size = type(made.size)(**square)
     return made
+
+
+def image_processor(folder: Path, code: bool = False) -> Any:
+    """The image processor in ``folder``, by Pillow where it can; raises as :func:`loading.loaded`, or where it does
+    not say what pictures it makes."""
+    from transformers import AutoImageProcessor
+
+    processor = loading.loaded(AutoImageProcessor, "image processor", folder, code, backend="pil")
+    try:
+        input_size(processor)
+        rgb(processor.image_mean)
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise MissingWeights(
+            f"{folder}: preprocessor_config.json does not say the size and mean of pictures; fetch it again"
+        ) from error
+    return processor

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from itertools import islice
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fgscore.errors import MissingWeights
+from fgscore.pretrained import checkpoint, loading
 
 # texts that differ in their last word or in length: a model that reads to the end tells all of them apart
 PROBES = ("a photo of a cat", "a photo of a dog", "a photo of a bird", "a photo of a car", "a photo", "a")
@@ -107,18 +107,16 @@ def _word(token: str) -> str:
 def version(folder: Path) -> int:
     """Of the text embeddings of the model in ``folder``: 2 where a SigLIP's tokenizer leaves capitals as they are, so
     that its text was not what it was trained on before it was put into lower case here; else 1."""
-    settings = read_json(folder / "config.json")
+    settings = checkpoint.read_json(folder / "config.json")
     if settings.get("model_type") != "siglip":
         return 1
-    named = str(read_json(folder / "tokenizer_config.json").get("tokenizer_class", ""))
+    named = str(checkpoint.read_json(folder / "tokenizer_config.json").get("tokenizer_class", ""))
     own = named.startswith("SiglipTokenizer") or (not named and (folder / "spiece.model").exists())
     return 1 if own else 2
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; an empty one where there is none."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
+def tokenizer(folder: Path, code: bool = False) -> Any:
+    """The tokenizer in ``folder``; raises as :func:`loading.loaded`."""
+    from transformers import AutoTokenizer
+
+    return loading.loaded(AutoTokenizer, "tokenizer", folder, code)

@@ -14,6 +14,8 @@ from fgscore.errors import BadParameter, MissingWeights
 if TYPE_CHECKING:
     import torch
 
+# models with both towers that are not driven
+UNDRIVEN = {"flava": "has no one embedding of a picture or a text"}
 # of models that read long texts in another way too, what has them read a short one
 SHORT: Mapping[str, Any] = {"walk_type": "short", "walk_short_pos": True}
 
@@ -69,6 +71,8 @@ def check_scale(model: Any, folder: Path) -> None:
 
 def check_kind(kind: Any, config: Any, folder: Path) -> None:
     """Raises :class:`MissingWeights` unless a model of the class ``kind`` has features of pictures and of texts."""
+    if config.model_type in UNDRIVEN:
+        raise MissingWeights(f"{folder}: a {config.model_type} model {UNDRIVEN[config.model_type]}; name another")
     if hasattr(kind, "get_image_features") and hasattr(kind, "get_text_features"):
         return
     name = getattr(kind, "__name__", config.model_type)

@@ -15,10 +15,10 @@ import numpy as np
 from annotated_types import Ge
 
 from fgscore import specs
-from fgscore.encoders import _text, _towers, _transformers, _trial
+from fgscore.encoders import _looks, _text, _towers, _trial
 from fgscore.encoders._frozen import Frozen, to_numpy
 from fgscore.encoders._looks import Inputs, Processed, is_naflex
-from fgscore.pretrained import checkpoint
+from fgscore.pretrained import checkpoint, loading
 from fgscore.pretrained.published import stored_name
 from fgscore.runtime import Runtime
 from fgscore.weights import stand_ins
@@ -92,7 +92,7 @@ class Clip(Frozen):
     def check(self) -> None:
         """Whether weights and tokenizer are there and fit, by their headers: nothing is computed."""
         folder = self.folder
-        with _transformers.quiet():
+        with loading.quiet():
             looks, model, words = self._parts(folder, "float32", stand_ins)
             words.check()
             if self._asked_size and not is_naflex(looks.processor):
@@ -101,26 +101,26 @@ class Clip(Frozen):
     def token_ids(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """What the model reads of each text."""
         folder = self.folder
-        with _transformers.quiet():
-            config, _ = _transformers.config(folder, "clip", self._code)
-            words = _text.Words(_transformers.tokenizer(folder, self._code), config, folder)
+        with loading.quiet():
+            config, _ = loading.config(folder, self._code)
+            words = _text.Words(_text.tokenizer(folder, self._code), config, folder)
         return [tuple(ids) for ids in words.read(texts)]
 
-    def _parts(self, folder: Path, precision: str, weigh: _transformers.Weigh) -> tuple[Processed, Any, _text.Words]:
+    def _parts(self, folder: Path, precision: str, weigh: loading.Weigh) -> tuple[Processed, Any, _text.Words]:
         """How the model looks at pictures, itself, and how it reads words."""
-        config, kind = _transformers.config(folder, "clip", self._code)
+        config, kind = loading.config(folder, self._code)
         _towers.check_kind(kind, config, folder)
-        processor = _transformers.image_processor(folder, self._code)
+        processor = _looks.image_processor(folder, self._code)
         looks = _towers.looks(processor, config, self._asked_size, folder)
         sample = looks([np.zeros((8, 8, 3), np.uint8)])
-        model = _transformers.model(
+        model = loading.model(
             folder, config, kind, precision, lambda made: _towers.outputs(made, sample), self._layout, weigh
         )
         _towers.check_scale(model, folder)
-        return looks, model, _text.Words(_transformers.tokenizer(folder, self._code), config, folder)
+        return looks, model, _text.Words(_text.tokenizer(folder, self._code), config, folder)
 
     def _open(self, folder: Path) -> tuple[Any, Processed]:
-        with _transformers.quiet():
+        with loading.quiet():
             looks, model, self._words = self._parts(folder, self._precision, dict)
         self._words.check()
         self.logit_scale = _towers.scale(model)

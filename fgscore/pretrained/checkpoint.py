@@ -1,4 +1,4 @@
-"""A model's folder: which of its files are meant, and whether all are there, by the layout that an encoder reads.
+"""A model's folder: which of its files are meant, and whether all are there, by the layout that a component reads.
 
 A folder may hold its weights several times over; one container is read, the first of safetensors (one file, by an
 index, numbered) and torch's own (likewise).
@@ -199,3 +199,12 @@ def not_run(module: str) -> str:
         f"code of its own ({module}), which is run only where you write so: look at it, then add "
         "trust_remote_code=True to clip(...)"
     )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; an empty one where there is none."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}

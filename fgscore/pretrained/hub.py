@@ -36,8 +36,8 @@ def timeout() -> float:
 
 @dataclass(frozen=True)
 class Repository:
-    """A model of the hub, ``model`` at ``revision``, in the ``layout`` that an encoder reads. ``text`` is the component
-    as the user names it, from which the model follows."""
+    """A model of the hub, ``model`` at ``revision``, in the ``layout`` that a component reads. ``text`` is that
+    component as the user names it, from which the model follows."""
 
     model: str
     revision: str | None

@@ -15,8 +15,8 @@ from fgscore.runtime import Runtime
 
 
 def is_local(model: str) -> bool:
-    """A hub id has at most one slash and no folder of that name beside us."""
-    return Path(model).is_dir() or model.startswith((".", "/", "~")) or model.count("/") > 1
+    """A hub id has at most one slash and no folder or file of that name beside us."""
+    return Path(model).exists() or model.startswith((".", "/", "~")) or model.count("/") > 1
 
 
 def stored_name(model: str) -> str:

@@ -6,12 +6,14 @@ published ones; the models see pictures of 64 or 56 pixels and draw masks of 16 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from parts import random_state, save_safetensors
+import transformers
+from parts import State, random_state, save_safetensors
 from tokens import write_json
 
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -38,15 +40,35 @@ def image_processor(kind: str, side: int, mean: list[float], std: list[float], c
     }  # fmt: skip
 
 
-def livened(config: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """Random weights whose masks are blobs and whose predicted IoUs differ: the kernels that upscale are nearly
-    constant over their four pixels, what is drawn and what is predicted of it spread further."""
+@torch.no_grad()
+def livened(config: dict[str, Any], kind: Any, side: int, prefix: str = "") -> State:
+    """Random weights of ``config`` whose masks have shapes that follow the point and whose predicted IoUs differ,
+    roughly what training does: kernels that upscale are nearly constant over their four pixels; what all points have in
+    common is taken off the masks, and their logits have a deviation of 6; predicted IoUs lie about a half. ``kind`` is
+    the class that draws by points, the names of whose weights follow ``prefix``."""
     state = random_state(config)
     for name, value in state.items():
-        if "upscale_conv" in name and value.ndim == 4:
+        if name.startswith(f"{prefix}mask_decoder.upscale_conv") and value.ndim == 4:
             value.copy_(value.mean((2, 3), keepdim=True) * 2 + 0.1 * value)
-        elif "iou_prediction_head.proj_out" in name:
-            value *= 2
+        elif name.startswith(f"{prefix}mask_decoder.transformer") and value.ndim == 2:
+            value *= 0.5
+    model = kind.from_pretrained(
+        None, config=transformers.AutoConfig.for_model(**config), state_dict=dict(state)
+    ).eval()
+    generator = torch.Generator().manual_seed(0)
+    blots, points = torch.randn(1, 3, 5, 5, generator=generator), torch.rand(1, 64, 1, 2, generator=generator)
+    picture = torch.nn.functional.interpolate(blots, (side, side), mode="bilinear")
+    seen: dict[str, torch.Tensor] = {}
+    for i, mlp in enumerate(model.mask_decoder.output_hypernetworks_mlps):
+        mlp.register_forward_hook(lambda *given, name=f"output_hypernetworks_mlps.{i}": seen.update({name: given[2]}))
+    found = model(pixel_values=picture, input_points=side * points, multimask_output=True)
+    spread = (found.pred_masks - found.pred_masks.mean(1)).std()
+    seen["iou_prediction_head"] = found.iou_scores.logit()
+    for name, out in seen.items():
+        weight, bias = (state[f"{prefix}mask_decoder.{name}.proj_out.{part}"] for part in ("weight", "bias"))
+        factor = 1 / out.std() if name == "iou_prediction_head" else 6 / spread
+        bias.sub_(out.mean() if name == "iou_prediction_head" else out.mean((0, 1))).mul_(factor)
+        weight.mul_(factor)
     return state
 
 
@@ -78,7 +100,7 @@ def sam2_video(path: Path) -> Path:
     write_json(path / "preprocessor_config.json", {**settings, "processor_class": "Sam2VideoProcessor"})
     write_json(path / "processor_config.json",
                {"point_pad_value": -10, "processor_class": "Sam2VideoProcessor", "target_size": SIDE_2})  # fmt: skip
-    save_safetensors(livened(config), path / "model.safetensors")
+    save_safetensors(livened(config, transformers.Sam2Model, SIDE_2), path / "model.safetensors")
     (path / "sam2.1_hiera_tiny.pt").write_bytes(b"the weights of the authors' own code")
     (path / "sam2.1_hiera_t.yaml").write_text("# of the authors' own code\n")
     return path
@@ -125,9 +147,27 @@ def sam3_video(path: Path) -> Path:
     write_json(path / "processor_config.json",
                {"image_processor": settings, "point_pad_value": -10, "processor_class": "Sam3VideoProcessor",
                 "target_size": SIDE_3})  # fmt: skip
-    save_safetensors(livened(config), path / "model.safetensors")
+    weights = livened(config, transformers.Sam3TrackerModel, SIDE_3, "tracker_model.")
+    save_safetensors(weights, path / "model.safetensors")
     (path / "sam3.pt").write_bytes(b"the weights of the authors' own code")
     return path
 
 
 FAMILIES: dict[str, Callable[[Path], Path]] = {"sam2": sam2_video, "sam3": sam3_video}
+
+
+def alone(folder: Path, kind: str) -> Path:
+    """The published model in ``folder`` as save_pretrained writes it, once it is loaded as the ``kind`` of model that
+    draws by points."""
+    made = {
+        "sam2": transformers.Sam2Model,
+        "sam3_tracker": transformers.Sam3TrackerModel,
+        "sam3_tracker_video": transformers.Sam3TrackerVideoModel,
+    }
+    model = made[kind].from_pretrained(folder)
+    state = {name: value.clone().contiguous() for name, value in model.state_dict().items()}
+    (folder / "model.safetensors").unlink()
+    save_safetensors(state, folder / "model.safetensors")
+    whole = json.loads((folder / "config.json").read_text())
+    write_json(folder / "config.json", {**whole.get("tracker_config", whole), "model_type": kind})
+    return folder

@@ -7,6 +7,8 @@ memory), never enlarged. Masks are kept at that size, boxes in the frame of the 
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +19,30 @@ from fgscore.regions import Generator, Proposals
 
 if TYPE_CHECKING:
     from fgscore.regions.sam.masks import Masks
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of automatic mask generation, by segment_anything's names and with SAM 2's defaults."""
+
+    points_per_side: int = 32
+    pred_iou_thresh: float = 0.8
+    stability_score_thresh: float = 0.95
+    stability_score_offset: float = 1.0
+    box_nms_thresh: float = 0.7
+    crop_n_layers: int = 0
+    crop_nms_thresh: float = 0.7
+    crop_overlap_ratio: float = 512 / 1500
+    crop_n_points_downscale_factor: int = 1
+
+    @cached_property
+    def point_grids(self) -> list[np.ndarray]:
+        """Points (P, 2) of a crop in each layer, x and y as shares of its sides."""
+        from segment_anything.utils.amg import build_all_layer_point_grids
+
+        return build_all_layer_point_grids(
+            self.points_per_side, self.crop_n_layers, self.crop_n_points_downscale_factor
+        )
 
 
 class SegmentEverything(Generator):

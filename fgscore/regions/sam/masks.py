@@ -11,7 +11,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -57,30 +56,6 @@ class Candidates:
         return Candidates([one for p in parts for one in p.logits], *(torch.cat(column) for column in columns))
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Settings of automatic mask generation, by segment_anything's names and with SAM 2's defaults."""
-
-    points_per_side: int = 32
-    pred_iou_thresh: float = 0.8
-    stability_score_thresh: float = 0.95
-    stability_score_offset: float = 1.0
-    box_nms_thresh: float = 0.7
-    crop_n_layers: int = 0
-    crop_nms_thresh: float = 0.7
-    crop_overlap_ratio: float = 512 / 1500
-    crop_n_points_downscale_factor: int = 1
-
-    @cached_property
-    def point_grids(self) -> list[np.ndarray]:
-        """Points (P, 2) of a crop in each layer, x and y as shares of its sides."""
-        from segment_anything.utils.amg import build_all_layer_point_grids
-
-        return build_all_layer_point_grids(
-            self.points_per_side, self.crop_n_layers, self.crop_n_points_downscale_factor
-        )
-
-
 class MaskDecoder(Protocol):
     """What draws masks at points: predicted IoU first, logits of the masks that pass."""
 
@@ -99,7 +74,7 @@ class MaskDecoder(Protocol):
 
 
 class MaskGenerator(ABC):
-    """``generate(image) -> Masks`` with ``settings``, a :class:`Settings` or segment_anything's generator.
+    """``generate(image) -> Masks`` with ``settings``, :class:`generator.Settings` or segment_anything's generator.
 
     What is a model's own is how an image is embedded, where its logits come to lie, and the decoder of points.
     """

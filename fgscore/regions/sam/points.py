@@ -15,7 +15,8 @@ from torch import Tensor
 
 from fgscore.regions.sam.decoder import prompts_at_a_time
 from fgscore.regions.sam.frame import Frame
-from fgscore.regions.sam.masks import MaskGenerator, Settings
+from fgscore.regions.sam.generator import Settings
+from fgscore.regions.sam.masks import MaskGenerator
 
 MASK_THRESHOLD = 0.0  # of logits, as theirs are trained
 
@@ -81,7 +82,8 @@ class PointGenerator(MaskGenerator):
 
     def _embed(self, image: np.ndarray) -> tuple[Sequence[Tensor], tuple[int, int]]:
         """Feature maps of ``image`` (H, W, 3) uint8, and the sides of the square that it is squashed to."""
-        inputs = self._processor(images=[image], return_tensors="pt", input_data_format="channels_last")
+        picture = image.copy()  # torch warns of one that cannot be written to
+        inputs = self._processor(images=[picture], return_tensors="pt", input_data_format="channels_last")
         pixels = inputs["pixel_values"].to(self._device)
         return self._model.get_image_embeddings(pixels), (int(pixels.shape[-2]), int(pixels.shape[-1]))
 

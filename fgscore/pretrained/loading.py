@@ -1,5 +1,6 @@
-"""transformers' side of a model folder: configuration, weights, tokenizer, image processor, each refused by a sentence
-where it is not what it says. Nothing here asks a network, nor, but where ``code`` is True, runs code of the folder."""
+"""transformers' side of a model folder: configuration, weights and what it makes of other files, each refused by a
+sentence where it is not what it says. Nothing here asks a network, nor, but where ``code`` is True, runs code of the
+folder."""
 
 from __future__ import annotations
 
@@ -11,7 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fgscore.encoders import _looks, _text
 from fgscore.errors import MissingWeights, missing_extra
 from fgscore.pretrained import checkpoint, fit
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 Weigh = Callable[[dict[str, "torch.Tensor"]], dict[str, "torch.Tensor"]]
 
-# models with both towers that this encoder does not drive
-UNDRIVEN = {"flava": "has no one embedding of a picture or a text"}
 log = logging.getLogger(__name__)
 
 
@@ -41,21 +39,17 @@ def quiet() -> Iterator[None]:
         speech.set_verbosity(before)
 
 
-def config(folder: Path, encoder: str, code: bool = False) -> tuple[Any, Any]:
+def config(folder: Path, code: bool = False) -> tuple[Any, Any]:
     """What config.json in ``folder`` says, and the class of its model; ``code`` of its own is run where that is True,
     as the user wrote. Raises :class:`MissingWeights` that says what it is instead."""
     from transformers import AutoConfig, __version__
     from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
-    said = _text.read_json(folder / "config.json")
+    said = checkpoint.read_json(folder / "config.json")
     kind, module = str(said.get("model_type", "")), checkpoint.remote_code(folder)
     if not kind:
         of_timm = ": it is timm's: name it by timm(model=...)" if "architecture" in said else "; name another"
         raise MissingWeights(f"expected a model_type in {folder / 'config.json'}, found none{of_timm}")
-    if kind in UNDRIVEN:
-        raise MissingWeights(
-            f"{folder}: a {kind} model {UNDRIVEN[kind]}, which the encoder {encoder!r} cannot do; name another"
-        )
     try:
         found = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=code)
         return found, _own_class(folder) if code and module else MODEL_MAPPING.get(type(found), None)
@@ -124,30 +118,7 @@ def _once(line: str) -> None:
         log.warning(line)
 
 
-def image_processor(folder: Path, code: bool = False) -> Any:
-    """The image processor in ``folder``, by Pillow where it can; raises as :func:`loaded`, or where it does not say
-    what pictures it makes."""
-    from transformers import AutoImageProcessor
-
-    processor = loaded(AutoImageProcessor, "image processor", folder, code, backend="pil")
-    try:
-        _looks.input_size(processor)
-        _looks.rgb(processor.image_mean)
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
-        raise MissingWeights(
-            f"{folder}: preprocessor_config.json does not say the size and mean of pictures; fetch it again"
-        ) from error
-    return processor
-
-
-def tokenizer(folder: Path, code: bool = False) -> Any:
-    """The tokenizer in ``folder``; raises as :func:`loaded`."""
-    from transformers import AutoTokenizer
-
-    return loaded(AutoTokenizer, "tokenizer", folder, code)
-
-
-def loaded(kind: Any, what: str, folder: Path, code: bool, **how: Any) -> Any:
+def loaded(kind: Any, what: str, folder: Path, code: bool = False, **how: Any) -> Any:
     """What ``kind``, one of transformers' Auto classes, makes of ``folder``. Raises :class:`MissingExtra` where its
     tokenizer wants a package, :class:`MissingWeights` for anything else."""
     try:
