@@ -150,6 +150,13 @@ def elsewhere(names: Collection[str], layout: Layout = DUAL) -> str:
     return next((f" ({why})" for name, why in ELSEWHERE.items() if name in names and name not in known), "")
 
 
+def check_there(file: Path) -> None:
+    """Raises :class:`MissingWeights` unless ``file`` is a plain file."""
+    if not file.is_file():
+        what = "no file" if not file.exists() else "a folder" if file.is_dir() else "no plain file"
+        raise MissingWeights(f"expected weights at {file}, found {what}; name the file that holds them")
+
+
 def _found(folder: Path, names: Collection[str]) -> str:
     if not folder.is_dir():
         return "no such folder"
@@ -195,6 +202,6 @@ def remote_code(folder: Path) -> str:
 def not_run(module: str) -> str:
     """Why what asks for code is refused."""
     return (
-        f"code of its own ({module}), which is run only where you write so: look at it, then add "
-        "trust_remote_code=True to clip(...)"
+        f"code of its own ({module}), which is run only where you write so: look at it, then name it by "
+        "clip(model=..., trust_remote_code=True)"
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from fgscore.encoders import ImageRegions, _looks, _render, _transformers
+from fgscore.encoders import ImageRegions, _fit, _looks, _render
 from fgscore.encoders._checkpoint import Layout
 from fgscore.encoders._looks import Inputs, Looks
 from fgscore.encoders._published import Published
@@ -62,7 +62,7 @@ class Frozen(Published):
 
     def load(self) -> None:
         """Load the model onto its device and try it on small pictures."""
-        folder = self.folder
+        folder = self.place
         import torch
 
         self._torch = torch
@@ -78,7 +78,7 @@ class Frozen(Published):
         except MissingWeights:
             raise
         except Exception as error:  # whatever a model may do with pictures
-            reason = f"{type(error).__name__}: {_transformers.first_line(error)}"
+            reason = f"{type(error).__name__}: {_fit.first_line(error)}"
             kind = type(self._model).__name__
             raise MissingWeights(f"{folder}: {kind} cannot be driven as {self.drives} ({reason})") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from fgscore.errors import BadParameter, MissingWeights
 
 if TYPE_CHECKING:
     import torch
+
+log = logging.getLogger(__name__)
 
 # of models that read long texts in another way too, what has them read a short one
 SHORT: Mapping[str, Any] = {"walk_type": "short", "walk_short_pos": True}
@@ -50,21 +53,20 @@ def texts(model: Any, inputs: Inputs) -> Any:
 
 
 def scale(model: Any) -> float:
-    """What multiplies its cosines: by a logarithm of it, or a temperature that divides them."""
+    """What multiplies its cosines: by a logarithm of it, or a temperature that divides them; 1, and said, where the
+    model has neither."""
+    found = _scaling(model)
+    if found is None:
+        log.warning("%s has no logit scale; its cosines count as they are", type(model).__name__)
+        return 1.0
+    number = found.detach().float()
+    return float(number.exp() if hasattr(model, "logit_scale") else 1 / number)
+
+
+def _scaling(model: Any) -> torch.Tensor | None:
     if hasattr(model, "logit_scale"):
-        return float(model.logit_scale.detach().float().exp())
-    return float(1 / model.temperature.detach().float())
-
-
-def _scaling(model: Any) -> torch.Tensor:
-    found: torch.Tensor = model.logit_scale if hasattr(model, "logit_scale") else model.temperature
-    return found
-
-
-def check_scale(model: Any, folder: Path) -> None:
-    """Raises :class:`MissingWeights` for a model without any."""
-    if not hasattr(model, "logit_scale") and not hasattr(model, "temperature"):
-        raise MissingWeights(f"expected a model with a logit scale in {folder}, found {type(model).__name__}")
+        return model.logit_scale
+    return model.temperature if hasattr(model, "temperature") else None
 
 
 def check_kind(kind: Any, config: Any, folder: Path) -> None:
@@ -86,7 +88,11 @@ def outputs(model: Any, sample: Inputs) -> torch.Tensor:
     placed = {k: v.to(parameter.device, parameter.dtype if v.is_floating_point() else None) for k, v in sample.items()}
     ids = torch.zeros((1, 4), dtype=torch.long, device=parameter.device)
     features = images(model, placed), texts(model, {"input_ids": ids})
-    return sum((getattr(f, "pooler_output", f).sum() for f in features), _scaling(model).sum())
+    of_scale = _scaling(model)
+    return sum(
+        (getattr(f, "pooler_output", f).sum() for f in features),
+        torch.zeros(()) if of_scale is None else of_scale.sum(),
+    )
 
 
 def check_size(model: Any, sample: Inputs, folder: Path) -> None:

@@ -4,6 +4,7 @@ where it is not what it says. Nothing here asks a network, nor, but where ``code
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -65,7 +66,7 @@ def config(folder: Path, encoder: str, code: bool = False) -> tuple[Any, Any]:
             raise MissingWeights(f"{folder}: a {kind} model asks for {_checkpoint.not_run(module)}") from error
         raise MissingWeights(
             f"{folder}: config.json says {kind!r}, which transformers {__version__} cannot read; a later one may "
-            f"({first_line(error)})"
+            f"({_fit.first_line(error)})"
         ) from error
 
 
@@ -93,13 +94,14 @@ def model(
     outputs: _fit.Outputs,
     layout: _checkpoint.Layout,
     weigh: Weigh = dict,
-    **how: Any,
 ) -> Any:
     """The model in ``folder``, of the class ``kind``, in ``dtype``, with its weights or with what ``weigh`` makes of
     them. Raises :class:`MissingWeights` unless every one that ``outputs`` depend on is there and fits."""
     import torch
 
-    tensors = _checkpoint.state_dict(folder, layout)
+    tensors, how = _checkpoint.state_dict(folder, layout), {}
+    if "add_pooling_layer" in inspect.signature(kind).parameters:
+        how = {"add_pooling_layer": any("pooler." in name for name in tensors)}
     try:
         # by its tensors alone: a folder's files are then ours to choose, and no name in config.json leads elsewhere
         made, report = kind.from_pretrained(
@@ -112,7 +114,9 @@ def model(
             **how,
         )
     except Exception as error:  # whatever a configuration may lead to
-        raise MissingWeights(f"expected a model that transformers can load in {folder}: {first_line(error)}") from error
+        raise MissingWeights(
+            f"expected a model that transformers can load in {folder}: {_fit.first_line(error)}"
+        ) from error
     _once(_fit.check_fit(made, report, set(tensors), folder, outputs))
     return made
 
@@ -156,10 +160,5 @@ def loaded(kind: Any, what: str, folder: Path, code: bool, **how: Any) -> Any:
             if what == "tokenizer" and any(folder.glob("*.model")) and importlib.util.find_spec(package) is None:
                 raise missing_extra(package.replace("google.", ""), f"the tokenizer of {folder.name}") from error
         raise MissingWeights(
-            f"expected a {what} that transformers can load in {folder}: {first_line(error)}"
+            f"expected a {what} that transformers can load in {folder}: {_fit.first_line(error)}"
         ) from error
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error that says anything, at most 200 characters of it."""
-    return next((line.strip()[:200] for line in str(error).splitlines() if line.strip()), type(error).__name__)

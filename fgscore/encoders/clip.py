@@ -86,11 +86,11 @@ class Clip(Frozen):
 
     def version_of(self, kind: str) -> int:
         """Of what an artefact of ``kind`` holds: texts depend on how they are read."""
-        return _text.version(self.folder) if kind == "text" else self.version
+        return _text.version(self.place) if kind == "text" else self.version
 
     def check(self) -> None:
         """Whether weights and tokenizer are there and fit, by their headers: nothing is computed."""
-        folder = self.folder
+        folder = self.place
         with _transformers.quiet():
             looks, model, words = self._parts(folder, "float32", stand_ins)
             words.check()
@@ -99,7 +99,7 @@ class Clip(Frozen):
 
     def token_ids(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """What the model reads of each text."""
-        folder = self.folder
+        folder = self.place
         with _transformers.quiet():
             config, _ = _transformers.config(folder, "clip", self._code)
             words = _text.Words(_transformers.tokenizer(folder, self._code), config, folder)
@@ -115,7 +115,6 @@ class Clip(Frozen):
         model = _transformers.model(
             folder, config, kind, precision, lambda made: _towers.outputs(made, sample), self._layout, weigh
         )
-        _towers.check_scale(model, folder)
         return looks, model, _text.Words(_transformers.tokenizer(folder, self._code), config, folder)
 
     def _open(self, folder: Path) -> tuple[Any, Processed]:
