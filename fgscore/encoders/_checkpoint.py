@@ -108,7 +108,8 @@ def lacking(names: Collection[str], read: Callable[[str], bytes], layout: Layout
     if not files and layout.containers:
         found.append(layout.weights)
     lacks = [what for what, is_here in here.items() if not is_here]
-    return [*lacks[:1], *found, *lacks[1:]] if lacks and not here[layout.needs[0][0]] else [*found, *lacks]
+    first = [what for what in lacks if what == layout.needs[0][0]]  # the settings, before the weights
+    return [*first, *found, *lacks[len(first) :]]
 
 
 def files_of(folder: Path, layout: Layout = DUAL) -> list[Path]:

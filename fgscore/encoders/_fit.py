@@ -78,10 +78,10 @@ def said(error: Exception) -> str:
         else []
         for kind in ("Missing", "Unexpected")
     )
-    parts = [f"{len(missing)} weights are missing: {weights.listed(missing)}"] if missing else []
-    parts += [f"{len(unexpected)} have no place: {weights.listed(unexpected)}"] if unexpected else []
+    parts = [f"weights are missing ({len(missing)}): {weights.listed(missing)}"] if missing else []
+    parts += [f"weights have no place ({len(unexpected)}): {weights.listed(unexpected)}"] if unexpected else []
     shapes = re.findall(r"size mismatch for ([\w.]+)", text)
-    parts += [f"{len(shapes)} are of another shape: {weights.listed(shapes)}"] if shapes else []
+    parts += [f"weights are of another shape ({len(shapes)}): {weights.listed(shapes)}"] if shapes else []
     return ", ".join(parts) or f"{type(error).__name__}: {first_line(error)}"
 
 

@@ -79,18 +79,3 @@ def outputs(model: Any, sample: Inputs, pool: str) -> torch.Tensor:
     """A number that depends on all that the embedding of ``sample`` depends on."""
     parameter = next(model.parameters())
     return pooled(model, {k: v.to(parameter.device, parameter.dtype) for k, v in sample.items()}, pool).sum()
-
-
-def check_size(model: Any, sample: Inputs, folder: Path) -> None:
-    """Raises :class:`BadParameter` where ``model`` cannot look at pictures of the size of ``sample``: by shapes alone,
-    nothing is computed. The model is of no use afterwards."""
-    import torch
-
-    side = sample["pixel_values"].shape[-1]
-    try:
-        with torch.inference_mode():
-            _run(model.to("meta"), {name: tensor.to("meta") for name, tensor in sample.items()})
-    except Exception as error:
-        raise BadParameter(
-            f"{folder}: a {model.config.model_type} model cannot see pictures of {side} pixels; leave size out"
-        ) from error

@@ -93,19 +93,3 @@ def outputs(model: Any, sample: Inputs) -> torch.Tensor:
         (getattr(f, "pooler_output", f).sum() for f in features),
         torch.zeros(()) if of_scale is None else of_scale.sum(),
     )
-
-
-def check_size(model: Any, sample: Inputs, folder: Path) -> None:
-    """Raises :class:`BadParameter` where ``model`` cannot look at pictures of the size of ``sample``: by shapes alone,
-    nothing is computed. The model is of no use afterwards."""
-    import torch
-
-    side = sample["pixel_values"].shape[-1]
-    try:
-        with torch.inference_mode():
-            images(model.to("meta"), {name: tensor.to("meta") for name, tensor in sample.items()})
-    except Exception as error:
-        own = getattr(model.config.vision_config, "image_size", "its own size of")
-        raise BadParameter(
-            f"{folder}: a {model.config.model_type} model sees {own} pixels alone, and none of {side}; leave size out"
-        ) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from annotated_types import Ge
 
 from fgscore import specs
 from fgscore.encoders import _checkpoint, _text, _towers, _transformers, _trial
+from fgscore.encoders._dry import check_size, on_meta
 from fgscore.encoders._frozen import Frozen, to_numpy
 from fgscore.encoders._looks import Inputs, Processed, is_naflex
 from fgscore.encoders._published import stored_name
@@ -95,7 +97,8 @@ class Clip(Frozen):
             looks, model, words = self._parts(folder, "float32", stand_ins)
             words.check()
             if self._asked_size and not is_naflex(looks.processor):
-                _towers.check_size(model, looks([np.zeros((8, 8, 3), np.uint8)]), folder)
+                inputs = on_meta(looks([np.zeros((8, 8, 3), np.uint8)]))
+                check_size(partial(_towers.images, model.to("meta")), inputs, self._text)
 
     def token_ids(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """What the model reads of each text."""

@@ -11,6 +11,7 @@ from annotated_types import Ge
 
 from fgscore import specs
 from fgscore.encoders import _checkpoint, _fit, _published, _trial
+from fgscore.encoders._dry import check_size, shapes_only, silent, square
 from fgscore.encoders._frozen import Frozen
 from fgscore.encoders._hub import Repository
 from fgscore.encoders._looks import Inputs, Transformed
@@ -31,6 +32,7 @@ def timm(
     *,
     model: Annotated[str, specs.StoredAs(_published.stored_name)] = "vit_base_patch16_dinov3.lvd1689m",
     pretrained: Annotated[str, specs.StoredAs(_published.stored_file)] = "",
+    revision: str | None = None,
     dtype: Literal["fp32", "fp16", "bf16"] = "fp32",
     size: Annotated[int, Ge(1)] | None = None,
 ) -> Timm:
@@ -40,7 +42,7 @@ def timm(
     folder in timm's layout. ``pretrained`` is that tag, or a file of weights; '' is timm's own choice. The embedding is
     what timm's classifier would be given. ``size`` in pixels is another than the weights' own.
     """
-    return Timm(runtime, model, pretrained, dtype, size)
+    return Timm(runtime, model, pretrained, revision, dtype, size)
 
 
 class Timm(Frozen):
@@ -50,12 +52,16 @@ class Timm(Frozen):
     drives = "an encoder of pictures"
     logit_scale = 1.0  # it reads no text
 
-    def __init__(self, runtime: Runtime, model: str, pretrained: str, dtype: str, size: int | None) -> None:
-        named = {k: v for k, v in (("model", model), ("pretrained", pretrained)) if v}
-        super().__init__(runtime, model.removeprefix(HUB), None, LAYOUT, specs.text("timm", named), dtype)
+    def __init__(
+        self, runtime: Runtime, model: str, pretrained: str, revision: str | None, dtype: str, size: int | None
+    ) -> None:
+        named = {k: v for k, v in (("model", model), ("pretrained", pretrained), ("revision", revision)) if v}
+        super().__init__(runtime, model.removeprefix(HUB), revision, LAYOUT, specs.text("timm", named), dtype)
         self._pretrained, self._asked_size = pretrained, size
         self._file = Path(pretrained).expanduser() if pretrained and _published.is_file(pretrained) else None
-        self.depends = {"globals": ("model", "pretrained", "dtype", "size", "fit")}
+        if pretrained and not self._is_architecture:
+            raise BadParameter(f"{model} has its own weights, and no pretrained={pretrained!r}; leave that out")
+        self.depends = {"globals": ("model", "pretrained", "revision", "dtype", "size", "fit")}
 
     @property
     def _is_architecture(self) -> bool:
@@ -66,7 +72,7 @@ class Timm(Frozen):
         if self._file or _published.is_local(self._name):
             return None
         identity = self._published_as() if self._is_architecture else self._name
-        return Repository(identity, None, LAYOUT, self._text)
+        return Repository(identity, self._revision, LAYOUT, self._text)
 
     def _published_as(self) -> str:
         """The id of the hub that timm has for an architecture and a tag."""
@@ -85,18 +91,18 @@ class Timm(Frozen):
 
     def check(self) -> None:
         """Whether weights are there and fit, by their headers: nothing is computed."""
-        import torch
-
-        with torch.device("meta"):
-            self._made(self.place)
+        with shapes_only():
+            model = self._made(self.place)
+        if self._asked_size:
+            check_size(lambda inputs: model(inputs["pixel_values"]), square(self._asked_size), self._text)
 
     def _open(self, place: Path) -> tuple[Any, Transformed]:
-        from timm.data import create_transform, resolve_model_data_config
-
-        model = self._made(place).to(self._dtype)
+        with silent():
+            model = self._made(place).to(self._dtype)
         args = {"img_size": self._asked_size} if self._asked_size else {}
-        settings = resolve_model_data_config(model, args=args)
-        transform = create_transform(**settings, is_training=False)
+        data = _library().data
+        settings = data.resolve_model_data_config(model, args=args)
+        transform = data.create_transform(**settings, is_training=False)
         return model, Transformed(transform, settings["input_size"][-1], settings["mean"])
 
     def _made(self, place: Path) -> Any:
@@ -142,6 +148,7 @@ class Timm(Frozen):
 def _library() -> Any:
     try:
         import timm
+        import timm.data
     except ImportError as error:
         raise missing_extra("timm", "the encoder 'timm'", "timm") from error
     return timm

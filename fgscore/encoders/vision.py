@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ from annotated_types import Ge
 
 from fgscore import specs
 from fgscore.encoders import _checkpoint, _tokens, _transformers, _trial
+from fgscore.encoders._dry import check_size, on_meta
 from fgscore.encoders._frozen import Frozen
 from fgscore.encoders._looks import Inputs, Processed
 from fgscore.encoders._published import stored_name
@@ -31,9 +33,9 @@ def vision(
 ) -> Vision:
     """A model of pictures alone of transformers, frozen: DINOv2, DINOv3, ViT and their kin. It reads no text.
 
-    ``model`` is a hub id or a local folder in transformers' format. ``pool`` takes the class token after the last layer,
-    or the mean of the patches' tokens, without those of registers. ``size`` in pixels is another than the model's own,
-    with its positions interpolated.
+    ``model`` is a hub id or a local folder in transformers' format. ``pool`` takes the class token after the last
+    layer, or the mean of the patches' tokens, without those of registers. ``size`` in pixels is another than the
+    model's own, with its positions interpolated.
     """
     return Vision(runtime, model, revision, pool, dtype, size)
 
@@ -60,7 +62,8 @@ class Vision(Frozen):
         with _transformers.quiet():
             looks, model = self._parts(folder, "float32", stand_ins)
             if self._asked_size:
-                _tokens.check_size(model, looks([np.zeros((8, 8, 3), np.uint8)]), folder)
+                inputs = on_meta(looks([np.zeros((8, 8, 3), np.uint8)]))
+                check_size(partial(_tokens.pooled, model.to("meta"), pool=self._pool), inputs, self._text)
 
     def _parts(self, folder: Path, precision: str, weigh: _transformers.Weigh) -> tuple[Processed, Any]:
         """How the model looks at pictures, and itself."""
