@@ -132,7 +132,7 @@ def image_processor(folder: Path, code: bool = False) -> Any:
     what pictures it makes."""
     from transformers import AutoImageProcessor
 
-    processor = loaded(AutoImageProcessor, "image processor", folder, code, backend="pil")
+    processor = loaded(AutoImageProcessor, "an image processor", folder, code, backend="pil")
     try:
         _looks.input_size(processor)
         _looks.rgb(processor.image_mean)
@@ -147,7 +147,7 @@ def tokenizer(folder: Path, code: bool = False) -> Any:
     """The tokenizer in ``folder``; raises as :func:`loaded`."""
     from transformers import AutoTokenizer
 
-    return loaded(AutoTokenizer, "tokenizer", folder, code)
+    return loaded(AutoTokenizer, "a tokenizer", folder, code)
 
 
 def loaded(kind: Any, what: str, folder: Path, code: bool, **how: Any) -> Any:
@@ -157,8 +157,8 @@ def loaded(kind: Any, what: str, folder: Path, code: bool, **how: Any) -> Any:
         return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=code, **how)
     except Exception as error:  # from a missing package to a broken file
         for package in ("sentencepiece", "google.protobuf"):
-            if what == "tokenizer" and any(folder.glob("*.model")) and importlib.util.find_spec(package) is None:
+            if what == "a tokenizer" and any(folder.glob("*.model")) and importlib.util.find_spec(package) is None:
                 raise missing_extra(package.replace("google.", ""), f"the tokenizer of {folder.name}") from error
         raise MissingWeights(
-            f"expected a {what} that transformers can load in {folder}: {_fit.first_line(error)}"
+            f"expected {what} that transformers can load in {folder}: {_fit.first_line(error)}"
         ) from error
