@@ -46,7 +46,8 @@ class Processed:
 
     def __call__(self, pictures: Sequence[np.ndarray]) -> Inputs:
         """What the processor returns for them."""
-        return dict(self.processor(images=pictures, return_tensors="pt", input_data_format="channels_last"))
+        own = [one if one.flags.writeable else one.copy() for one in pictures]  # torch warns of what is not
+        return dict(self.processor(images=own, return_tensors="pt", input_data_format="channels_last"))
 
 
 class Transformed:

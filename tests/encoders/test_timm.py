@@ -69,10 +69,9 @@ def spoilt_prefix(state):
 
 def test_another_size_is_timms_own(made):
     folder = made(pictures.timm_model)
-    model = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0, img_size=192).eval()
     ours = load(folder, size=192)
     assert ours.size == 192
-    assert ours.embed_images(PICTURES).shape == (3, model.num_features)
+    loaded.assert_alike(ours.embed_images(PICTURES), pictures.by_timm(folder, PICTURES, img_size=192))
     with pytest.raises((BadParameter, MissingWeights), match="leave size out"):
         made_of(f"timm(model='{folder}', size=50)").check()
 

@@ -170,12 +170,13 @@ TIMM: dict[str, Callable[[Path], Path]] = {
 }
 
 
-def by_timm(folder: Path, pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """(B, d) of ``pictures`` (H, W, 3) uint8."""
+def by_timm(folder: Path, pictures: Sequence[np.ndarray], **size: int) -> np.ndarray:
+    """(B, d) of ``pictures`` (H, W, 3) uint8; ``size`` is timm's img_size, where it is another."""
     import timm
 
-    model = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0).eval()
-    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0, **size).eval()
+    settings = timm.data.resolve_model_data_config(model, args=size)
+    transform = timm.data.create_transform(**settings, is_training=False)
     with torch.no_grad():
         return model(torch.stack([transform(Image.fromarray(one)) for one in pictures])).numpy()
 
