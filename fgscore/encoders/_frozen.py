@@ -19,7 +19,7 @@ from fgscore.encoders import Encoder, ImageRegions, _looks, _render
 from fgscore.encoders._looks import Inputs, Looks
 from fgscore.errors import MissingWeights
 from fgscore.machine import timing
-from fgscore.pretrained import loading
+from fgscore.pretrained import fit
 from fgscore.pretrained.checkpoint import Layout
 from fgscore.pretrained.published import Published
 from fgscore.runtime import Runtime
@@ -63,7 +63,7 @@ class Frozen(Published, Encoder):
 
     def load(self) -> None:
         """Load the model onto its device and try it on small pictures."""
-        folder = self.folder
+        folder = self.place
         import torch
 
         self._torch = torch
@@ -79,7 +79,7 @@ class Frozen(Published, Encoder):
         except MissingWeights:
             raise
         except Exception as error:  # whatever a model may do with pictures
-            reason = f"{type(error).__name__}: {loading.first_line(error)}"
+            reason = f"{type(error).__name__}: {fit.first_line(error)}"
             kind = type(self._model).__name__
             raise MissingWeights(f"{folder}: {kind} cannot be driven as {self.drives} ({reason})") from error
 

@@ -48,7 +48,8 @@ class Processed:
 
     def __call__(self, pictures: Sequence[np.ndarray]) -> Inputs:
         """What the processor returns for them."""
-        return dict(self.processor(images=pictures, return_tensors="pt", input_data_format="channels_last"))
+        own = [one if one.flags.writeable else one.copy() for one in pictures]  # torch warns of what is not
+        return dict(self.processor(images=own, return_tensors="pt", input_data_format="channels_last"))
 
 
 class Transformed:
@@ -117,7 +118,7 @@ def image_processor(folder: Path, code: bool = False) -> Any:
     not say what pictures it makes."""
     from transformers import AutoImageProcessor
 
-    processor = loading.loaded(AutoImageProcessor, "image processor", folder, code, backend="pil")
+    processor = loading.loaded(AutoImageProcessor, "an image processor", folder, code, backend="pil")
     try:
         input_size(processor)
         rgb(processor.image_mean)

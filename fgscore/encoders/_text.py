@@ -119,4 +119,4 @@ def tokenizer(folder: Path, code: bool = False) -> Any:
     """The tokenizer in ``folder``; raises as :func:`loading.loaded`."""
     from transformers import AutoTokenizer
 
-    return loading.loaded(AutoTokenizer, "tokenizer", folder, code)
+    return loading.loaded(AutoTokenizer, "a tokenizer", folder, code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,8 @@ from fgscore.errors import BadParameter, MissingWeights
 if TYPE_CHECKING:
     import torch
 
-# models with both towers that are not driven
-UNDRIVEN = {"flava": "has no one embedding of a picture or a text"}
+log = logging.getLogger(__name__)
+
 # of models that read long texts in another way too, what has them read a short one
 SHORT: Mapping[str, Any] = {"walk_type": "short", "walk_short_pos": True}
 
@@ -52,27 +53,24 @@ def texts(model: Any, inputs: Inputs) -> Any:
 
 
 def scale(model: Any) -> float:
-    """What multiplies its cosines: by a logarithm of it, or a temperature that divides them."""
+    """What multiplies its cosines: by a logarithm of it, or a temperature that divides them; 1, and said, where the
+    model has neither."""
+    found = _scaling(model)
+    if found is None:
+        log.warning("%s has no logit scale; its cosines count as they are", type(model).__name__)
+        return 1.0
+    number = found.detach().float()
+    return float(number.exp() if hasattr(model, "logit_scale") else 1 / number)
+
+
+def _scaling(model: Any) -> torch.Tensor | None:
     if hasattr(model, "logit_scale"):
-        return float(model.logit_scale.detach().float().exp())
-    return float(1 / model.temperature.detach().float())
-
-
-def _scaling(model: Any) -> torch.Tensor:
-    found: torch.Tensor = model.logit_scale if hasattr(model, "logit_scale") else model.temperature
-    return found
-
-
-def check_scale(model: Any, folder: Path) -> None:
-    """Raises :class:`MissingWeights` for a model without any."""
-    if not hasattr(model, "logit_scale") and not hasattr(model, "temperature"):
-        raise MissingWeights(f"expected a model with a logit scale in {folder}, found {type(model).__name__}")
+        return model.logit_scale
+    return model.temperature if hasattr(model, "temperature") else None
 
 
 def check_kind(kind: Any, config: Any, folder: Path) -> None:
     """Raises :class:`MissingWeights` unless a model of the class ``kind`` has features of pictures and of texts."""
-    if config.model_type in UNDRIVEN:
-        raise MissingWeights(f"{folder}: a {config.model_type} model {UNDRIVEN[config.model_type]}; name another")
     if hasattr(kind, "get_image_features") and hasattr(kind, "get_text_features"):
         return
     name = getattr(kind, "__name__", config.model_type)
@@ -90,20 +88,8 @@ def outputs(model: Any, sample: Inputs) -> torch.Tensor:
     placed = {k: v.to(parameter.device, parameter.dtype if v.is_floating_point() else None) for k, v in sample.items()}
     ids = torch.zeros((1, 4), dtype=torch.long, device=parameter.device)
     features = images(model, placed), texts(model, {"input_ids": ids})
-    return sum((getattr(f, "pooler_output", f).sum() for f in features), _scaling(model).sum())
-
-
-def check_size(model: Any, sample: Inputs, folder: Path) -> None:
-    """Raises :class:`BadParameter` where ``model`` cannot look at pictures of the size of ``sample``: by shapes alone,
-    nothing is computed. The model is of no use afterwards."""
-    import torch
-
-    side = sample["pixel_values"].shape[-1]
-    try:
-        with torch.inference_mode():
-            images(model.to("meta"), {name: tensor.to("meta") for name, tensor in sample.items()})
-    except Exception as error:
-        own = getattr(model.config.vision_config, "image_size", "its own size of")
-        raise BadParameter(
-            f"{folder}: a {model.config.model_type} model sees {own} pixels alone, and none of {side}; leave size out"
-        ) from error
+    of_scale = _scaling(model)
+    return sum(
+        (getattr(f, "pooler_output", f).sum() for f in features),
+        torch.zeros(()) if of_scale is None else of_scale.sum(),
+    )

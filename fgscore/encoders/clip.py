@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from annotated_types import Ge
 
 from fgscore import specs
 from fgscore.encoders import _looks, _text, _towers, _trial
+from fgscore.encoders._dry import check_size, on_meta
 from fgscore.encoders._frozen import Frozen, to_numpy
 from fgscore.encoders._looks import Inputs, Processed, is_naflex
 from fgscore.pretrained import checkpoint, loading
@@ -87,20 +89,21 @@ class Clip(Frozen):
 
     def version_of(self, kind: str) -> int:
         """Of what an artefact of ``kind`` holds: texts depend on how they are read."""
-        return _text.version(self.folder) if kind == "text" else self.version
+        return _text.version(self.place) if kind == "text" else self.version
 
     def check(self) -> None:
         """Whether weights and tokenizer are there and fit, by their headers: nothing is computed."""
-        folder = self.folder
+        folder = self.place
         with loading.quiet():
             looks, model, words = self._parts(folder, "float32", stand_ins)
             words.check()
             if self._asked_size and not is_naflex(looks.processor):
-                _towers.check_size(model, looks([np.zeros((8, 8, 3), np.uint8)]), folder)
+                inputs = on_meta(looks([np.zeros((8, 8, 3), np.uint8)]))
+                check_size(partial(_towers.images, model.to("meta")), inputs, self._text)
 
     def token_ids(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """What the model reads of each text."""
-        folder = self.folder
+        folder = self.place
         with loading.quiet():
             config, _ = loading.config(folder, self._code)
             words = _text.Words(_text.tokenizer(folder, self._code), config, folder)
@@ -116,7 +119,6 @@ class Clip(Frozen):
         model = loading.model(
             folder, config, kind, precision, lambda made: _towers.outputs(made, sample), self._layout, weigh
         )
-        _towers.check_scale(model, folder)
         return looks, model, _text.Words(_text.tokenizer(folder, self._code), config, folder)
 
     def _open(self, folder: Path) -> tuple[Any, Processed]:

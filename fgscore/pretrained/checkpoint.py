@@ -109,7 +109,8 @@ def lacking(names: Collection[str], read: Callable[[str], bytes], layout: Layout
     if not files and layout.containers:
         found.append(layout.weights)
     lacks = [what for what, is_here in here.items() if not is_here]
-    return [*lacks[:1], *found, *lacks[1:]] if lacks and not here[layout.needs[0][0]] else [*found, *lacks]
+    first = [what for what in lacks if what == layout.needs[0][0]]  # the settings, before the weights
+    return [*first, *found, *lacks[len(first) :]]
 
 
 def files_of(folder: Path, layout: Layout = DUAL) -> list[Path]:
@@ -149,6 +150,13 @@ def elsewhere(names: Collection[str], layout: Layout = DUAL) -> str:
     known = {one for _, forms in layout.needs for form in forms for one in form}
     known |= {stem + suffix for stem, suffix in layout.containers}
     return next((f" ({why})" for name, why in ELSEWHERE.items() if name in names and name not in known), "")
+
+
+def check_there(file: Path) -> None:
+    """Raises :class:`MissingWeights` unless ``file`` is a plain file."""
+    if not file.is_file():
+        what = "no file" if not file.exists() else "a folder" if file.is_dir() else "no plain file"
+        raise MissingWeights(f"expected weights at {file}, found {what}; name the file that holds them")
 
 
 def _found(folder: Path, names: Collection[str]) -> str:
@@ -196,8 +204,8 @@ def remote_code(folder: Path) -> str:
 def not_run(module: str) -> str:
     """Why what asks for code is refused."""
     return (
-        f"code of its own ({module}), which is run only where you write so: look at it, then add "
-        "trust_remote_code=True to clip(...)"
+        f"code of its own ({module}), which is run only where you write so: look at it, then name it by "
+        "clip(model=..., trust_remote_code=True)"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,27 @@ def _needed(model: Any, missing: Sequence[str], outputs: Outputs) -> list[str]:
     except Exception:  # cannot be tried: then every one counts
         return list(missing)
     return [name for name, gradient in zip(missing, reached, strict=True) if gradient is not None]
+
+
+def said(error: Exception) -> str:
+    """What a strict ``load_state_dict`` found, or any other error says, in one line."""
+    text = str(error)
+    missing, unexpected = (
+        re.findall(r'"([^"]+)"', found[1])
+        if (found := re.search(rf"{kind} key\(s\) in state_dict: (.*)", text))
+        else []
+        for kind in ("Missing", "Unexpected")
+    )
+    parts = [f"weights are missing ({len(missing)}): {weights.listed(missing)}"] if missing else []
+    parts += [f"weights have no place ({len(unexpected)}): {weights.listed(unexpected)}"] if unexpected else []
+    shapes = re.findall(r"size mismatch for ([\w.]+)", text)
+    parts += [f"weights are of another shape ({len(shapes)}): {weights.listed(shapes)}"] if shapes else []
+    return ", ".join(parts) or f"{type(error).__name__}: {first_line(error)}"
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error that says anything, at most 200 characters of it."""
+    return next((line.strip()[:200] for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _cause(found: Collection[str], excess: Iterable[str], own: Collection[str], folder: Path) -> str:

@@ -5,6 +5,7 @@ folder."""
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 Weigh = Callable[[dict[str, "torch.Tensor"]], dict[str, "torch.Tensor"]]
 
+# models with both towers that are not driven
+UNDRIVEN = {"flava": "has no one embedding of a picture or a text"}
 log = logging.getLogger(__name__)
 
 
@@ -50,6 +53,8 @@ def config(folder: Path, code: bool = False) -> tuple[Any, Any]:
     if not kind:
         of_timm = ": it is timm's: name it by timm(model=...)" if "architecture" in said else "; name another"
         raise MissingWeights(f"expected a model_type in {folder / 'config.json'}, found none{of_timm}")
+    if kind in UNDRIVEN:
+        raise MissingWeights(f"{folder}: a {kind} model {UNDRIVEN[kind]}; name another")
     try:
         found = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=code)
         return found, _own_class(folder) if code and module else MODEL_MAPPING.get(type(found), None)
@@ -60,7 +65,7 @@ def config(folder: Path, code: bool = False) -> tuple[Any, Any]:
             raise MissingWeights(f"{folder}: a {kind} model asks for {checkpoint.not_run(module)}") from error
         raise MissingWeights(
             f"{folder}: config.json says {kind!r}, which transformers {__version__} cannot read; a later one may "
-            f"({first_line(error)})"
+            f"({fit.first_line(error)})"
         ) from error
 
 
@@ -88,13 +93,14 @@ def model(
     outputs: fit.Outputs,
     layout: checkpoint.Layout,
     weigh: Weigh = dict,
-    **how: Any,
 ) -> Any:
     """The model in ``folder``, of the class ``kind``, in ``dtype``, with its weights or with what ``weigh`` makes of
     them. Raises :class:`MissingWeights` unless every one that ``outputs`` depend on is there and fits."""
     import torch
 
-    tensors = checkpoint.state_dict(folder, layout)
+    tensors, how = checkpoint.state_dict(folder, layout), {}
+    if "add_pooling_layer" in inspect.signature(kind).parameters:
+        how = {"add_pooling_layer": any("pooler." in name for name in tensors)}
     try:
         # by its tensors alone: a folder's files are then ours to choose, and no name in config.json leads elsewhere
         made, report = kind.from_pretrained(
@@ -107,7 +113,9 @@ def model(
             **how,
         )
     except Exception as error:  # whatever a configuration may lead to
-        raise MissingWeights(f"expected a model that transformers can load in {folder}: {first_line(error)}") from error
+        raise MissingWeights(
+            f"expected a model that transformers can load in {folder}: {fit.first_line(error)}"
+        ) from error
     _once(fit.check_fit(made, report, set(tensors), folder, outputs))
     return made
 
@@ -125,13 +133,8 @@ def loaded(kind: Any, what: str, folder: Path, code: bool = False, **how: Any) -
         return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=code, **how)
     except Exception as error:  # from a missing package to a broken file
         for package in ("sentencepiece", "google.protobuf"):
-            if what == "tokenizer" and any(folder.glob("*.model")) and importlib.util.find_spec(package) is None:
+            if what == "a tokenizer" and any(folder.glob("*.model")) and importlib.util.find_spec(package) is None:
                 raise missing_extra(package.replace("google.", ""), f"the tokenizer of {folder.name}") from error
         raise MissingWeights(
-            f"expected a {what} that transformers can load in {folder}: {first_line(error)}"
+            f"expected {what} that transformers can load in {folder}: {fit.first_line(error)}"
         ) from error
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error that says anything, at most 200 characters of it."""
-    return next((line.strip()[:200] for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -59,11 +59,11 @@ class PublishedSam(SegmentEverything, Published):
     def check(self) -> None:
         """Whether the weights are there and fit, by their headers: nothing is computed."""
         with loading.quiet():
-            self._parts(self.folder, stand_ins)
+            self._parts(self.place, stand_ins)
 
     def load(self) -> None:
         """Load the model onto its device."""
-        folder = self.folder
+        folder = self.place
         with loading.quiet():
             model, processor = self._parts(folder, dict)
         if wrong := not_finite(dict(model.named_parameters())):
