@@ -46,6 +46,11 @@ def check_fit(model: Any, loaded: Mapping[str, Any], found: Collection[str], fol
     twice = [name for name in found if name.removeprefix(f"{model.base_model_prefix}.") in set(found) - {name}]
     if twice:
         raise MissingWeights(f"{folder} holds its weights twice, as {weights.listed(twice)} too; save one model")
+    foreign = [name for name in excess if not name.endswith("position_ids")]  # buffers of old, in any file
+    code = _checkpoint.remote_code(folder)
+    if foreign and code and type(model).__module__.startswith("transformers."):
+        what = f"{len(foreign)} weights that {kind} does not have: {weights.listed(foreign)}"
+        raise MissingWeights(f"{folder}: {what}; its config.json asks for {_checkpoint.not_run(code)}")
     if not excess:
         return ""
     return (
