@@ -47,10 +47,10 @@ def check_fit(model: Any, loaded: Mapping[str, Any], found: Collection[str], fol
     if twice:
         raise MissingWeights(f"{folder} holds its weights twice, as {weights.listed(twice)} too; save one model")
     foreign = [name for name in excess if not name.endswith("position_ids")]  # buffers of old, in any file
-    code = _checkpoint.remote_code(folder)
+    code = checkpoint.remote_code(folder)
     if foreign and code and type(model).__module__.startswith("transformers."):
         what = f"{len(foreign)} weights that {kind} does not have: {weights.listed(foreign)}"
-        raise MissingWeights(f"{folder}: {what}; its config.json asks for {_checkpoint.not_run(code)}")
+        raise MissingWeights(f"{folder}: {what}; its config.json asks for {checkpoint.not_run(code)}")
     if not excess:
         return ""
     return (
