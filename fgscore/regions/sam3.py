@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Lt
 
 from fgscore import specs
 from fgscore.pretrained.published import stored_name
@@ -30,7 +30,7 @@ def sam3(
     box_nms_thresh: Annotated[float, Gt(0)] = 0.7,
     crop_n_layers: Annotated[int, Ge(0)] = 0,
     crop_nms_thresh: Annotated[float, Gt(0)] = 0.7,
-    crop_overlap_ratio: Annotated[float, Ge(0)] = 512 / 1500,
+    crop_overlap_ratio: Annotated[float, Ge(0), Lt(1)] = 512 / 1500,
     crop_n_points_downscale_factor: Annotated[int, Ge(1)] = 1,
 ) -> Sam3:
     """Masks of everything in an image by SAM 3: those that its tracker draws at a grid of points, as ``sam2`` does.

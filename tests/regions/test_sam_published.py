@@ -152,7 +152,7 @@ def test_the_size_of_a_batch_of_points_changes_nothing(numbers, published, bird,
 
 @pytest.mark.parametrize("family", segmenters.FAMILIES)
 def test_it_keeps_to_every_law_of_region_generators(family, published):
-    loose = "points_per_side=3, pred_iou_thresh=0, stability_score_thresh=0, area_min=0, area_max=1"
+    loose = "points_per_side=2, pred_iou_thresh=0, stability_score_thresh=0, crop_n_layers=1, area_min=0, area_max=1"
     maker = GeneratorMaker.bind(f"{family}(model='{published(family)}', {loose})")
     assert not [verdict for verdict in check(maker) if verdict.counterexample]
 
@@ -260,6 +260,8 @@ def test_limits_of_parameters_are_those_of_the_masks():
             GeneratorMaker.bind(f"sam2({wrong})")
     with pytest.raises(BadParameter, match="max_side"):
         sam2.sam2(CPU, max_side=0)
+    with pytest.raises(BadParameter, match="points_per_side of at least 4 for crops of 2 layers, found 3"):
+        sam2.sam2(CPU, points_per_side=3, crop_n_layers=2, crop_n_points_downscale_factor=2)
 
 
 @pytest.mark.parametrize(("family", "said"), [("sam2", "SAM 2.*sam2\\(model="), ("sam3", "SAM 3.*sam3\\(model=")])

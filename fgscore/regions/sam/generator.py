@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of automatic mask generation, by segment_anything's names and with SAM 2's defaults."""
+    """Settings of automatic mask generation, by segment_anything's names and with SAM 2's defaults. Raises
+    :class:`BadParameter` where the smallest crops would have no points."""
 
     points_per_side: int = 32
     pred_iou_thresh: float = 0.8
@@ -34,6 +35,13 @@ class Settings:
     crop_nms_thresh: float = 0.7
     crop_overlap_ratio: float = 512 / 1500
     crop_n_points_downscale_factor: int = 1
+
+    def __post_init__(self) -> None:
+        if self.points_per_side < self.crop_n_points_downscale_factor**self.crop_n_layers:
+            raise BadParameter(
+                f"expected points_per_side of at least {self.crop_n_points_downscale_factor**self.crop_n_layers} for "
+                f"crops of {self.crop_n_layers} layers, found {self.points_per_side}"
+            )
 
     @cached_property
     def point_grids(self) -> list[np.ndarray]:

@@ -108,6 +108,8 @@ class MaskGenerator(ABC):
         crops, layers = generate_crop_boxes(size, settings.crop_n_layers, settings.crop_overlap_ratio)
         parts, frames = [], []
         for crop, layer in zip(crops, layers, strict=True):
+            if crop[0] == crop[2] or crop[1] == crop[3]:  # of an image of few pixels
+                continue
             frame, candidates = self._crop(image, tuple(crop), settings.point_grids[layer])
             parts.append(candidates)
             frames += [frame] * len(candidates.logits)

@@ -91,3 +91,15 @@ class PointGenerator(MaskGenerator):
         """The logits are all of a crop, so that the first of a frame's two steps leaves them as they are."""
         cells = self._decoder.cells
         return Frame(cells, (cells, cells), crop, image_hw)
+
+
+def outputs(model: Any) -> Tensor:
+    """A number that depends on all that masks at a point and their predicted IoU depend on; what makes feature maps of
+    an image is taken as a whole, since to run it would take long."""
+    decoder, width = PointDecoder(model), model.mask_decoder.hidden_size
+    shapes = ((width // 8, decoder.cells), (width // 4, decoder.cells // 2), (width, decoder.cells // 4))
+    maps = [torch.zeros(1, channels, side, side, device=model.device) for channels, side in shapes]
+    drawn, iou = decoder.prompts(maps, torch.zeros(1, 2, device=model.device))
+    of_image = model.vision_encoder, model.mask_decoder.conv_s0, model.mask_decoder.conv_s1
+    total = drawn.logits.sum() + iou.sum() + model.no_memory_embedding.sum()
+    return total + sum(weight.sum() for module in of_image for weight in module.parameters())

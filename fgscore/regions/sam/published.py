@@ -18,8 +18,6 @@ from fgscore.runtime import Runtime
 from fgscore.weights import listed, not_finite, stand_ins
 
 if TYPE_CHECKING:
-    import torch
-
     from fgscore.regions.sam.masks import Masks
 
 # other types of models that segment, and what to do
@@ -79,6 +77,8 @@ class PublishedSam(SegmentEverything, Published):
         """The model in ``folder``, and what makes its input of a picture."""
         import transformers
 
+        from fgscore.regions.sam.points import outputs
+
         self._check_type(folder)
         config, _ = loading.config(folder)
         kind = getattr(transformers, self.model_class)
@@ -107,14 +107,3 @@ class PublishedSam(SegmentEverything, Published):
 
     def _generate(self, image: np.ndarray) -> Masks:
         return self._points.generate(image)
-
-
-def outputs(model: Any) -> torch.Tensor:
-    """A number that depends on all that masks at a point, and their predicted IoU, depend on."""
-    import torch
-
-    side = model.prompt_encoder.input_image_size
-    pixels = torch.zeros((1, 3, side, side), device=model.device)
-    found = model(pixel_values=pixels, input_points=torch.full((1, 1, 1, 2), side / 2, device=model.device))
-    total: torch.Tensor = found.pred_masks.sum() + found.iou_scores.sum()
-    return total
