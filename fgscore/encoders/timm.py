@@ -22,7 +22,9 @@ from fgscore.weights import read
 if TYPE_CHECKING:
     import torch
 
-LAYOUT = _checkpoint.Layout("timm", "timm's layout", (_checkpoint.CONFIG,), parted=False)
+LAYOUT = _checkpoint.Layout(
+    "timm", "timm's layout", (_checkpoint.CONFIG,), parted=False, writer="timm.models.save_for_hf"
+)
 HUB = "hf-hub:"  # as timm itself writes an id of the hub
 
 

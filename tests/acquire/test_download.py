@@ -194,9 +194,9 @@ def test_sam_by_name(server, tmp_path, monkeypatch):
 
 
 def test_what_has_no_download(tmp_path):
-    with pytest.raises(UsageError, match="downloads: aircraft, cub, flowers, pets, sam, clip"):
+    with pytest.raises(UsageError, match="downloads: aircraft, cub, flowers, pets, sam, clip, open_clip, timm, vision"):
         download(Layout(tmp_path), "folder")
-    assert module.downloadable() == ["aircraft", "cub", "flowers", "pets", "sam", "clip"]
+    assert module.downloadable() == ["aircraft", "cub", "flowers", "pets", "sam", "clip", "open_clip", "timm", "vision"]
     for what in ("fake", "random_crop", "sam(checkpoint='demo')"):
         with pytest.raises(UsageError, match="there is no download of "):
             download(Layout(tmp_path), what)
