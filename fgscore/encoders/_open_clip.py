@@ -17,8 +17,9 @@ from fgscore.pretrained.hub import Repository
 SETTINGS = "open_clip_config.json"
 CONTAINERS = (("open_clip_model", ".safetensors"), ("open_clip_pytorch_model", ".safetensors"),
               ("open_clip_pytorch_model", ".bin"))  # fmt: skip
-LAYOUT = Layout("open_clip", "open_clip's layout", ((SETTINGS, ((SETTINGS,),)),), CONTAINERS, parted=False)
-TAGGED = Layout("open_clip", "open_clip's layout", (), CONTAINERS, parted=False)  # the library has its settings
+LAYOUT = Layout("open_clip", "open_clip's layout", ((SETTINGS, ((SETTINGS,),)),), CONTAINERS, parted=False,
+                writer="open_clip.push_to_hf_hub.save_for_hf")  # fmt: skip
+TAGGED = replace(LAYOUT, needs=())  # the library has its settings
 WORDS = Layout("open_clip", "a tokenizer's layout", (checkpoint.WORDS,), ())
 
 

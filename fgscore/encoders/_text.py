@@ -17,14 +17,14 @@ SAMPLE = 50  # words of a vocabulary, of which a whole tokenizer knows nearly al
 
 
 LOWER = ("siglip", "fgclip2")  # types of models, by how they begin, that were trained on lower case alone
-SHORT = 77  # tokens of a text, of FG-CLIP's that has room for longer ones
 
 
 class Words:
     """The tokenizer of one model. SigLIP and FG-CLIP 2 were trained on lower case text, padded to its full length,
     without a mask; others see padding masked where their tokenizer says so."""
 
-    def __init__(self, tokenizer: Any, config: Any, folder: Path) -> None:
+    def __init__(self, tokenizer: Any, config: Any, folder: Path, room: int | None = None) -> None:
+        """``room`` is the most tokens that are read, where that is less than the model has places for."""
         self._tokenizer, self._folder, self._unknown = tokenizer, folder, tokenizer.unk_token
         self._lower = config.model_type.startswith(LOWER)
         masked = "attention_mask" in tokenizer.model_input_names and not self._lower
@@ -34,6 +34,7 @@ class Words:
         self.length = int(config.text_config.max_position_embeddings)
         if config.model_type != "clip":  # whose tables say it; others' may count places that no text can take
             self.length = min(self.length, int(tokenizer.model_max_length))
+        self.length = min(self.length, room or self.length)
         eos = getattr(config.text_config, "eos_token_id", None)
         # CLIP pools at the first end-of-text; configurations of old say 2, and mean the highest id
         self._pooled_at = ("highest" if eos == 2 else "eos") if config.model_type == "clip" else ""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# of models that read long texts in another way too, what has them read a short one
-SHORT: Mapping[str, Any] = {"walk_type": "short", "walk_short_pos": True}
+# of models that read long texts in another way too, what has them read a short one, and its tokens
+SHORT: Mapping[str, tuple[Any, int]] = {"walk_type": ("short", 64), "walk_short_pos": (True, 77)}
 
 
 def looks(processor: Any, config: Any, size: int | None, folder: Path) -> Processed:
@@ -49,7 +49,13 @@ def images(model: Any, inputs: Inputs) -> Any:
 def texts(model: Any, inputs: Inputs) -> Any:
     """Features of texts, read as short ones."""
     takes = inspect.signature(model.get_text_features).parameters
-    return model.get_text_features(**inputs, **{name: value for name, value in SHORT.items() if name in takes})
+    return model.get_text_features(**inputs, **{name: value for name, (value, _) in SHORT.items() if name in takes})
+
+
+def room(kind: Any) -> int | None:
+    """Tokens of a text that a model of the class ``kind`` reads as a short one, where it reads long ones too."""
+    takes = inspect.signature(kind.get_text_features).parameters
+    return next((tokens for name, (_, tokens) in SHORT.items() if name in takes), None)
 
 
 def scale(model: Any) -> float:

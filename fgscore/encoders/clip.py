@@ -105,8 +105,8 @@ class Clip(Frozen):
         """What the model reads of each text."""
         folder = self.place
         with loading.quiet():
-            config, _ = loading.config(folder, self._code)
-            words = _text.Words(_text.tokenizer(folder, self._code), config, folder)
+            config, kind = loading.config(folder, self._code)
+            words = self._reader(folder, config, kind)
         return [tuple(ids) for ids in words.read(texts)]
 
     def _parts(self, folder: Path, precision: str, weigh: loading.Weigh) -> tuple[Processed, Any, _text.Words]:
@@ -119,7 +119,11 @@ class Clip(Frozen):
         model = loading.model(
             folder, config, kind, precision, lambda made: _towers.outputs(made, sample), self._layout, weigh
         )
-        return looks, model, _text.Words(_text.tokenizer(folder, self._code), config, folder)
+        return looks, model, self._reader(folder, config, kind)
+
+    def _reader(self, folder: Path, config: Any, kind: Any) -> _text.Words:
+        """How the model reads words."""
+        return _text.Words(_text.tokenizer(folder, self._code), config, folder, _towers.room(kind))
 
     def _open(self, folder: Path) -> tuple[Any, Processed]:
         with loading.quiet():

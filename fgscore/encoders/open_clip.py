@@ -35,8 +35,7 @@ def open_clip(
     dtype: Literal["fp32", "fp16", "bf16"] = "fp32",
     size: Annotated[int, Ge(1)] | None = None,
 ) -> OpenClip:
-    """A dual encoder of the library open_clip, frozen, with its own tokenizers and transforms: PE-Core, MobileCLIP2,
-    EVA, DFN, LAION and their kin.
+    """A dual encoder of the library open_clip, frozen, with its tokenizers and transforms: PE-Core, MobileCLIP2, EVA.
 
     ``model`` is open_clip's name of an architecture, an id of the hub, or a local folder in open_clip's layout.
     ``pretrained`` goes with a name: the tag of published weights, such as 'webli', or a file of weights; '' is the only

@@ -23,7 +23,9 @@ from fgscore.weights import read
 if TYPE_CHECKING:
     import torch
 
-LAYOUT = checkpoint.Layout("timm", "timm's layout", (checkpoint.CONFIG,), parted=False)
+LAYOUT = checkpoint.Layout(
+    "timm", "timm's layout", (checkpoint.CONFIG,), parted=False, writer="timm.models.save_for_hf"
+)
 HUB = "hf-hub:"  # as timm itself writes an id of the hub
 
 

@@ -43,7 +43,7 @@ class Layout:
 
     ``needs`` are things that it must hold, by what they are called, each as one of several lists of files;
     ``containers`` the files that may hold the weights, best first, in parts too where ``parted``; ``settings`` are
-    patterns of the other files that decide what it computes.
+    patterns of the other files that decide what it computes; ``writer`` is what writes such a folder.
     """
 
     component: str
@@ -53,6 +53,7 @@ class Layout:
     parted: bool = True
     settings: tuple[str, ...] = SETTINGS
     option: str = "--encoder"
+    writer: str = "save_pretrained"
 
     @property
     def weights(self) -> str:
@@ -139,9 +140,11 @@ def check_files(folder: Path, layout: Layout = DUAL) -> None:
     if not lacks:
         return
     other = elsewhere(names, layout)
+    if lacks == [WORDS[0]] and not other:
+        other = "; a model of pictures alone is named by vision(model=...)"
     raise MissingWeights(
         f"expected a model in {layout.called} in {folder}, found {_found(folder, names)}; it lacks {', '.join(lacks)}"
-        + (other or "; write one with save_pretrained, or name a hub id")
+        + (other or f"; write one with {layout.writer}, or name a hub id")
     )
 
 

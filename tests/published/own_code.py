@@ -72,8 +72,11 @@ def fgclip1(path: Path) -> Path:
 
     path, state = layouts.clip_files(path)
     state["text_filip_projection.weight"] = torch.randn(12, 16)
+    table = "text_model.embeddings.position_embedding.weight"
+    state[table] = torch.cat([state[table], torch.randn(248 - 77, state[table].shape[1])])
     save_safetensors(state, path / "model.safetensors")
     config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    config["text_config"]["max_position_embeddings"] = 248  # for long texts, read in another way
     return _brings(path, FGCLIP1, {**config, "auto_map": {"AutoModelForCausalLM": "modeling_fgclip.FGCLIPModel"}})
 
 
