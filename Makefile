@@ -25,7 +25,7 @@ $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fgscore needs Python 3.11 or later: make PYTHON=python3.12 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[extract,report,slurm,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[extract,open-clip,timm,report,slurm,dev]'
 	@touch $@
 
 # Runs what it is given and the words of ARGS. No shell reads DATASET, ROOT or ARGS: parentheses and $$ in them are just

@@ -71,6 +71,11 @@ class Model:
         return True
 
     @property
+    def runs_code(self) -> bool:
+        """Whether it runs code that its weights bring: only where the user wrote so, never because a file does."""
+        return False
+
+    @property
     def fetches(self) -> bool:
         """Whether it knows where its weights are published."""
         return type(self).fetch is not Model.fetch

@@ -16,7 +16,7 @@ def download(
     what: Annotated[
         str,
         typer.Argument(
-            help="cub, flowers, pets, aircraft, sam, \"sam(checkpoint='vit_l')\", clip, or \"clip(model='...')\"."
+            help="cub, flowers, pets, aircraft, sam, \"sam(checkpoint='vit_l')\", sam2, clip, or \"clip(model='...')\"."
         ),
     ],
     root: o.Root = None,
@@ -25,8 +25,8 @@ def download(
 ) -> None:
     """Download and unpack the official files; checksums are checked, a download that broke off goes on.
 
-    Stanford Cars has no host any more: `fgscore download cars` prints what to fetch and where to put it. An encoder's
-    weights go into the hub's local cache (HF_HOME), so that a node without a network finds them there.
+    Stanford Cars has no host any more: `fgscore download cars` prints what to fetch and where to put it. Models of the
+    hub go into its local cache (HF_HOME), so that a node without a network finds them there.
 
     Example: fgscore download cub
     Example: fgscore download "sam(checkpoint='vit_b')"

@@ -43,3 +43,18 @@ def regions(model: Encoder, cuts: Iterable[tuple[np.ndarray, Any, np.ndarray | N
     given = [ImageRegions(image, np.array([box], np.int32), None if mask is None else [runs_of(mask)])
              for image, box, mask in cuts]  # fmt: skip
     return np.concatenate(list(model.embed_regions(given)))
+
+
+def noise() -> list[np.ndarray]:
+    """Three pictures (H, W, 3) uint8 of noise: wide, high, and tiny."""
+    sizes = [(50, 80), (90, 40), (7, 3)]
+    return [np.random.default_rng(i).integers(0, 256, (*size, 3), np.uint8) for i, size in enumerate(sizes)]
+
+
+def assert_alike(ours: np.ndarray, theirs: np.ndarray, least: float = 0.99999) -> None:
+    """Cosines of at least ``least`` and lengths within 1 %; what is zero is zero."""
+    assert ours.shape == theirs.shape
+    lengths = np.linalg.norm(ours, axis=1), np.linalg.norm(theirs, axis=1)
+    np.testing.assert_allclose(*lengths, rtol=0.01)
+    some = lengths[1] > 0
+    assert ((ours * theirs).sum(1)[some] / lengths[0][some] / lengths[1][some]).min() >= least

@@ -15,7 +15,8 @@ from fgscore.acquire.unpack import unpack
 from fgscore.datasets import DataSet
 from fgscore.encoders import EncoderMaker
 from fgscore.errors import DataError, MissingExtra, UsageError, missing_extra
-from fgscore.extract.parts import EncoderPart
+from fgscore.extract.part import Part
+from fgscore.extract.parts import EncoderPart, GeneratorPart
 from fgscore.machine.progress import Progress, silent
 from fgscore.models import Download
 from fgscore.regions import GeneratorMaker
@@ -32,22 +33,22 @@ Row = dict[str, Any]
 def download(
     layout: Layout, what: str, *, root: Path | None = None, offline: bool = False, progress: Progress = silent
 ) -> list[Row]:
-    """Get ``what``: a data set, SAM's weights as 'sam' or ``sam(checkpoint='vit_l')``, or an encoder's from its hub as
-    ``clip(model='...')``, into the hub's local cache. Returns one row a file.
+    """Get ``what``: a data set, SAM's weights as 'sam' or ``sam(checkpoint='vit_l')``, or a model's from its hub as
+    ``clip(model='...')`` or ``sam2(model='...')``, into the hub's local cache. Returns one row a file.
 
     What is there already and whole is left alone. Raises :class:`UsageError` where there is nothing to download and
     :class:`DataError` where a download fails; a download that broke off goes on with the next call.
     """
-    name = specs.parse(what).name
+    name, runtime = specs.parse(what).name, Runtime(layout.models, offline=offline)
     if name in EncoderMaker.names():
-        if root:
-            raise UsageError(f"expected no --root: an encoder's weights go to the hub's cache; set HF_HOME to {root}")
-        return _encoder(what, layout, offline, progress)
+        return _published(EncoderPart(what, runtime), what, root, progress)
     if name in GeneratorMaker.names():
-        generator = GeneratorMaker.bind(what).make(Runtime(layout.models))
-        if not generator.downloads:
-            generator.weights()  # says which there are, where these are none
-        return fetch_all(name, _offered(generator.downloads, what), root or layout.models, progress)
+        generator = GeneratorPart(what, runtime)
+        if generator.made.fetches:
+            return _published(generator, what, root, progress)
+        if not generator.made.downloads:
+            generator.made.weights()  # says which there are, where these are none
+        return fetch_all(name, _offered(generator.made.downloads, what), root or layout.models, progress)
     dataset = DataSet.bind(what)
     folder = root or layout.raw(dataset.key)
     offered = _offered(dataset.downloads, what)
@@ -65,18 +66,19 @@ def _offered(downloads: Sequence[Download], what: str) -> Sequence[Download]:
     return downloads
 
 
-def _encoder(what: str, layout: Layout, offline: bool, progress: Progress) -> list[Row]:
-    """Fetch, then look whether it is what it says, as far as the packages for that are here."""
-    encoder = EncoderPart(what, Runtime(layout.models, offline=offline))
-    if not encoder.made.fetches:
+def _published(part: Part[Any], what: str, root: Path | None, progress: Progress) -> list[Row]:
+    """Fetch into the hub's cache, then look whether it is what it says, as far as the packages for that are here."""
+    if root:
+        raise UsageError(f"expected no --root: a model of the hub goes to the hub's cache; set HF_HOME to {root}")
+    if not part.made.fetches:
         _offered((), what)
-    before = encoder.files()
-    faults = [error for _, error in encoder.faults(progress) if not isinstance(error, MissingExtra)]
+    before = part.files()
+    faults = [error for _, error in part.faults(progress) if not isinstance(error, MissingExtra)]
     if faults:
         raise faults[0]
     return [
         {"file": path.name, "state": "there already" if path in before else "downloaded", "folder": str(path.parent)}
-        for path in encoder.files()
+        for path in part.files()
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from itertools import islice
@@ -10,25 +9,32 @@ from pathlib import Path
 from typing import Any
 
 from fgscore.errors import MissingWeights
+from fgscore.pretrained import checkpoint, loading
 
 # texts that differ in their last word or in length: a model that reads to the end tells all of them apart
 PROBES = ("a photo of a cat", "a photo of a dog", "a photo of a bird", "a photo of a car", "a photo", "a")
 SAMPLE = 50  # words of a vocabulary, of which a whole tokenizer knows nearly all
 
 
-class Words:
-    """The tokenizer of one model. SigLIP was trained on lower case text, padded to its full length, without a mask;
-    others see padding masked where their tokenizer says so."""
+LOWER = ("siglip", "fgclip2")  # types of models, by how they begin, that were trained on lower case alone
 
-    def __init__(self, tokenizer: Any, config: Any, folder: Path) -> None:
+
+class Words:
+    """The tokenizer of one model. SigLIP and FG-CLIP 2 were trained on lower case text, padded to its full length,
+    without a mask; others see padding masked where their tokenizer says so."""
+
+    def __init__(self, tokenizer: Any, config: Any, folder: Path, room: int | None = None) -> None:
+        """``room`` is the most tokens that are read, where that is less than the model has places for."""
         self._tokenizer, self._folder, self._unknown = tokenizer, folder, tokenizer.unk_token
-        self._siglip = config.model_type.startswith("siglip")
-        masked = "attention_mask" in tokenizer.model_input_names and not self._siglip
+        self._lower = config.model_type.startswith(LOWER)
+        masked = "attention_mask" in tokenizer.model_input_names and not self._lower
         self._names = ["input_ids", "attention_mask"] if masked else ["input_ids"]
-        self._padding = True if masked else "max_length"
+        # to the longest, unless that may be nothing at all
+        self._padding = True if masked and tokenizer("")["input_ids"] else "max_length"
         self.length = int(config.text_config.max_position_embeddings)
         if config.model_type != "clip":  # whose tables say it; others' may count places that no text can take
             self.length = min(self.length, int(tokenizer.model_max_length))
+        self.length = min(self.length, room or self.length)
         eos = getattr(config.text_config, "eos_token_id", None)
         # CLIP pools at the first end-of-text; configurations of old say 2, and mean the highest id
         self._pooled_at = ("highest" if eos == 2 else "eos") if config.model_type == "clip" else ""
@@ -45,7 +51,7 @@ class Words:
         return {name: tokens[name] for name in self._names}
 
     def _said(self, texts: Sequence[str]) -> list[str]:
-        return [text.lower() if self._siglip else text for text in texts]
+        return [text.lower() if self._lower else text for text in texts]
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text, not cut and not padded."""
@@ -102,18 +108,16 @@ def _word(token: str) -> str:
 def version(folder: Path) -> int:
     """Of the text embeddings of the model in ``folder``: 2 where a SigLIP's tokenizer leaves capitals as they are, so
     that its text was not what it was trained on before it was put into lower case here; else 1."""
-    settings = read_json(folder / "config.json")
+    settings = checkpoint.read_json(folder / "config.json")
     if settings.get("model_type") != "siglip":
         return 1
-    named = str(read_json(folder / "tokenizer_config.json").get("tokenizer_class", ""))
+    named = str(checkpoint.read_json(folder / "tokenizer_config.json").get("tokenizer_class", ""))
     own = named.startswith("SiglipTokenizer") or (not named and (folder / "spiece.model").exists())
     return 1 if own else 2
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; an empty one where there is none."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
+def tokenizer(folder: Path, code: bool = False) -> Any:
+    """The tokenizer in ``folder``; raises as :func:`loading.loaded`."""
+    from transformers import AutoTokenizer
+
+    return loading.loaded(AutoTokenizer, "a tokenizer", folder, code)

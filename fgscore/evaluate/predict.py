@@ -37,7 +37,12 @@ from fgscore.types import RegionBatch
 P = TypeVar("P", bound=Part[Any])
 COMMIT = re.compile(r"[0-9a-f]{40}")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
-SOURCES = ("model", "revision", "checkpoint")  # where weights are; which they are, what identifies them says
+SOURCES = (
+    "model",
+    "revision",
+    "pretrained",
+    "checkpoint",
+)  # where weights are; which they are, what identifies them says
 
 
 @dataclass(frozen=True)
@@ -196,8 +201,12 @@ def _on_its_own(recorded: P, key: str, weights: str | None) -> P:
         return recorded
     maker = recorded.maker
     said = f"the probe was trained with {key} {maker.canonical}"
+    if recorded.made.runs_code:
+        raise UsageError(f"{said}, and no code is run because a probe names it; look at that code, then name it "
+                         f'yourself: --{key} "{_text(maker)}"')  # fmt: skip
     if not _is_hub_id(maker, weights):
-        place = {k: "PATH" for k in ("model", "checkpoint") if k in maker.params}
+        keys = ("pretrained",) if maker.params.get("pretrained") else ("model", "checkpoint")
+        place = {k: "PATH" for k in keys if k in maker.params}
         raise MissingWeights(f'{said}, whose weights lie with its maker; name yours: --{key} "{_text(maker, **place)}"')
     # that very commit, wherever the hub's main has moved to
     pinned = type(recorded)(replace(maker, params={**maker.params, "revision": weights}), recorded.runtime)

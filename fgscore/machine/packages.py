@@ -12,6 +12,9 @@ from fgscore.errors import missing_extra
 EXTRACT = ("PIL", "huggingface_hub", "loky", "numba", "pooch", "requests", "segment_anything", "sentencepiece", "torch",
            "torchvision", "transformers")  # fmt: skip
 
+# the extras that bring others, by the names those are imported by
+EXTRAS = {"open_clip": "open-clip", "timm": "timm"}
+
 
 def is_installed(package: str) -> bool:
     """Whether ``package`` can be imported; it is not."""
@@ -30,6 +33,8 @@ def check_package(package: str, feature: str, extra: str = "extract") -> None:
 def check_installed(lacking: Sequence[str]) -> None:
     """Raises :class:`MissingExtra` that names all of ``lacking``, ours and those that a component of the user's needs;
     nothing where there are none."""
-    others = [package for package in lacking if package not in EXTRACT]
+    others = [package for package in lacking if package not in EXTRACT and package not in EXTRAS]
+    extras = ["extract"] if set(lacking) & set(EXTRACT) else []
+    extras += sorted(EXTRAS[package] for package in set(lacking) & set(EXTRAS))
     if lacking:
-        raise missing_extra(lacking, "this extraction", "extract" if len(others) < len(lacking) else "", others)
+        raise missing_extra(lacking, "this extraction", ",".join(extras), others)

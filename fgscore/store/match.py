@@ -428,9 +428,14 @@ def _companions(store: Store, embedded: manifest.Artefact, kind: str, index_role
 
 
 def same_model(fewer: manifest.Recipe, more: manifest.Recipe) -> bool:
-    """Whether two recipes are of one encoder with the same weights, as far as ``fewer`` depends on its parameters."""
+    """Whether two recipes are of one encoder with the same weights, as far as ``fewer`` depends on its parameters.
+
+    Whole images depend on all parameters of an encoder of ours; one that a recipe of before lacks has its default."""
     same = fewer.name == more.name and fewer.weights == more.weights and fewer.source == more.source
-    return same and all(more.params.get(key) == value for key, value in fewer.params.items())
+    ours = fewer.kind == "globals" and fewer.source is None and fewer.name in EncoderMaker.ours_named()
+    defaults = specs.tunables(EncoderMaker.ours(fewer.name)) if ours else {}
+    params = {**defaults, **fewer.params}
+    return same and all(more.params.get(key, defaults.get(key)) == value for key, value in params.items())
 
 
 def check_names(store: Store, dataset: str | None, regions: str | None = None, encoder: str | None = None) -> None:

@@ -194,9 +194,10 @@ def test_sam_by_name(server, tmp_path, monkeypatch):
 
 
 def test_what_has_no_download(tmp_path):
-    with pytest.raises(UsageError, match="downloads: aircraft, cub, flowers, pets, sam, clip"):
+    with pytest.raises(UsageError, match="downloads: aircraft, cub, flowers, pets, sam, sam2, sam3, clip"):
         download(Layout(tmp_path), "folder")
-    assert module.downloadable() == ["aircraft", "cub", "flowers", "pets", "sam", "clip"]
+    of_hubs = ["clip", "open_clip", "timm", "vision"]
+    assert module.downloadable() == ["aircraft", "cub", "flowers", "pets", "sam", "sam2", "sam3", *of_hubs]
     for what in ("fake", "random_crop", "sam(checkpoint='demo')"):
         with pytest.raises(UsageError, match="there is no download of "):
             download(Layout(tmp_path), what)

@@ -30,6 +30,7 @@ from segment_anything import SamAutomaticMaskGenerator
 
 from fgscore.machine.float32 import full_float32
 from fgscore.regions import sam
+from fgscore.regions.sam.generator import reduce
 
 TARGETS = {"exact": "4x", "fast": "10x"}
 EMBED_TARGET = "0.85x"
@@ -53,7 +54,7 @@ def mask_rows(names: list[str], model: str) -> list[timing.Row]:
     network = masks.model(model)
     rows: list[timing.Row] = []
     for name, photo in timing.photos(names).items():
-        image = sam.reduce(photo, 1024)
+        image = reduce(photo, 1024)
         settings = masks.settings_for(network.cpu(), image, SIDE)
         upstream = SamAutomaticMaskGenerator(network.cuda(), output_mode="uncompressed_rle", **settings)
         ours = {variant: make(upstream) for variant, make in masks.OURS.items()}

@@ -27,14 +27,15 @@ from fgscore.demo.models import load_sam
 from fgscore.machine.float32 import quick_float32
 from fgscore.regions import sam
 from fgscore.regions.sam import fast
-from fgscore.regions.sam import masks as sam_masks
+from fgscore.regions.sam.exact import ExactGenerator
+from fgscore.regions.sam.generator import proposals, reduce
 from fgscore.regions.sam.kernels import native
 
 FULL = 1024  # prompts an image, upstream's default
 KEPT = 32  # masks an image, fgscore's default
 TORCH = "exact, torch alone"  # without the compiled kernels
 VARIANTS = ("upstream", "upstream, oneDNN", "exact", "fast", TORCH)
-OURS = {"exact": sam_masks.ExactGenerator, "fast": fast.FastGenerator}
+OURS = {"exact": ExactGenerator, "fast": fast.FastGenerator}
 
 
 def model(name: str) -> Any:
@@ -50,7 +51,7 @@ def model(name: str) -> Any:
 def settings_for(network: Any, image: np.ndarray, side: int) -> dict[str, Any]:
     """About 40 % of the masks pass the predicted IoU and most of those the stability score; none is suppressed, so
     that all are compared."""
-    ours = sam_masks.ExactGenerator(SamAutomaticMaskGenerator(network))
+    ours = ExactGenerator(SamAutomaticMaskGenerator(network))
     embedding, (height, width) = ours._embed(image)
     generator = torch.Generator().manual_seed(0)
     points = torch.rand(16, 2, generator=generator) * torch.tensor([width, height])
@@ -75,7 +76,7 @@ def worker(task: dict[str, Any]) -> dict[str, Any]:
     network = model(task["model"])
     results = {}
     for name, photo in timing.photos(task["photos"]).items():
-        image = sam.reduce(photo, 1024)
+        image = reduce(photo, 1024)
         settings = settings_for(network, image, task["side"])
         times: dict[str, list[dict[str, float]]] = {v: [] for v in task["variants"]}
         masks: dict[str, Any] = {}
@@ -127,7 +128,7 @@ def run(network: Any, settings: dict[str, Any], variant: str, image: np.ndarray)
     once = ("encoder", "image side")
     seconds = {k: v if k in once else v * FULL / n for k, v in {**stages.seconds, "filters, NMS, rest": rest}.items()}
     start = time.process_time()  # what is stored is encoded: all that passes upstream, what is kept with us
-    chosen = regions.select(sam.proposals(masks, image.shape[:2], image.shape[:2]), KEPT, 0.0, 1.0)
+    chosen = regions.select(proposals(masks, image.shape[:2], image.shape[:2]), KEPT, 0.0, 1.0)
     encoded = time.process_time() - start
     seconds["run lengths"] = encoded / max(1, len(chosen.area)) * KEPT if variant in OURS else 0.0
     return seconds, masks
@@ -137,7 +138,7 @@ def wall(task: dict[str, Any]) -> dict[str, Any]:
     """Seconds on the clock on all processors, for one photo and FULL prompts, and whether exact masks are equal."""
     timing.warm_allocator()
     network = model(task["model"])
-    image = sam.reduce(next(iter(timing.photos(task["photos"]).values())), 1024)
+    image = reduce(next(iter(timing.photos(task["photos"]).values())), 1024)
     settings, seconds, masks = settings_for(network, image, task["side"]), {}, {}
     upstream = SamAutomaticMaskGenerator(network, output_mode="uncompressed_rle", **settings)
     for variant in ("upstream, oneDNN", "exact", "fast"):
@@ -164,15 +165,15 @@ def memory(task: dict[str, Any]) -> dict[str, Any]:
     and whether the masks of those 64 points are upstream's."""
     torch.set_num_threads(1)
     network = model(task["model"])
-    image = sam.reduce(next(iter(timing.photos(task["photos"]).values())), 1024)
+    image = reduce(next(iter(timing.photos(task["photos"]).values())), 1024)
     settings = {**settings_for(network, image, 8), "output_mode": "uncompressed_rle"}
     upstream = SamAutomaticMaskGenerator(network, **settings)
     if task["variant"] == "full size":
         big = np.array(timing.Image.fromarray(image).resize((4000, 3000)))
         upstream.point_grids = [upstream.point_grids[0][::4]]
         with timing.peak_memory():
-            found = sam_masks.ExactGenerator(upstream).generate(big)
-            regions.select(sam.proposals(found, big.shape[:2], big.shape[:2]), KEPT, 0.0, 1.0)
+            found = ExactGenerator(upstream).generate(big)
+            regions.select(proposals(found, big.shape[:2], big.shape[:2]), KEPT, 0.0, 1.0)
             return {"peak": timing._status("VmHWM")}
     upstream.predictor.set_image(image)
     points = upstream.point_grids[0] * np.array(image.shape[1::-1])
@@ -180,7 +181,7 @@ def memory(task: dict[str, Any]) -> dict[str, Any]:
         with timing.peak_memory() as peak:
             upstream._process_batch(points, image.shape[:2], [0, 0, *image.shape[1::-1]], image.shape[:2])
             return {"peak": peak()}
-    ours = sam_masks.ExactGenerator(upstream)
+    ours = ExactGenerator(upstream)
     ours._embed = lambda image: (upstream.predictor.features, upstream.predictor.input_size)
     grids, upstream.point_grids = upstream.point_grids, [grid[:1] for grid in upstream.point_grids]
     ours.generate(image)  # kernels are compiled

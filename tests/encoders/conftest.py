@@ -28,6 +28,21 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
     return get
 
 
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """``made(make)``: the folder that a function of ``published`` fills, made once, or ``anew`` to be spoilt."""
+
+    def fill(make: Callable[[Path], Path]) -> Path:
+        return make(tmp_path_factory.mktemp("made") / "model")
+
+    kept = cache(fill)
+
+    def get(make: Callable[[Path], Path], anew: bool = False) -> Path:
+        return shutil.copytree(kept(make), tmp_path_factory.mktemp("made") / "model") if anew else kept(make)
+
+    return get
+
+
 @pytest.fixture
 def copied(published: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
     """``copied(name)``: a copy of it, to be spoilt."""

@@ -242,7 +242,7 @@ def test_a_gpus_way_to_its_pictures_gives_the_same_embeddings(folder):
     encoder = loaded.encoder("clip", CPU, model=str(folder))
     cuts = [(image, boxes[0], None), (image, boxes[1], mask)]
     expected = loaded.regions(encoder, cuts), encoder.embed_images([image])
-    encoder._crops = Crops(encoder._processor, encoder.size, "crop", "black", 0.0, "cpu", torch.float32)
+    encoder._crops = Crops(encoder._looks.plain, encoder.size, "crop", "black", 0.0, "cpu", torch.float32)
     found = loaded.regions(encoder, cuts), encoder.embed_images([image])
     for ours, theirs in zip(found, expected, strict=True):
         assert (cosine(ours, theirs) >= 0.9999).all()

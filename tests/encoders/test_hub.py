@@ -335,3 +335,42 @@ def test_a_cache_that_only_looks_whole_is_completed(hub, run, cache, tmp_path):
 def test_a_folder_for_an_encoders_files_is_named_by_the_hub_alone(hub, run, tmp_path):
     result = run("download", ENCODER, "--root", tmp_path)
     assert result.code == 2 and "HF_HOME" in result.message
+
+
+# -- other libraries' models ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "text", "weights"),
+    [
+        ("facebook/dinov2-base", "dinov2", "vision(model='facebook/dinov2-base')", "model.safetensors"),
+        ("timm/test_vit.r160_in1k", "timm_model", "timm(model='test_vit')", "model.safetensors"),
+        ("timm/PE-Core-B-16", "pe_core", "open_clip(model='timm/PE-Core-B-16')", "open_clip_model.safetensors"),
+        ("openai/tower", "clip_tower", "open_clip(model='hf-hub:openai/tower')", "open_clip_model.safetensors"),
+    ],
+)
+def test_other_encoders_fetch_one_container_of_theirs(name, make, text, weights, hub, run, tmp_path):
+    pytest.importorskip("open_clip")
+    pytest.importorskip("timm")
+    import pictures
+
+    hub.serve(name, vars(pictures)[make](tmp_path / "model"))
+    result = run("download", text, env={"HF_HUB_OFFLINE": "0"})
+    assert result.code == 0, result.err
+    assert {request.file for request in weights_asked_for(hub)} == {weights}
+    before = len(hub.requests)
+    assert run("download", text, env={"HF_HUB_OFFLINE": "1"}).code == 0
+    assert len(hub.requests) == before
+
+
+@pytest.mark.parametrize(("encoder", "make"), [("vision", "dinov3"), ("timm", "timm_model"), ("open_clip", "pe_core")])
+def test_their_gated_models_name_the_page_of_the_licence_too(encoder, make, hub, run, tmp_path):
+    pytest.importorskip("open_clip")
+    pytest.importorskip("timm")
+    import pictures
+
+    hub.serve("someone/gated", vars(pictures)[make](tmp_path / "model"), gated=401)
+    result = run("download", f"{encoder}(model='someone/gated')", env={"HF_HUB_OFFLINE": "0"})
+    assert result.code == 1
+    assert "licence" in result.err
+    assert f"{hub.url}/someone/gated" in result.err

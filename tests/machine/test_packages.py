@@ -35,3 +35,14 @@ def test_a_package_whose_import_is_blocked_counts_as_missing(monkeypatch):
 def test_a_package_put_in_place_by_hand_counts_as_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "made_by_hand", types.ModuleType("made_by_hand"))  # it has no import spec
     assert is_installed("made_by_hand")
+
+
+@pytest.mark.parametrize(
+    ("lacking", "install"),
+    [(["open_clip"], "'fgscore[open-clip]'"), (["torch", "timm"], "'fgscore[extract,timm]'"),
+     (["timm", "mine"], "'fgscore[timm]' mine")],
+)  # fmt: skip
+def test_other_libraries_come_by_their_extra_not_by_the_name_they_are_imported_by(lacking, install):
+    with pytest.raises(MissingExtra) as caught:
+        check_installed(lacking)
+    assert str(caught.value).endswith(f"run: pip install {install}")

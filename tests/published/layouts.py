@@ -322,11 +322,13 @@ LAYOUTS: dict[str, Callable[[Path], Path]] = {
     "metaclip 2, without masks": partial(metaclip2, mask=False),
     "siglip": siglip1,
     "siglip 2, a fixed size": siglip2_fixed,
+    "siglip 2, naflex": naflex,
+    "tipsv2": tipsv2,
     "chinese-clip": chinese_clip,
 }
 # of which four hold the same weights
 SAFE, PICKLE, SHARDS, PICKLES = "openai, safetensors", "openai B/32, a pickle", "shards", "shards of pickles"
-NEED_SENTENCEPIECE = ("siglip", "siglip 2, a fixed size")
+NEED_SENTENCEPIECE = ("siglip", "siglip 2, a fixed size", "siglip 2, naflex", "tipsv2")
 
 
 # -- the library itself -----------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from fgscore.demo.kinds import KINDS  # noqa: E402
 from fgscore.demo.models import load_sam  # noqa: E402
 from fgscore.errors import BadParameter, MissingWeights  # noqa: E402
 from fgscore.regions import sam  # noqa: E402
+from fgscore.regions.sam.generator import reduce  # noqa: E402
 from fgscore.regular import file_sha256  # noqa: E402
 from fgscore.runtime import Runtime  # noqa: E402
 
@@ -70,7 +71,7 @@ def test_a_reduced_image_keeps_boxes_in_the_original_frame(bird):
     ],
 )
 def test_images_are_reduced_never_enlarged(shape, max_side, reduced):
-    assert sam.reduce(np.zeros((*shape, 3), np.uint8), max_side).shape == (*reduced, 3)
+    assert reduce(np.zeros((*shape, 3), np.uint8), max_side).shape == (*reduced, 3)
 
 
 def test_an_image_without_masks_is_a_normal_case():

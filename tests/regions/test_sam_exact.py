@@ -26,9 +26,9 @@ from fgscore.regions.sam import decoder as sam_decoder  # noqa: E402
 from fgscore.regions.sam import encoder as sam_encoder  # noqa: E402
 from fgscore.regions.sam import keys  # noqa: E402
 from fgscore.regions.sam.decoder import Decoder  # noqa: E402
+from fgscore.regions.sam.exact import ExactGenerator  # noqa: E402
 from fgscore.regions.sam.frame import Frame, LazyRunLengths, measure, run_lengths  # noqa: E402
 from fgscore.regions.sam.kernels import native  # noqa: E402
-from fgscore.regions.sam.masks import ExactGenerator  # noqa: E402
 from fgscore.runtime import Runtime  # noqa: E402
 
 LOOSE = {"points_per_side": 5, "pred_iou_thresh": 0.4, "stability_score_thresh": 0.5}

@@ -20,9 +20,9 @@ from fgscore.demo.models import load_sam  # noqa: E402
 from fgscore.regions.sam import decoder, encoder  # noqa: E402
 from fgscore.regions.sam import frame as sam_frame  # noqa: E402
 from fgscore.regions.sam.decoder import Decoder  # noqa: E402
+from fgscore.regions.sam.exact import ExactGenerator  # noqa: E402
 from fgscore.regions.sam.kernels import loops, measure, native  # noqa: E402
 from fgscore.regions.sam.kernels import numbers as sam_numbers  # noqa: E402
-from fgscore.regions.sam.masks import ExactGenerator  # noqa: E402
 
 LOOSE = {"points_per_side": 5, "pred_iou_thresh": 0.4, "stability_score_thresh": 0.5}
 CPU = torch.device("cpu")

@@ -159,3 +159,16 @@ def test_without_text_bundles_are_there_unless_a_prompt_is_asked_for(store: Stor
         match.bundles(store, prompt="plain")
     said = str(bundle.no_text("scorer x", "--scorer y"))
     assert said.endswith("use --scorer y, or run `fgscore extract folder --encoder fake`")
+
+
+def test_whole_images_of_before_a_size_could_be_said_are_of_the_models_own() -> None:
+    """A recipe of then lacks the parameter; regions of another size do not go with it, nor does its text mind."""
+    model = {"model": "openai/clip-vit-base-patch32", "revision": None, "dtype": "fp32"}
+    whole = manifest.Recipe("globals", "clip", {**model, "fit": "crop"})
+    text = manifest.Recipe("text", "clip", model)
+    rendering = {"fit": "crop", "outside": "black", "margin": 0.0}
+    before = manifest.Recipe("region_embeddings", "clip", {**model, **rendering})
+    now = manifest.Recipe("region_embeddings", "clip", {**before.params, "size": None, "trust_remote_code": False})
+    larger = manifest.Recipe("region_embeddings", "clip(size=448)", {**now.params, "size": 448})
+    assert [match.same_model(whole, one) for one in (before, now, larger)] == [True, True, False]
+    assert all(match.same_model(text, one) for one in (before, now, larger))

@@ -1,8 +1,5 @@
 """Masks of Segment Anything's automatic mask generator (section 3.2.1).
 
-The image is reduced to ``max_side`` first (SAM works at 1,024 pixels inside; full-size masks would only cost memory),
-never enlarged. Masks are kept at that size, boxes in the frame of the original image.
-
 They are segment_anything's, by our own implementation of its generator (``sam/masks.py``, ``sam/decoder.py``; with
 numba on a CPU ``sam/kernels/cpu.py``), which the tests and ``make bench-extract`` hold against upstream's;
 ``--implementation upstream`` runs upstream's own.
@@ -18,11 +15,10 @@ import numpy as np
 
 from fgscore import specs
 from fgscore.errors import BadParameter, MissingWeights, missing_extra
-from fgscore.machine import timing
 from fgscore.machine.memory import keep_freed
 from fgscore.models import Download
-from fgscore.regions import Generator, Proposals
 from fgscore.regions.sam import checkpoint as sam_checkpoint
+from fgscore.regions.sam.generator import SegmentEverything
 from fgscore.regular import file_sha256
 from fgscore.runtime import Runtime
 from fgscore.weights import listed, not_finite
@@ -78,8 +74,6 @@ def sam(
     """
     if fast and min_mask_region_area:
         raise BadParameter(f"expected min_mask_region_area=0 with fast=True, found {min_mask_region_area}")
-    if max_side is not None and max_side < 1:
-        raise BadParameter(f"expected max_side of at least 1 or None, found {max_side}")
     made = Sam(
         runtime,
         checkpoint,
@@ -100,17 +94,17 @@ def sam(
     return made
 
 
-class Sam(Generator):
+class Sam(SegmentEverything):
     """See :func:`sam`. Where the checkpoint is not on disk or is not SAM's, :meth:`weights`, :meth:`check` and
     :meth:`load` raise :class:`MissingWeights`, and :class:`MissingExtra` without the packages."""
 
     needs = ("torch", "torchvision", "segment_anything", "PIL")
-    masks = True
 
     def __init__(
         self, runtime: Runtime, checkpoint: str, max_side: int | None, fast: bool = False, **upstream: Any
     ) -> None:
-        self._runtime, self.checkpoint, self._max_side, self._fast = runtime, checkpoint, max_side, fast
+        super().__init__(max_side)
+        self._runtime, self.checkpoint, self._fast = runtime, checkpoint, fast
         self._settings = upstream
         if checkpoint in CHECKPOINTS:
             file = CHECKPOINTS[checkpoint]
@@ -194,8 +188,8 @@ class Sam(Generator):
         runtime asks for it or where ours does not do (another decoder, or small regions to be removed);
         ``implementation`` says which. ``fast`` is by our own in any case."""
         from fgscore.regions.sam import decoder as sam_decoder
-        from fgscore.regions.sam import fast as sam_fast
-        from fgscore.regions.sam import masks as sam_masks
+        from fgscore.regions.sam.exact import ExactGenerator
+        from fgscore.regions.sam.fast import FastGenerator
 
         ours = sam_decoder.supports(upstream.predictor.model) and not upstream.min_mask_region_area
         if self._fast and not ours:
@@ -203,35 +197,20 @@ class Sam(Generator):
         self.implementation = "fast" if self._fast else self._runtime.implementation if ours else "upstream"
         self.device = str(upstream.predictor.device)
         self.thread_safe = self.implementation != "upstream"  # whose predictor holds one image at a time
-        makers: dict[str, Any] = {"exact": sam_masks.ExactGenerator, "fast": sam_fast.FastGenerator}
+        makers: dict[str, Any] = {"exact": ExactGenerator, "fast": FastGenerator}
         make = makers.get(self.implementation)
         self._upstream, self._own = upstream, make(upstream) if make else None
         if self.device == "cpu":
             keep_freed()
 
-    def propose(self, image: np.ndarray, image_id: str) -> Proposals:
-        """Masks of ``image`` (H, W, 3) uint8, before the area filter and the cap; none of one that is so thin that
-        nothing of it would be left in the model's square."""
-        with timing.spent("resize"):
-            reduced = reduce(image, self._max_side)
+    def _generate(self, image: np.ndarray) -> Masks:
+        """Masks of a reduced image; none of one that is so thin that nothing of it would be left in the model's
+        square."""
         side = self._upstream.predictor.transform.target_length
-        if 2 * side * min(reduced.shape[:2]) < max(reduced.shape[:2]):  # upstream rounds its shorter side to zero
-            return proposals(columns([]), reduced.shape[:2], image.shape[:2])
-        with timing.spent("masks"):
-            masks = self._own.generate(reduced) if self._own else columns(self._upstream.generate(reduced))
-        return proposals(masks, reduced.shape[:2], image.shape[:2])
-
-
-def reduce(image: np.ndarray, max_side: int | None) -> np.ndarray:
-    """``image`` (H, W, 3) uint8 with its longest side at most ``max_side`` pixels, bilinear with antialias."""
-    from PIL import Image
-
-    height, width = image.shape[:2]
-    if max_side is None or max(height, width) <= max_side:
-        return image
-    scale = max_side / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+        if 2 * side * min(image.shape[:2]) < max(image.shape[:2]):  # upstream rounds its shorter side to zero
+            return columns([])
+        masks: Masks = self._own.generate(image) if self._own else columns(self._upstream.generate(image))
+        return masks
 
 
 def columns(records: list[dict[str, Any]]) -> Masks:
@@ -245,23 +224,4 @@ def columns(records: list[dict[str, Any]]) -> Masks:
         predicted_iou=np.array([m["predicted_iou"] for m in records], np.float32),
         stability=np.array([m["stability_score"] for m in records], np.float32),
         runs=[np.array(m["segmentation"]["counts"], np.uint32) for m in records],
-    )
-
-
-def proposals(masks: Masks, mask_hw: tuple[int, ...], image_hw: tuple[int, ...]) -> Proposals:
-    """Masks of a reduced image as proposals for the original one.
-
-    Upstream's boxes include the last column and row; ours end after them.
-    """
-    (mask_h, mask_w), (image_h, image_w) = mask_hw, image_hw
-    low = masks.boxes_xyxy[:, :2] * (image_w / mask_w, image_h / mask_h)
-    high = (masks.boxes_xyxy[:, 2:] + 1) * (image_w / mask_w, image_h / mask_h)
-    high = np.minimum(np.ceil(high - 1e-9), (image_w, image_h))
-    return Proposals(
-        boxes_xyxy=np.concatenate([np.floor(low + 1e-9), high], axis=1).astype(np.int32),
-        area=masks.area / (mask_h * mask_w),
-        predicted_iou=masks.predicted_iou.astype(np.float64),
-        stability=masks.stability.astype(np.float64),
-        runs=masks.runs,
-        mask_hw=(mask_h, mask_w),
     )

@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 ENCODER_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 POSITIONS = "image_encoder.pos_embed"  # which every SAM has, and whose width tells which it is
 BUFFERS = ("pixel_mean", "pixel_std")  # constants, which some files hold
+SAM_2 = "SAM 2, which is named by sam2(model='facebook/sam2.1-hiera-tiny') and read in transformers' layout"
+SAM_3 = "SAM 3, which is named by sam3(model='facebook/sam3') and read in transformers' layout"
 # what no other family's names hold: what it is
 FAMILIES = {
     "mask_decoder.hf_token": "SAM-HQ, whose decoder has more to it, is not supported",
     "image_encoder.patch_embed.seq": "MobileSAM (vit_t) is not supported",
-    "image_encoder.trunk": "SAM 2 is not supported by this generator",
-    "memory_attention": "SAM 2 is not supported by this generator",
-    "detector.": "SAM 3 is not supported by this generator",
+    "tracker_model.": SAM_3,
+    "detector.": SAM_3,
+    "image_encoder.trunk": SAM_2,
+    "memory_attention": SAM_2,
+    "vision_encoder.backbone": SAM_2,
     "vision_encoder.": "these are transformers' names of SAM; get the original file with `fgscore download sam`",
     **dict.fromkeys((*weights.ADAPTERS, "w_as.", "w_bs."), "weights of an adapter must be merged into SAM's"),
 }

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from fgscore.machine import float32
 from fgscore.regions.sam.decoder import Decoder
+from fgscore.regions.sam.exact import ExactGenerator
 from fgscore.regions.sam.frame import Frame, measure_roughly
 from fgscore.regions.sam.kernels.native import together
-from fgscore.regions.sam.masks import Candidates, ExactGenerator
+from fgscore.regions.sam.masks import Candidates
 
 ARRAYS = {"cuda": torch.float16}  # of the decoder
 SOME = 16  # masks that are measured at one time

@@ -1,31 +1,31 @@
-"""Automatic mask generation with upstream's masks: the same prompts, filters and suppression, other order of work.
+"""Automatic mask generation, whatever model draws the masks: a grid of points, thresholds, suppression of duplicates.
 
-Upstream brings all three masks of every prompt to the size of the image and encodes all that pass the filters. Here
-low-resolution logits are all that is kept of a mask: those below the IoU threshold are never computed, the others are
-measured a few at a time, and run lengths are made of the masks that somebody asks for.
+The prompts, filters and suppression are segment_anything's, in another order of work. That brings all three masks of
+every prompt to the size of the image and encodes all that pass the filters. Here low-resolution logits are all that is
+kept of a mask: those below the IoU threshold need not be computed, the others are measured a few at a time, and run
+lengths are made of the masks that somebody asks for.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fgscore.machine.float32 import full_float32
-from fgscore.regions.sam import encoder
-from fgscore.regions.sam.decoder import Decoder
 from fgscore.regions.sam.frame import Frame, LazyRunLengths, measure
 from fgscore.regions.sam.kernels.native import native, together
 
 
 @dataclass(frozen=True)
 class Masks:
-    """Masks of one image, boxes and columns upstream's: ``boxes_xyxy`` (M, 4) int64 with the last column and row
-    included, ``area`` (M,) pixels, ``predicted_iou`` and ``stability`` (M,) float32; ``runs`` their run lengths."""
+    """Masks of one image: ``boxes_xyxy`` (M, 4) int64 with the last column and row included, ``area`` (M,) pixels,
+    ``predicted_iou`` and ``stability`` (M,) float32; ``runs`` their run lengths."""
 
     boxes_xyxy: np.ndarray
     area: np.ndarray
@@ -56,23 +56,47 @@ class Candidates:
         return Candidates([one for p in parts for one in p.logits], *(torch.cat(column) for column in columns))
 
 
-class ExactGenerator:
-    """``generate(image) -> Masks`` with the settings of an upstream ``SamAutomaticMaskGenerator``."""
+class MaskDecoder(Protocol):
+    """What draws masks at points: predicted IoU first, logits of the masks that pass."""
+
+    def image(self, embedding: Any) -> Any:
+        """What all points of an image share."""
+
+    def batches(self, points: Tensor) -> Sequence[Tensor]:
+        """``points`` (B, 2) in batches of a size that suits the device."""
+
+    def prompts(self, image: Any, points: Tensor) -> tuple[Any, Tensor]:
+        """A batch of ``points`` (b, 2) in the model's input, whose ``take`` chooses of it, and the predicted IoU (b, M)
+        of M masks at each."""
+
+    def logits(self, image: Any, batch: Any, keep: Tensor) -> Tensor:
+        """Low-resolution logits (k, h, w) of the k masks that ``keep`` (b, M) chooses of a batch."""
+
+
+class MaskGenerator(ABC):
+    """``generate(image) -> Masks`` with ``settings``, :class:`generator.Settings` or segment_anything's generator.
+
+    What is a model's own is how an image is embedded, where its logits come to lie, and the decoder of points.
+    """
 
     _float32 = staticmethod(full_float32)  # what it means while masks are generated
+    _decoder: MaskDecoder
 
-    def __init__(self, upstream: Any) -> None:
-        self._settings, self._predictor, self._sam = upstream, upstream.predictor, upstream.predictor.model
-        self._threshold = float(self._sam.mask_threshold)
-        self._least_stability = float(upstream.stability_score_thresh)
-        self._encoder = self._sam.image_encoder
-        self._native = native(self._predictor.device)
-        self._own_encoder = encoder.supports(self._encoder)
-        with torch.no_grad():
-            self._decoder = Decoder(self._sam)
+    def __init__(self, settings: Any, device: torch.device, mask_threshold: float) -> None:
+        self._settings, self._device, self._threshold = settings, device, float(mask_threshold)
+        self._least_stability = float(settings.stability_score_thresh)
+        self._native = native(device)
+
+    @abstractmethod
+    def _embed(self, image: np.ndarray) -> tuple[Any, tuple[int, int]]:
+        """Embedding of ``image`` (H, W, 3) uint8, and the height and width that it has in the model's input."""
+
+    @abstractmethod
+    def _frame(self, input_hw: tuple[int, int], crop: tuple[int, int, int, int], image_hw: tuple[int, int]) -> Frame:
+        """Where the logits of a crop come to lie."""
 
     def generate(self, image: np.ndarray) -> Masks:
-        """Masks of ``image`` (H, W, 3) uint8, in upstream's order."""
+        """Masks of ``image`` (H, W, 3) uint8, in segment_anything's order."""
         with torch.inference_mode(), self._float32():
             return self._generate(image)
 
@@ -84,6 +108,8 @@ class ExactGenerator:
         crops, layers = generate_crop_boxes(size, settings.crop_n_layers, settings.crop_overlap_ratio)
         parts, frames = [], []
         for crop, layer in zip(crops, layers, strict=True):
+            if crop[0] == crop[2] or crop[1] == crop[3]:  # of an image of few pixels
+                continue
             frame, candidates = self._crop(image, tuple(crop), settings.point_grids[layer])
             parts.append(candidates)
             frames += [frame] * len(candidates.logits)
@@ -106,10 +132,10 @@ class ExactGenerator:
         x0, y0, x1, y1 = crop
         part = image[y0:y1, x0:x1]
         embedding, input_hw = self._embed(part)
-        frame = Frame(self._sam.image_encoder.img_size, input_hw, crop, image.shape[:2])
+        frame = self._frame(input_hw, crop, (image.shape[0], image.shape[1]))
         shared = self._decoder.image(embedding)
-        points = self._predictor.transform.apply_coords(grid * np.array(frame.crop_hw)[None, ::-1], frame.crop_hw)
-        prompts = torch.as_tensor(points, device=self._predictor.device)
+        crop_wh, input_wh = np.array(frame.crop_hw[::-1]), np.array(input_hw[::-1])
+        prompts = torch.as_tensor(grid * crop_wh * (input_wh / crop_wh), device=self._device)
         batches = self._decoder.batches(prompts)
         found = Candidates.join(together(lambda block: self._batch(shared, block, frame), batches, prompts.device))
         rows = batched_nms(
@@ -127,15 +153,6 @@ class ExactGenerator:
     def _measure(self, logits: Tensor, frame: Frame) -> tuple[Tensor, Tensor, Tensor]:
         by = self._native.measure if self._native else measure
         return by(logits, frame, self._threshold, self._settings.stability_score_offset)
-
-    def _embed(self, image: np.ndarray) -> tuple[Tensor, tuple[int, int]]:
-        """Embedding (1, c, h, w) of ``image`` (H, W, 3) uint8, and its size in the model's square."""
-        pixels = torch.as_tensor(self._predictor.transform.apply_image(image), device=self._predictor.device)
-        square = self._sam.preprocess(pixels.permute(2, 0, 1)[None])
-        return self._encode(square), (int(pixels.shape[0]), int(pixels.shape[1]))
-
-    def _encode(self, square: Tensor) -> Tensor:
-        return encoder.encode(self._encoder, square) if self._own_encoder else self._encoder(square)
 
     def _batch(self, shared: Any, points: Tensor, frame: Frame) -> Candidates:
         """Candidates of a batch of ``points`` (b, 2) that pass the filters, boxes in the crop's frame."""

@@ -1,0 +1,159 @@
+"""Encoders by a model of torch: their pictures, regions and batches on whatever device.
+
+Pictures come to the model's size by ``_pixels.py``, within 2/255 of its image processor, or by that processor itself:
+which of the two is provenance, no part of a spec.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from fgscore.encoders import Encoder, ImageRegions, _looks, _render
+from fgscore.encoders._looks import Inputs, Looks
+from fgscore.errors import MissingWeights
+from fgscore.machine import timing
+from fgscore.pretrained import fit
+from fgscore.pretrained.checkpoint import Layout
+from fgscore.pretrained.published import Published
+from fgscore.runtime import Runtime
+from fgscore.types import Runs
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+
+
+class Frozen(Published, Encoder):
+    """An encoder by a model of torch that is not trained. Embeddings are float32 on the CPU, not normalised; masks come
+    as run lengths, which a GPU expands by itself. :meth:`load` raises :class:`MissingWeights` where the model is not
+    what it says, and :class:`MissingExtra` without the packages."""
+
+    thread_safe = True  # of several shards at a time
+    renders = True  # in its own way
+    drives: ClassVar[str] = "a dual encoder"
+
+    def __init__(
+        self, runtime: Runtime, model: str, revision: str | None, layout: Layout, text: str, dtype: str
+    ) -> None:
+        super().__init__(runtime, model, revision, layout, text)
+        self._precision = DTYPES[dtype]
+        self._streams = threading.local()  # one for each thread, so that one's pictures are made in another's forward
+        self._crops: Any = None
+
+    @abstractmethod
+    def _open(self, folder: Path) -> tuple[Any, Looks]:
+        """The model in ``folder``, in :attr:`_precision` on the CPU, and how it looks at pictures."""
+
+    @abstractmethod
+    def _features(self, inputs: Inputs) -> Any:
+        """(B, d) for the model's ``inputs`` on its device, or an output of transformers that has them."""
+
+    @abstractmethod
+    def _try(self, folder: Path) -> int:
+        """The width of the embeddings, of small pictures (and texts) that must not be alike. Raises
+        :class:`MissingWeights` where the model cannot tell them apart."""
+
+    def load(self) -> None:
+        """Load the model onto its device and try it on small pictures."""
+        folder = self.place
+        import torch
+
+        self._torch = torch
+        self.device = self._runtime.torch_device()
+        self._dtype = getattr(torch, self._precision)
+        model, self._looks = self._open(folder)
+        self._model = model.to(self.device).eval()
+        self.mean_rgb, self.size = self._looks.mean_rgb, self._looks.size
+        self._choose_pixels()
+        self._profile = self._runtime.profile and self.device.startswith("cuda")
+        try:
+            self.dim = self._try(folder)
+        except MissingWeights:
+            raise
+        except Exception as error:  # whatever a model may do with pictures
+            reason = f"{type(error).__name__}: {fit.first_line(error)}"
+            kind = type(self._model).__name__
+            raise MissingWeights(f"{folder}: {kind} cannot be driven as {self.drives} ({reason})") from error
+
+    def _choose_pixels(self) -> None:
+        """Whose code makes pixels, and by which way."""
+        from fgscore.encoders import _crops, _pixels
+
+        how, processor = self.rendering, self._looks.plain
+        ours = self._runtime.implementation == "exact" and processor is not None
+        self.implementation = "exact" if ours else "upstream"
+        self._exact = _pixels.Pixels(processor, how.fit == "squash", self.device) if ours else None
+        if ours and self.device.startswith("cuda") and how.outside != "blur":
+            squashed = how.fit == "crop" and not _looks.crops(processor)
+            fit: _render.Fit = "squash" if squashed else how.fit
+            settings = (fit, how.outside, how.margin, self.device, self._dtype)
+            self._crops = _crops.Crops(processor, self.size, *settings)
+
+    def embed_images(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """(B, d) for whole images (H, W, 3) uint8."""
+        if self._crops:
+            return self._embed_cuts([(image, np.array([0, 0, *image.shape[1::-1]]), None) for image in images])
+        with self._torch.inference_mode(), timing.spent("resize"):
+            inputs = {name: self._placed(tensor) for name, tensor in self._inputs(images).items()}
+        return self._forward(inputs)
+
+    def _placed(self, tensor: torch.Tensor) -> torch.Tensor:
+        """On the device, in the model's precision where it is of real numbers."""
+        return tensor.to(self.device, self._dtype if tensor.is_floating_point() else None)
+
+    def _stream(self) -> AbstractContextManager[Any]:
+        """What this thread has the GPU do is done in an order of its own."""
+        if not self.device.startswith("cuda"):
+            return nullcontext()
+        if not hasattr(self._streams, "own"):
+            self._streams.own = self._torch.cuda.Stream(self.device)
+            self._streams.own.wait_stream(self._torch.cuda.default_stream(self.device))  # the weights are there
+        return self._torch.cuda.stream(self._streams.own)
+
+    def _forward(self, inputs: Inputs) -> np.ndarray:
+        """(B, d) for ``inputs`` on the device."""
+        from fgscore.machine.float32 import quick_float32
+
+        with self._torch.inference_mode(), timing.spent("forward"), quick_float32():
+            return to_numpy(self._features(inputs))
+
+    def _inputs(self, images: Sequence[np.ndarray]) -> Inputs:
+        """The model's inputs for images (H, W, 3) uint8, by our own code or by the model's image processor."""
+        fit = self.rendering.fit
+        if self._exact and fit == "squash":
+            return {"pixel_values": self._exact(images)}
+        ready = [_render.shape_to(image, fit, self.size, self.mean_rgb) for image in images]
+        return {"pixel_values": self._exact(ready)} if self._exact else self._looks(ready)
+
+    def embed_regions(self, images: Iterable[ImageRegions]) -> Iterator[np.ndarray]:
+        """Arrays (m, d): the regions of all ``images``, those of several in one batch."""
+        cuts = (cut for one in images for cut in one.cuts())
+        return self.batches.embed(self._embed_cuts, cuts)
+
+    def _embed_cuts(self, cuts: Sequence[tuple[np.ndarray, np.ndarray, Runs | None]]) -> np.ndarray:
+        """(B, d) for (image, box_xyxy, mask or None)."""
+        if self._crops:
+            with self._stream():
+                with self._torch.inference_mode(), timing.spent("resize"):
+                    pixels = self._crops(cuts)
+                    if self._profile:
+                        self._torch.cuda.synchronize()
+                return self._forward({"pixel_values": pixels})
+        with timing.spent("resize"):
+            parts = [self.rendering.cut(image, box, runs.decode() if runs else None, self.mean_rgb)
+                     for image, box, runs in cuts]  # fmt: skip
+        return self.embed_images(parts)
+
+
+def to_numpy(features: Any) -> np.ndarray:
+    """(B, d) float32 of a tensor, or of what is pooled in an output of transformers."""
+    tensor: torch.Tensor = getattr(features, "pooler_output", features)
+    return np.asarray(tensor.float().cpu().numpy())
