@@ -25,6 +25,7 @@ SOURCES = [path for folder in ("fgscore", "stages") for path in (ROOT / folder).
 DISTRIBUTIONS = {
     "PIL": "pillow",
     "annotated_types": "annotated-types",
+    "open_clip": "open_clip_torch",
     "segment_anything": "segment-anything",
     "sklearn": "scikit-learn",
 }

@@ -4,6 +4,7 @@ the network, and no configuration of a folder's has it run code."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from fgscore.pretrained.checkpoint import Layout
 from fgscore.pretrained.hub import Repository
 
 SETTINGS = "open_clip_config.json"
+OLD = re.compile(r"ViT-\w+/\d")  # ViT-B/32
 CONTAINERS = (("open_clip_model", ".safetensors"), ("open_clip_pytorch_model", ".safetensors"),
               ("open_clip_pytorch_model", ".bin"))  # fmt: skip
 LAYOUT = Layout("open_clip", "open_clip's layout", ((SETTINGS, ((SETTINGS,),)),), CONTAINERS, parted=False,
@@ -35,8 +37,8 @@ def library() -> Any:
 
 
 def is_architecture(name: str) -> bool:
-    """Whether ``name`` is meant as one of open_clip's: they have no slash, but of old ViT-B/32 for ViT-B-32."""
-    return "/" not in name or name.replace("/", "-") in library().list_models()
+    """Whether ``name`` is meant as one of open_clip's: they have no slash, but in the old spelling of ViT-B-32."""
+    return "/" not in name or bool(OLD.match(name))
 
 
 def architecture(name: str) -> tuple[str, Mapping[str, Any]]:

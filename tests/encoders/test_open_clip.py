@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -193,6 +194,18 @@ def test_published_weights_are_embedded_by_their_name(architecture, made, tmp_pa
         theirs = model.eval().encode_image(torch.stack([transform(Image.fromarray(one)) for one in PICTURES]))
     loaded.assert_alike(ours.embed_images(PICTURES), theirs.numpy())
     assert made_of(f"open_clip(model='{architecture}')").weights() == commit
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [("ViT-B-32", True), ("ViT-B/32-quickgelu", True), ("ViT-L/14", True), ("timm/PE-Core-B-16", False),
+     ("apple/DFN2B-CLIP-ViT-B-16", False)],
+)  # fmt: skip
+def test_a_name_is_told_from_an_id_of_the_hub_without_the_library(name, is_one, monkeypatch):
+    monkeypatch.setitem(sys.modules, "open_clip", None)
+    encoder = made_of(f"open_clip(model='{name}', pretrained='openai')") if is_one else None
+    assert _open_clip.is_architecture(name) == is_one
+    assert encoder is None or encoder.needs
 
 
 def test_a_tokenizer_of_another_repository_is_looked_for_there():
