@@ -43,7 +43,7 @@ def doctor(
     if subject or dataset:
         name = _extract.dataset(subject, dataset, protocol)
         how = _extract.runtime(data, device, batch_size, workers)
-        chosen = _extract.components(name, regions, encoder, prompt, how)
+        chosen = _extract.components(data, name, regions, encoder, prompt, how)
         with _run.Bars() as bars:
             listed, wrong = preflight.look(store, name, chosen, Photos(root, partial, force, limit), True, bars)
             found += [checks.Check(what, checks.FAULT, str(error)) for what, error in wrong]

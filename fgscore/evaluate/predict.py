@@ -172,10 +172,11 @@ class Predictor:
         if crops := self.probe.made_of.get("crops"):
             start, stop = (int(v) for v in str(crops).split(":"))
             proposals = proposals.keep(np.arange(len(proposals.area))[start:stop])
-        batch = regions.batch([image_id], [proposals], self._generator.made.masks)
+        made = self._generator.made
+        batch = regions.batch([image_id], [proposals], made.masks, made.mirrors)
         masks = batch.masks
         runs = None if masks is None else [masks.runs(region, 0) for region in range(len(proposals.area))]
-        raw = self._encoder.regions([ImageRegions(image, batch.boxes_xyxy, runs)])
+        raw = self._encoder.regions([ImageRegions(image, batch.boxes_xyxy, runs, batch.mirrored)])
         return (batch, *_stored(self._encoder, raw, image_id))
 
     def _scores(self, inputs: ScoreInputs) -> np.ndarray | None:

@@ -28,7 +28,7 @@ from fgscore.store import index as index_store
 from fgscore.store import manifest, paths, schema
 from fgscore.types import NOT_TOLD_APART, ImageIndex, TextBank, pairs
 
-INDEX_ROLES = ("images", "names", "labels")
+INDEX_ROLES = ("images", "names", "labels", "boxes", "paths")
 MADE_BY: Mapping[str, type[Component]] = {  # what makes the artefacts of a kind
     "index": DataSet,
     "regions": GeneratorMaker,
@@ -122,10 +122,13 @@ class Store:
         index = self.index(parent)
         if role == "names":
             return index.names_digest()
+        if role == "paths":
+            return index.paths_digest()
         rows = index.shards.get(number)
         if rows is None:
             return None
-        return index.images_digest(rows) if role == "images" else index.labels_digest(rows)
+        of_rows = {"images": index.images_digest, "labels": index.labels_digest, "boxes": index.boxes_digest}
+        return of_rows[role](rows)
 
     def read(self, artefact: manifest.Artefact, number: int) -> Any:
         """The record of one shard, refused where its parents have changed since."""

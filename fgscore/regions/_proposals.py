@@ -1,0 +1,59 @@
+"""Regions of one image on their way from a generator to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fgscore.types import Runs
+
+
+@dataclass(frozen=True, eq=False)
+class Proposals:
+    """Regions of one image. ``boxes_xyxy`` (M, 4) int32 pixels, ``area`` (M,) fraction of the image,
+    ``predicted_iou`` and ``stability`` (M,), NaN for crops; ``runs`` one (K,) array of run lengths a mask, None for
+    crops, of masks of size ``mask_hw``; ``mirrored`` (M,) bool, None where no region is seen in a mirror."""
+
+    boxes_xyxy: np.ndarray
+    area: np.ndarray
+    predicted_iou: np.ndarray
+    stability: np.ndarray
+    runs: Sequence[np.ndarray] | None = None
+    mask_hw: tuple[int, int] = (0, 0)
+    mirrored: np.ndarray | None = None
+
+    @classmethod
+    def of_boxes(cls, boxes_xyxy: np.ndarray, size_hw: tuple[int, ...]) -> Proposals:
+        """Boxes (M, 4) in pixels of an image of ``size_hw``, without masks."""
+        sides = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).astype(np.int64)
+        unknown = np.full(len(boxes_xyxy), np.nan)
+        return cls(boxes_xyxy, sides.prod(axis=1) / (size_hw[0] * size_hw[1]), unknown, unknown)
+
+    @classmethod
+    def of_masks(
+        cls, masks: np.ndarray, size_hw: tuple[int, ...], predicted_iou: np.ndarray | None = None
+    ) -> Proposals:
+        """``masks`` (M, h, w) bool of an image of ``size_hw``, which may be larger, with their boxes and areas.
+        ``predicted_iou`` (M,) orders them where ``n`` cuts. Raises ValueError for a mask that covers nothing."""
+        masks = np.asarray(masks, bool)
+        area = masks.mean(axis=(1, 2))
+        if not area.all():
+            raise ValueError(f"mask {int(area.argmin())} covers nothing")
+        boxes = np.zeros((len(masks), 4), np.int32)
+        for axis, (cells, length) in enumerate(zip(masks.shape[:0:-1], size_hw[::-1], strict=True)):
+            covered = np.asarray(masks.any(axis=1 + axis))  # (M, cells): columns, then rows
+            last = cells - covered[:, ::-1].argmax(axis=1)
+            boxes[:, axis] = np.floor(covered.argmax(axis=1) * (length / cells) + 1e-9)
+            boxes[:, 2 + axis] = np.ceil(last * (length / cells) - 1e-9)
+        unknown = np.full(len(masks), np.nan)
+        iou = unknown if predicted_iou is None else np.asarray(predicted_iou, np.float64)
+        return cls(boxes, area, iou, unknown, [Runs.of(mask).counts for mask in masks], masks.shape[1:])
+
+    def keep(self, rows: np.ndarray) -> Proposals:
+        """The regions at ``rows``, in that order."""
+        runs = None if self.runs is None else [self.runs[i] for i in rows]
+        boxes, area, iou = self.boxes_xyxy[rows], self.area[rows], self.predicted_iou[rows]
+        mirrored = None if self.mirrored is None else self.mirrored[rows]
+        return Proposals(boxes, area, iou, self.stability[rows], runs, self.mask_hw, mirrored)
