@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from fgscore import foreign, specs
 from fgscore.errors import LISTED, DataError, UsageError, unknown
-from fgscore.regular import file_sha256
+from fgscore.regular import content_sha256, file_sha256
 
 F = TypeVar("F", bound=Callable[..., Any])
 DECLARED = "__fgscore__"  # where a decorator keeps what a function declares
@@ -178,10 +178,11 @@ class Component:
         return specs.stored(self.params, self.function, *self.shared)
 
     def paths(self) -> dict[str, Path]:
-        """The files that parameters annotated as ``Path`` name. Raises :class:`DataError` where one is not there."""
+        """The files, or folders, that parameters annotated as ``Path`` name. Raises :class:`DataError` where one is not
+        there."""
         paths = {name: value for name, value in self.params.items() if isinstance(value, Path)}
         for name, path in paths.items():
-            if not path.is_file():
+            if not (path.is_file() or path.is_dir()):
                 raise DataError(f"{self.kind} {self.canonical}: expected a file at {path}, found none; name it by "
                                 f"{name}=...")  # fmt: skip
         return paths
@@ -189,7 +190,7 @@ class Component:
     @property
     def files(self) -> dict[str, str]:
         """The SHA-256 of each of :meth:`paths`, by its parameter."""
-        return {name: file_sha256(path) for name, path in self.paths().items()}
+        return {name: content_sha256(path) for name, path in self.paths().items()}
 
     @property
     def content(self) -> str | None:

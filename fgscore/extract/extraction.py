@@ -61,6 +61,11 @@ class _Images:
                 yield image_id, image
             self._task.tick()
 
+    def refuse(self, image_id: str, reason: str) -> None:
+        """Count the image that was given last among the failures."""
+        self.ids.remove(image_id)
+        self.failures.append({"image_id": image_id, "reason": reason})
+
 
 def _with_regions(images: _Images, batch: RegionBatch) -> Iterator[ImageRegions]:
     """Each of ``images`` with the regions that ``batch`` has of it, which knows them all."""
@@ -107,7 +112,12 @@ class Extraction:
 
         def make(task: Task) -> Made:
             images = _Images(self.photos, task, of_parent.ids(task.number) if of_parent else None)
-            found = [generator.propose(image, image_id) for image_id, image in images]
+            found = []
+            for image_id, image in images:
+                try:
+                    found.append(generator.propose(image, image_id))
+                except BadImage as error:
+                    images.refuse(image_id, str(error))
             return Made(regions.batch(images.ids, found, made.masks, made.mirrors), images.failures, generator.facts)
 
         parents = dict.fromkeys(("images", *made.asks), self._index_digest)

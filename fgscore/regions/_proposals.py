@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,6 +50,18 @@ class Proposals:
         unknown = np.full(len(masks), np.nan)
         iou = unknown if predicted_iou is None else np.asarray(predicted_iou, np.float64)
         return cls(boxes, area, iou, unknown, [Runs.of(mask).counts for mask in masks], masks.shape[1:])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Proposals]) -> Proposals:
+        """The regions of ``parts``, at least one and all of one size of masks, one after another."""
+        columns = zip(*((p.boxes_xyxy, p.area, p.predicted_iou, p.stability) for p in parts), strict=True)
+        boxes, area, iou, stability = (np.concatenate(column) for column in columns)
+        runs = None if parts[0].runs is None else [run for p in parts for run in p.runs or ()]
+        return cls(boxes, area, iou, stability, runs, parts[0].mask_hw)
+
+    def with_scores(self, predicted_iou: np.ndarray, stability: np.ndarray) -> Proposals:
+        """The same with these (M,) in place of its own."""
+        return replace(self, predicted_iou=predicted_iou, stability=stability)
 
     def keep(self, rows: np.ndarray) -> Proposals:
         """The regions at ``rows``, in that order."""

@@ -53,7 +53,7 @@ class Annotated(Generator):
         if row is None:
             return np.zeros((0, 4), np.int32)
         if self.masks:
-            return _drawn(self._root, str(self._paths[row]), self._kind, image.shape)
+            return _drawn(self._root, str(self._paths[row]), self._kind, image.shape[:2])
         height, width = image.shape[:2]
         low, high = self._boxes[row, :2], self._boxes[row, 2:]
         box = np.concatenate([np.floor(low + 1e-3), np.minimum(np.ceil(high - 1e-3), (width, height))])

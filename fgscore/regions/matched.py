@@ -69,7 +69,7 @@ class Matched(Generator):
         wanted = (self._most or NUMBER) if self._same == "area" and count else min(count, self._most or count)
         u = [uniforms(f"{self._seed}\0{image_id}\0{j}\0matched") for j in range(wanted)]
         if self.masks:
-            return _moved(theirs, u, image.shape)
+            return _moved(theirs, u, image.shape[:2])
         height, width = image.shape[:2]
         boxes = []
         for j in range(wanted):

@@ -277,7 +277,11 @@ def installed(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("encoder.py", "regions.py", "sets.py"):
         (place / name).rename(package / name)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: aviary\nVersion: 2.0\n")
-    points = {"encoders": ["encoder:dino"], "regions": ["regions:tiles", "regions:detected"], "datasets": ["sets:birds"]}
+    points = {
+        "encoders": ["encoder:dino"],
+        "regions": ["regions:tiles", "regions:detected"],
+        "datasets": ["sets:birds"],
+    }
     lines = [line for group, ends in points.items() for line in
              (f"[fgscore.{group}]", *(f"{end.partition(':')[2]} = aviary.{end}" for end in ends))]  # fmt: skip
     (info / "entry_points.txt").write_text("\n".join(lines))
@@ -318,7 +322,7 @@ def test_a_distributions_names_are_listed_and_guessed(installed: Path, run: Run)
     listed = {row["name"]: row["parameters"] for row in run("list", "encoders", "--json").json["encoders"]}
     assert listed["dino"] == "cells=4, seed=0, fit='crop', outside='black', margin=0.0"
     assert "did you mean 'dino'" in run("extract", "demo", "--encoder", "dinno").message
-    assert "did you mean 'tiles'" in run("extract", "demo", "--regions", "gridd").message
+    assert "did you mean 'tiles'" in run("extract", "demo", "--regions", "tiless").message
 
 
 def test_a_store_of_a_distribution_is_read_where_that_is_not_installed(
