@@ -131,6 +131,12 @@ class Component:
         return cls._made(spec, cls.ours(spec.name), OURS)
 
     @classmethod
+    def declared(cls, function: Callable[..., Any], trait: str) -> Any:
+        """The value of a field that ``function`` declares, or its default, without binding parameters."""
+        default = next(f.default for f in fields(cls) if f.name == trait)
+        return vars(function).get(DECLARED, {"traits": {}})["traits"].get(trait, default)
+
+    @classmethod
     def ours(cls, name: str) -> Callable[..., Any]:
         """The function of ours by that name; raises :class:`UnknownName` with the nearest spelling."""
         if name not in cls.ours_named():

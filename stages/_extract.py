@@ -60,6 +60,7 @@ def components(
     encoder: list[str] | None,
     prompt: list[str] | None,
     how: Any,
+    may_be_cached: bool = True,
 ) -> Any:
     """What was asked for, the data set's own defaults in place of what was not. Regions may also be such as no
     generator makes here, if they are in the cache."""
@@ -76,7 +77,7 @@ def components(
         prompt or [own.prompt],
         how,
         chosen.noun,
-        lambda text: known.is_cached(store, chosen.key, text),
+        lambda text: may_be_cached and known.is_cached(store, chosen.key, text),
     )
 
 

@@ -34,7 +34,7 @@ def regions(
 
     name = _extract.dataset(subject, dataset, protocol)
     how = _extract.runtime(data, device, 0, workers, implementation)
-    chosen = _extract.components(data, name, regions, [], None, how)
+    chosen = _extract.components(data, name, regions, [], None, how, may_be_cached=False)
     with _run.Bars() as bars:
         store = _run.store(data)
         indexed = make_index(store, name, chosen, Photos(root, partial, force, limit), False, bars)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fgscore import ragged
+from fgscore import ragged, specs
 from fgscore.components import positional
 from fgscore.errors import BadParameter, UsageError
 from fgscore.models import Maker, Model
@@ -20,7 +20,18 @@ from fgscore.regions._proposals import Proposals
 from fgscore.runtime import Runtime
 from fgscore.types import MaskRLE, RegionBatch
 
-__all__ = ["Generator", "GeneratorMaker", "Known", "Proposals", "batch", "check_area", "checked", "in_area", "select"]
+__all__ = [
+    "Generator",
+    "GeneratorMaker",
+    "Known",
+    "Proposals",
+    "batch",
+    "check_area",
+    "checked",
+    "in_area",
+    "is_annotated",
+    "select",
+]
 
 
 class Generator(Model, ABC):
@@ -122,6 +133,12 @@ class GeneratorMaker(Maker):
             raise UsageError(f"{self.place}{self.kind} {self.canonical}: asks must be of {', '.join(ASKED)}, found "
                              f"{', '.join(map(repr, sorted(strange)))}")  # fmt: skip
         return generator
+
+
+def is_annotated(component: str) -> bool:
+    """Whether regions by the canonical text of a ``component`` of ours are what people marked; False for any other."""
+    name = specs.parse(component).name if component else ""
+    return name in GeneratorMaker.ours_named() and GeneratorMaker.declared(GeneratorMaker.ours(name), "annotated")
 
 
 def check_area(area_min: float, area_max: float, n: int | None) -> None:

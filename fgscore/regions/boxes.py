@@ -25,7 +25,7 @@ def boxes(
     area_min: float = 0.0,
     area_max: float = 1.0,
 ) -> Boxes:
-    """Boxes and masks of a file: COCO, LVIS, YOLO, Pascal VOC, amg.py, CSV, Parquet, or exported by fgscore.
+    """Boxes and masks that a file holds: COCO, YOLO, Pascal VOC, amg.py, CSV, Parquet.
 
     ``file`` is JSON of COCO or LVIS annotations, of detections (``images`` then is the file of annotations that their
     image ids are of), of amg.py or SA-1B; CSV or Parquet with image_id or path, x0, y0, x1, y1 or x, y, w, h, and

@@ -19,8 +19,10 @@ def multi_scale(
     beta: Annotated[float, Gt(0)] = 0.9,
     seed: Annotated[int, Ge(0)] = 0,
 ) -> Squares:
-    """``n`` random squares, as WCA cuts them: side uniform from ``alpha`` to ``beta`` times the shorter side of the
-    image, position uniform. Raises :class:`BadParameter` unless alpha <= beta <= 1."""
+    """Random squares of many sizes, as WCA cuts them.
+
+    ``n`` of them, the side uniform from ``alpha`` to ``beta`` times the shorter side of the image, the position
+    uniform. Raises :class:`BadParameter` unless alpha <= beta <= 1."""
     if not alpha <= beta <= 1:
         raise BadParameter(f"expected alpha <= beta <= 1, found alpha={alpha:g}, beta={beta:g}")
     return Squares(n, alpha, beta, seed)

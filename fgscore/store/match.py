@@ -19,7 +19,7 @@ from fgscore import components, specs
 from fgscore.components import Component
 from fgscore.datasets import DataSet, key_of
 from fgscore.encoders import EncoderMaker
-from fgscore.errors import NoText, NothingCached, StoreError, quoted, unknown
+from fgscore.errors import MissingParameter, NoText, NothingCached, StoreError, quoted, unknown
 from fgscore.pooling import Pooling
 from fgscore.regions import GeneratorMaker
 from fgscore.regular import file_sha256
@@ -376,7 +376,11 @@ def check_names(store: Store, dataset: str | None, regions: str | None = None, e
         held = set(_held(store.layout)) if kind == "index" else {a.recipe.name for a in store.artefacts(kind)}
         path, name = specs.file_of(spec.name), dataset_key(text) if kind == "index" else specs.stored_name(spec.name)
         if spec.name in makers.names() or (path and (path.is_file() or name not in held)):
-            makers.bind(text)
+            try:
+                makers.bind(text)
+            except MissingParameter:  # what is left out agrees with all that is cached
+                if name not in held:
+                    raise
         elif name not in held:
             raise unknown(makers.kind, spec.name, held.union(makers.names()))
 
