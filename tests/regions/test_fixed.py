@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from fgscore.errors import BadParameter, UsageError
 from fgscore.extract.parts import EncoderPart, GeneratorPart
 from fgscore.regions import Proposals
 from fgscore.runtime import Runtime
+from fgscore.store.match import Store
 
 SIDES = st.integers(1, 70)
 
@@ -97,6 +99,21 @@ def test_patches_of_a_mirrored_region_are_refused() -> None:
     one = ImageRegions(noise(4, 4), np.array([[0, 0, 2, 2]], np.int32), None, np.array([True]))
     with pytest.raises(UsageError, match="some of these are to be mirrored"):
         one.cover(2, 2)
+
+
+def test_mirrored_regions_are_exported_and_imported_as_they_are(
+    store: Store, run: Any, photos: Path, tmp_path: Path
+) -> None:
+    assert run("regions", "folder", "--root", photos, "--regions", "ten_crop").code == 0
+    out = ("--kind", "regions", "--regions", "ten_crop", "--to", tmp_path / "out")
+    assert run("export", "folder", *out).code == 0
+    assert run("import", "folder", tmp_path / "out", "--regions", "again").code == 0
+    assert run("embed", "folder", "--root", photos, "--encoder", "fake", "--regions", "again").code == 0
+    one, two = ({a.recipe.name: a for a in store.artefacts("regions")}[name] for name in ("ten_crop", "again"))
+    for number in one.shard_sizes:
+        ours, theirs = store.read(one, number), store.read(two, number)
+        assert ours.mirrored.tolist() == ([False] * 5 + [True] * 5) * len(ours.image_ids)
+        np.testing.assert_array_equal(ours.mirrored, theirs.mirrored)
 
 
 @given(SIDES, SIDES, st.integers(0, 5))
