@@ -130,8 +130,8 @@ def finish(
         if len(failures) > 10:
             print(f"... and {len(failures) - 10} more; --json lists all")
         for about, names in notes.items():
-            more = f" and {len(names) - 10} more; --json lists all" if len(names) > 10 else ""
-            print(terminal.visible(f"{len(names):,} {about}: {', '.join(names[:10])}{more}"))
+            more = f" and {len(names) - 5} more; --json lists all" if len(names) > 5 else ""
+            print(terminal.visible(f"{len(names):,} {about}: {', '.join(names[:5])}{more}"))
         _next.step(next_step)
 
     artefacts = [s.to_json() for s in summaries]

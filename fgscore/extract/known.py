@@ -101,10 +101,12 @@ def cached(store: Store, dataset: str, index_digest: str, regions: str, but: str
             f"expected cached regions of {dataset} by {regions}, found {there}; "
             f"run `fgscore regions {quoted(dataset)} --regions {quoted(regions)}` first"
         )
-    names = ", ".join(artefact.recipe.component for artefact in found)
-    if len({artefact.recipe.component for artefact in found}) < len(found):
-        names = ", ".join(f"{artefact.recipe.component} ({artefact.path.name})" for artefact in found)
-    raise UsageError(f"{regions} is {len(found)} of the cached regions of {dataset}: {names}; name one of them in full")
+    names = [artefact.recipe.component for artefact in found]
+    which = "name one of them in full"
+    if len(set(names)) == 1:
+        names = [artefact.path.name for artefact in found]
+        which = "they are of one name and other content: make those that are meant under a name of their own"
+    raise UsageError(f"{regions} is {len(found)} of the cached regions of {dataset}: {', '.join(names)}; {which}")
 
 
 def parent_of(store: Store, index: manifest.Artefact, generator: GeneratorPart) -> manifest.Artefact | None:

@@ -11,14 +11,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fgscore import ragged, specs
+from fgscore import specs
 from fgscore.components import positional
 from fgscore.errors import BadParameter, UsageError
 from fgscore.models import Maker, Model
 from fgscore.regions._known import ASKED, Known
-from fgscore.regions._proposals import Proposals
+from fgscore.regions._proposals import Proposals, batch
 from fgscore.runtime import Runtime
-from fgscore.types import MaskRLE, RegionBatch
 
 __all__ = [
     "Generator",
@@ -135,6 +134,7 @@ class GeneratorMaker(Maker):
         return generator
 
 
+@functools.cache  # asked for every row of a table
 def is_annotated(component: str) -> bool:
     """Whether regions by the canonical text of a ``component`` of ours are what people marked; False for any other."""
     name = specs.parse(component).name if component else ""
@@ -225,30 +225,3 @@ def select(proposals: Proposals, n: int | None, area_min: float, area_max: float
     if n is not None:
         rows = rows[np.argsort(-proposals.predicted_iou[rows], kind="stable")]
     return proposals.keep(rows[:n])
-
-
-def batch(image_ids: Sequence[str], proposals: Sequence[Proposals], masks: bool, mirrors: bool = False) -> RegionBatch:
-    """One record of the regions of several images; ``masks`` and ``mirrors`` are what their generator declares."""
-
-    def column(name: str, *width: int) -> np.ndarray:
-        return np.concatenate([np.zeros((0, *width)), *(vars(p)[name] for p in proposals)])
-
-    return RegionBatch(
-        image_ids=np.array(image_ids, np.str_),
-        offsets=ragged.from_lengths(np.array([len(p.area) for p in proposals], np.int64)),
-        boxes_xyxy=column("boxes_xyxy", 4),
-        area=column("area"),
-        predicted_iou=column("predicted_iou"),
-        stability=column("stability"),
-        masks=_rle(proposals) if masks else None,
-        mirrored=column("mirrored").astype(bool) if mirrors else None,
-    )
-
-
-def _rle(proposals: Sequence[Proposals]) -> MaskRLE:
-    runs = [run for p in proposals for run in p.runs or ()]
-    return MaskRLE(
-        counts=np.concatenate([np.zeros(0, np.uint32), *runs]),
-        offsets=ragged.from_lengths(np.array([len(r) for r in runs], np.int64)),
-        size_hw=np.array([p.mask_hw for p in proposals], np.int32).reshape(-1, 2),
-    )

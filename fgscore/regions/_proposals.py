@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fgscore.types import Runs
+from fgscore import ragged
+from fgscore.types import MaskRLE, RegionBatch, Runs
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,3 +70,30 @@ class Proposals:
         boxes, area, iou = self.boxes_xyxy[rows], self.area[rows], self.predicted_iou[rows]
         mirrored = None if self.mirrored is None else self.mirrored[rows]
         return Proposals(boxes, area, iou, self.stability[rows], runs, self.mask_hw, mirrored)
+
+
+def batch(image_ids: Sequence[str], proposals: Sequence[Proposals], masks: bool, mirrors: bool = False) -> RegionBatch:
+    """One record of the regions of several images; ``masks`` and ``mirrors`` are what their generator declares."""
+
+    def column(name: str, *width: int) -> np.ndarray:
+        return np.concatenate([np.zeros((0, *width)), *(vars(p)[name] for p in proposals)])
+
+    return RegionBatch(
+        image_ids=np.array(image_ids, np.str_),
+        offsets=ragged.from_lengths(np.array([len(p.area) for p in proposals], np.int64)),
+        boxes_xyxy=column("boxes_xyxy", 4),
+        area=column("area"),
+        predicted_iou=column("predicted_iou"),
+        stability=column("stability"),
+        masks=_rle(proposals) if masks else None,
+        mirrored=column("mirrored").astype(bool) if mirrors else None,
+    )
+
+
+def _rle(proposals: Sequence[Proposals]) -> MaskRLE:
+    runs = [run for p in proposals for run in p.runs or ()]
+    return MaskRLE(
+        counts=np.concatenate([np.zeros(0, np.uint32), *runs]),
+        offsets=ragged.from_lengths(np.array([len(r) for r in runs], np.int64)),
+        size_hw=np.array([p.mask_hw for p in proposals], np.int32).reshape(-1, 2),
+    )

@@ -48,6 +48,8 @@ class Boxes(Generator):
         pictures = any(isinstance(mask, Path) for mask in rows.masks)
         self.needs = (*(["pycocotools"] if polygons else []), *(["PIL"] if pictures else []))
         self._boxes = np.array(rows.boxes_xyxy, np.float64).reshape(-1, 4)
+        frames = [picture.frame_wh or (np.nan, np.nan) for picture in rows.pictures]
+        self._frames = np.array(frames, np.float64).reshape(-1, 2)[np.array(rows.picture, np.int64)]
         self._of: dict[str, list[int]] = {}
 
     def meet(self, known: Known) -> dict[str, list[str]]:
@@ -62,7 +64,7 @@ class Boxes(Generator):
         for row in np.flatnonzero(kept).tolist():
             self._of.setdefault(str(known.image_ids[at[row]]), []).append(row)
         if not self._of and len(known.image_ids):
-            self._refuse(known, said)
+            self._refuse(known, at, said)
         looked_at = set(known.image_ids[found[found >= 0]].tolist())  # pictures without a row are not missing
         said[f"photos that {self._name} does not name"] = [i for i in known.image_ids.tolist() if i not in looked_at]
         return {about: names for about, names in said.items() if names}
@@ -83,7 +85,7 @@ class Boxes(Generator):
         masked = np.array([mask is not None for mask in self._rows.masks], bool)
         sizes = np.where((at >= 0)[:, None], sizes_wh[at], 0) if len(sizes_wh) else np.zeros((len(at), 2))
         sized = (sizes > 0).all(axis=1)
-        frames = np.array([self._frame(row) for row in range(len(at))], np.float64).reshape(-1, 2)
+        frames = self._frames
         placed, clipped = place(self._boxes, frames, sizes)
         outside = sized & ~(placed[:, :2] < placed[:, 2:]).all(axis=1) & ~masked
         reasons = {
@@ -92,6 +94,7 @@ class Boxes(Generator):
             f"rows of {self._name} with numbers that are not finite": ~finite & ~masked,
             f"rows of {self._name} whose box is turned round or empty": finite & ~upright & ~masked,
             f"rows of {self._name} whose photo has another shape": sized & ~same_shape(frames, sizes),
+            f"rows of {self._name} with masks of another size than others of the photo": self._odd_masks(at),
             f"rows of {self._name} whose box lies outside of its photo": outside & finite & upright,
         }
         kept = np.ones(len(at), bool)
@@ -109,20 +112,30 @@ class Boxes(Generator):
         where = self._rows.where[row]
         return where if not names or names[0] in where else f"{where} ({names[0]})"
 
-    def _frame(self, row: int) -> tuple[float, float]:
-        return self._rows.pictures[self._rows.picture[row]].frame_wh or (np.nan, np.nan)
+    def _odd_masks(self, at: np.ndarray) -> np.ndarray:
+        """(R,) bool: of a file with masks, the rows whose frame is not that of the first row of the same photo: all
+        masks of a photo are of one size."""
+        if not self.masks or not len(at):
+            return np.zeros(len(at), bool)
+        _, first, of = np.unique(at, return_index=True, return_inverse=True)
+        same = np.isclose(self._frames, self._frames[first[of]], equal_nan=True)
+        return np.asarray(~same.all(axis=1))
 
-    def _refuse(self, known: Known, said: dict[str, list[str]]) -> None:
+    def _refuse(self, known: Known, at: np.ndarray, said: dict[str, list[str]]) -> None:
         why = "; ".join(f"{len(names):,} {about}, such as {names[0]}" for about, names in said.items() if names)
+        if (at >= 0).any():
+            raise DataError(f"expected boxes of these photos in {self._name}, found none that can be used: {why}; mend "
+                            "the file")  # fmt: skip
         theirs = _some(name for picture in self._rows.pictures for name in picture.names[:1])
-        raise DataError(f"expected boxes of these photos, such as {known.image_ids[0]}, in {self._name}, found "
-                        f"{'those of ' + theirs if theirs else 'none'}{f' ({why})' if why else ''}; name the photos "
-                        "alike, or another file")  # fmt: skip
+        raise DataError(
+            f"expected boxes of these photos, such as {known.image_ids[0]}, in {self._name}, found "
+            f"{'those of ' + theirs if theirs else 'none'}; name the photos alike, or another file"
+        )
 
     def propose(self, image: np.ndarray, image_id: str) -> Proposals:
         """The rows of the photo. Raises :class:`BadImage` where a mask of it cannot be read."""
         rows = self._of.get(image_id, [])
-        frame = np.array([self._frame(row) for row in rows], np.float64).reshape(-1, 2)
+        frame = self._frames[rows]
         size = np.tile(np.array(image.shape[1::-1]), (len(rows), 1))
         placed, _ = place(self._boxes[rows], frame, size)
         if self.masks:

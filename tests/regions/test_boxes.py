@@ -135,6 +135,14 @@ def test_a_polygon_of_yolo_is_a_mask(tmp_path: Path) -> None:
     assert made.boxes_xyxy.tolist() == [[3, 4, 30, 20]] and made.area == pytest.approx([27 * 16 / 2400])
 
 
+def test_masks_of_two_sizes_for_one_photo_are_told_apart_and_the_first_size_stays(tmp_path: Path) -> None:
+    rows = [{"image_id": PATHS[0], "segmentation": as_runs(np.ones(size, bool))} for size in ((40, 60), (20, 30))]
+    rows[1]["image_id"] = "./" + PATHS[0]  # another name of the same photo
+    made = met(box_files.written(tmp_path / "d.json", json.dumps(rows)))
+    assert len(found(made, PATHS[0]).area) == 1
+    assert len(made.notes["rows of d.json with masks of another size than others of the photo"]) == 1
+
+
 def test_boxes_of_a_reduced_picture_are_brought_to_the_photos_size(tmp_path: Path) -> None:
     content = json.loads(box_files.coco(tmp_path, {PATHS[0]: [(3, 4, 10, 8)], PATHS[1]: [(0, 0, 5, 5)]}).read_text())
     content["images"][0] |= {"width": 30, "height": 20}
@@ -227,6 +235,17 @@ def test_rows_and_photos_that_are_left_over_are_counted_and_named(run: Run, phot
     assert "3 rows of boxes.csv that name no photo: boxes.csv, line" in again.out and "gone/a.png" in again.out
 
 
+def test_a_table_of_semicolons_has_commas_before_decimals(tmp_path: Path) -> None:
+    path = box_files.written(tmp_path / "b.csv", "file_name;x;y;w;h\ntrain/crow/0.png;1,0;2;3;4,0\n")
+    assert found(met(path), "train/crow/0.png").boxes_xyxy.tolist() == [[1, 2, 4, 6]]
+
+
+def test_photos_that_match_and_boxes_that_do_not_do_are_told_apart_from_other_photos(tmp_path: Path) -> None:
+    path = box_files.table(tmp_path, {PATHS[0]: [(100, 100, 110, 110)]})
+    with pytest.raises(DataError, match="found none that can be used: 1 rows of boxes.csv whose box lies outside"):
+        met(path)
+
+
 def test_numbers_that_are_not_finite_are_named(tmp_path: Path) -> None:
     path = box_files.written(tmp_path / "b.csv", "image_id,x0,y0,x1,y1\ntrain/crow/0.png,0,0,nan,4\n"
                              "train/crow/0.png,0,0,inf,4\ntrain/crow/0.png,1,1,3,4\n")  # fmt: skip
@@ -257,6 +276,8 @@ WRONG = {
     "v/a.xml": ('<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]><annotation>&e;</annotation>', "document type"),
     "w/a.xml": ("<annotation><object><bndbox><xmin>1</xmin></bndbox></object></annotation>", "a number as ymin"),
     "x/a.txt": ("0 0.5 0.5 0.1 0.1\n0 0.5 half 0.1 0.1\n", "a.txt, line 2: expected a number"),
+    "q/a.txt": ("0 0.5 0.5 0.1 0.1 0.4 0.4 2 0.6 0.6 2\n", "a polygon of shares from 0 to 1"),
+    "r/a.txt": ("0 320 160 50 50\n", "a.txt, line 1: expected shares of the photo, from 0 to 1, found 320"),
     "y/a.dat": ("", "expected YOLO's .txt, Pascal VOC's .xml, or folders or JSON that amg.py writes, found 1 other"),
     "z/metadata.csv": ("id,area\n1,2\n", "expected the columns of amg.py"),
 }

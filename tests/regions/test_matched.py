@@ -162,3 +162,44 @@ def test_a_parent_of_the_same_run_is_made_first_and_its_content_stands_with_each
         "probe", "folder", "--regions", "matched", "--scorer", "region_global", "--save-probe", "p.safetensors"
     )
     assert refused.code == 2 and "made of more than the photo" in refused.message
+
+
+OWN = """import numpy as np
+
+
+class Wider:
+    parent, asks = "random_crop", ("paths",)
+
+    def meet(self, known):
+        self.known = known
+        return {"photos called 0": [path for path in known.paths if path.endswith("/0.png")]}
+
+    def propose(self, image, image_id):
+        x0, y0, x1, y1 = self.known.regions(image_id).boxes_xyxy.T
+        return np.stack([x0 // 2, y0 // 2, x1, y1], axis=1)
+
+
+class Strange:
+    asks = ("moon",)
+
+    def propose(self, image, image_id):
+        return []
+
+
+wider, strange = lambda: Wider(), lambda: Strange()
+"""
+
+
+def test_a_generator_of_ones_own_is_given_what_it_asks_for(
+    store: Store, run: Run, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(OWN)
+    named = ("regions", "folder", "--root", photos, "--regions")
+    done = run(*named, f"{tmp_path}/mine.py:wider", "--json")
+    assert done.code == 0 and len(done.json["notes"]["photos called 0"]) == 4, done.err
+    made = {a.recipe.name: a for a in store.artefacts("regions")}
+    for number in made["mine.py:wider"].shard_sizes:
+        ours, theirs = (store.read(made[name], number).boxes_xyxy for name in ("mine.py:wider", "random_crop"))
+        np.testing.assert_array_equal(ours, np.concatenate([theirs[:, :2] // 2, theirs[:, 2:]], axis=1))
+    refused = run(*named, f"{tmp_path}/mine.py:strange")
+    assert refused.code == 2 and "asks must be of paths, boxes, found 'moon'" in refused.message

@@ -139,9 +139,14 @@ def _yolo(folder: Path, files: Sequence[Path]) -> Rows:
                 if len(values) % 2:
                     raise DataError(f"{where}: expected a polygon of x and y, found {len(values)} numbers; mend it")
                 points = np.array(values)
+                if not ((points > -0.5) & (points < 1.5)).all():  # such as a pose, whose points say what is seen
+                    raise DataError(f"{where}: expected a polygon of shares from 0 to 1, found others; mend it")
                 box = (*points.reshape(-1, 2).min(axis=0), *points.reshape(-1, 2).max(axis=0))
                 rows.add(len(rows.pictures) - 1, box, where, mask=Polygons((points,)))
                 continue
+            if max(values) > 2:
+                raise DataError(f"{where}: expected shares of the photo, from 0 to 1, found {max(values):g}; divide "
+                                "pixels by its sides")  # fmt: skip
             x, y, w, h = values[:4]
             score = values[4] if len(values) == 5 else np.nan
             rows.add(len(rows.pictures) - 1, from_xywh((x - w / 2, y - h / 2, w, h)), where, score)

@@ -72,5 +72,5 @@ def _picture(path: Path, grid: tuple[int, int]) -> np.ndarray:
                     f"mask {path.name} has {picture.width} x {picture.height} pixels, not those of its photo"
                 )
             return np.asarray(picture.convert("L")) > 0
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadImage(f"mask {path.name} cannot be read ({error.__class__.__name__})") from None

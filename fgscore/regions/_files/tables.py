@@ -45,6 +45,9 @@ def read_csv(path: Path) -> Rows:
         if len(line) != len(header):
             raise DataError(f"{path}, line {i}: expected {len(header)} columns, found {len(line)}; mend it")
     columns = {name.strip(): [line[place].strip() for _, line in rows] for place, name in enumerate(header)}
+    if separator == ";":  # beside which a comma stands before decimals
+        columns |= {name: [value.replace(",", ".") for value in column] for name, column in columns.items()
+                    if name.casefold() not in (*IDS, *LAST)}  # fmt: skip
     return _rows(path, columns, [f"{path.name}, line {i}" for i, _ in rows])
 
 
