@@ -131,6 +131,12 @@ class Component:
         return cls._made(spec, cls.ours(spec.name), OURS)
 
     @classmethod
+    def needed(cls, name: str) -> list[str]:
+        """The parameters without a default that the one of ours by that name has."""
+        parameters = cls.tunables(cls.ours(name)).items()
+        return [parameter for parameter, default in parameters if default is inspect.Parameter.empty]
+
+    @classmethod
     def declared(cls, function: Callable[..., Any], trait: str) -> Any:
         """The value of a field that ``function`` declares, or its default, without binding parameters."""
         default = next(f.default for f in fields(cls) if f.name == trait)
