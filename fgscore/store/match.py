@@ -19,7 +19,7 @@ from fgscore import components, specs
 from fgscore.components import Component
 from fgscore.datasets import DataSet, key_of
 from fgscore.encoders import EncoderMaker
-from fgscore.errors import MissingParameter, NoText, NothingCached, StoreError, quoted, unknown
+from fgscore.errors import DataError, MissingParameter, NoText, NothingCached, StoreError, UsageError, quoted, unknown
 from fgscore.pooling import Pooling
 from fgscore.regions import GeneratorMaker
 from fgscore.regular import file_sha256
@@ -262,7 +262,19 @@ def warn_of_equal(bank: TextBank, text: manifest.Artefact) -> None:
 def matches(recipe: manifest.Recipe, written: specs.Spec | None) -> bool:
     """Whether ``recipe`` agrees with every parameter that was written, and with the content of the file that was; see
     :func:`fgscore.components.matches`."""
-    return components.matches(MADE_BY[recipe.kind], recipe, written)
+    return components.matches(MADE_BY[recipe.kind], recipe, written) and _same_files(recipe, written)
+
+
+def _same_files(recipe: manifest.Recipe, written: specs.Spec | None) -> bool:
+    """Whether the files that parameters of a generator of ours name hold what they held; so too where they are not all
+    written, or cannot be read here."""
+    if written is None or recipe.kind != "regions" or recipe.source or recipe.extra.get("imported"):
+        return True
+    try:
+        maker = GeneratorMaker.built_in(str(written))
+        return not maker.paths() or recipe.weights == maker.identity_of(None)
+    except (UsageError, DataError):
+        return True
 
 
 def of_dataset(index: manifest.Artefact, written: str | None) -> bool:

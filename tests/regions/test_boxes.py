@@ -297,6 +297,17 @@ def test_a_file_of_other_photos_stops_the_run_before_a_photo_is_hashed(run: Run,
     assert refused.code == 1 and "expected boxes of these photos" in refused.message and "gone/a.png" in refused.message
 
 
+def test_a_file_that_has_changed_means_its_own_regions_alone(run: Run, photos: Path, tmp_path: Path) -> None:
+    name = f"boxes(file={str(tmp_path / 'boxes.csv')!r})"
+    for shift in (0, 1):
+        box_files.table(tmp_path, {path: [(shift, 0, 20, 20)] for path in PATHS})
+        assert run("embed", "folder", "--root", photos, "--encoder", "fake", "--regions", name).code == 0
+    scored = ("score", "folder", "--scorer", "region_global", "--json", "--regions")
+    assert len(run(*scored, name).json["scores"]) == 1
+    (tmp_path / "boxes.csv").unlink()
+    assert len(run(*scored, name).json["scores"]) == 2, "which of them is meant cannot be known without it"
+
+
 NAMES = ("train/crow/0.png", "train/jay/0.png", "test/crow/0.png", "test/crow/000042.jpg", "x/only.jpeg")
 STANDS_FOR = {
     "7": "one id", "train/crow/0.png": 0, "train/crow/0": 0, "jay/0.png": 1, "/mnt/d/train/jay/0.png": 1,
