@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from fgscore import foreign, specs
 from fgscore.errors import LISTED, DataError, UsageError, unknown
-from fgscore.regular import file_sha256
+from fgscore.regular import content_sha256, file_sha256
 
 F = TypeVar("F", bound=Callable[..., Any])
 DECLARED = "__fgscore__"  # where a decorator keeps what a function declares
@@ -131,6 +131,18 @@ class Component:
         return cls._made(spec, cls.ours(spec.name), OURS)
 
     @classmethod
+    def needed(cls, name: str) -> list[str]:
+        """The parameters without a default that the one of ours by that name has."""
+        parameters = cls.tunables(cls.ours(name)).items()
+        return [parameter for parameter, default in parameters if default is inspect.Parameter.empty]
+
+    @classmethod
+    def declared(cls, function: Callable[..., Any], trait: str) -> Any:
+        """The value of a field that ``function`` declares, or its default, without binding parameters."""
+        default = next(f.default for f in fields(cls) if f.name == trait)
+        return vars(function).get(DECLARED, {"traits": {}})["traits"].get(trait, default)
+
+    @classmethod
     def ours(cls, name: str) -> Callable[..., Any]:
         """The function of ours by that name; raises :class:`UnknownName` with the nearest spelling."""
         if name not in cls.ours_named():
@@ -178,10 +190,11 @@ class Component:
         return specs.stored(self.params, self.function, *self.shared)
 
     def paths(self) -> dict[str, Path]:
-        """The files that parameters annotated as ``Path`` name. Raises :class:`DataError` where one is not there."""
+        """The files, or folders, that parameters annotated as ``Path`` name. Raises :class:`DataError` where one is not
+        there."""
         paths = {name: value for name, value in self.params.items() if isinstance(value, Path)}
         for name, path in paths.items():
-            if not path.is_file():
+            if not (path.is_file() or path.is_dir()):
                 raise DataError(f"{self.kind} {self.canonical}: expected a file at {path}, found none; name it by "
                                 f"{name}=...")  # fmt: skip
         return paths
@@ -189,7 +202,7 @@ class Component:
     @property
     def files(self) -> dict[str, str]:
         """The SHA-256 of each of :meth:`paths`, by its parameter."""
-        return {name: file_sha256(path) for name, path in self.paths().items()}
+        return {name: content_sha256(path) for name, path in self.paths().items()}
 
     @property
     def content(self) -> str | None:

@@ -35,6 +35,10 @@ class BadParameter(UsageError):
     """A component was given a parameter it does not have, or a value it cannot take."""
 
 
+class MissingParameter(BadParameter):
+    """A component was not given a parameter that has no default."""
+
+
 class MissingExtra(UsageError):
     """A package of an optional extra is not installed."""
 

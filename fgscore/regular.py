@@ -94,3 +94,15 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def content_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, or of the names and bytes of all files below a folder but hidden ones, in hex."""
+    if not path.is_dir():
+        return file_sha256(path)
+    whole = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        name = file.relative_to(path).as_posix()
+        if file.is_file() and not any(part.startswith(".") for part in name.split("/")):
+            whole.update(f"{name}\0{file_sha256(file)}\0".encode())
+    return whole.hexdigest()

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from annotated_types import Ge, Gt, Lt
 
-from fgscore.errors import LISTED, BadParameter, UsageError, guess
+from fgscore.errors import LISTED, BadParameter, MissingParameter, UsageError, guess
 
 # what is quoted stays, a bare word with a slash is a path or the name of a model
 _PATH = re.compile(r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|(?<=[=\[,\s])([\w.~:@+-]*/[\w.~:@+/-]*)(?=\s*[,)\]])""")
@@ -178,7 +178,7 @@ def bind(
         if key in spec.params:
             bound[key] = _coerce(spec.params[key], options, f"{what} {spec.name!r}: {key}")
         elif default is inspect.Parameter.empty:
-            raise BadParameter(f"{what} {spec.name!r} needs {key}=..., found {spec}")
+            raise MissingParameter(f"{what} {spec.name!r} needs {key}=..., found {spec}")
         else:
             bound[key] = _default(default, options, f"{what} {spec.name!r}: the default of {key}")
     return bound

@@ -32,12 +32,14 @@ class Column:
     Of a component the rows hold the canonical text, ``sam(n=3)``; it is shown by its name where that tells it from the
     others of the column. An accuracy is a fraction or :class:`Measured`; a difference is one of two fractions, shown in
     points, an interval the two ends of such, as a tuple; shares and p are fractions; seconds and bytes are in these
-    units; a number is any other. A word may stand in place of a number.
+    units; a number is any other. A word may stand in place of a number. ``mark`` says what is set behind a component,
+    '' for most: a row with such a mark is compared with no other.
     """
 
     key: str
     heading: str
     kind: Kind = "text"
+    mark: Callable[[str], str] | None = None
 
     @property
     def is_number(self) -> bool:
@@ -81,14 +83,16 @@ class Table:
     @cached_property
     def _names(self) -> dict[str, dict[str, str]]:
         components = [column for column in self.filled if column.kind == "component"]
-        return {c.key: shortened(str(row.get(c.key) or "") for row in self.rows) for c in components}
+        named = {c.key: shortened(str(row.get(c.key) or "") for row in self.rows) for c in components}
+        return {c.key: {full: f"{name}{c.mark(full) if c.mark else ''}" for full, name in named[c.key].items()}
+                for c in components}  # fmt: skip
 
     @property
     def below(self) -> list[str]:
         """What is said below: components that are shown by name, what all rows agree on, the notes."""
         components = [self._names[column.key] for column in self.shown if column.kind == "component"]
         names = {full: name for own in components for full, name in own.items()}
-        legend = [f"{name}: {full}" for full, name in names.items() if name != full]
+        legend = [f"{name}: {full}" for full, name in names.items() if "(" in full and name != full]
         agreed = [f"Everywhere: {', '.join(self._agreed.values())}."] if self._agreed else []
         return [*legend, *agreed, *self.notes]
 
@@ -102,9 +106,16 @@ class Table:
         )
 
     @cached_property
+    def _marked(self) -> set[int]:
+        """The rows that are compared with no other."""
+        marks = [column for column in self.filled if column.mark]
+        return {*self.marked, *(i for i, row in enumerate(self.rows)
+                                if any(c.mark and c.mark(str(row.get(c.key) or "")) for c in marks))}  # fmt: skip
+
+    @cached_property
     def _largest(self) -> dict[str, str]:
         largest: dict[str, str] = {}
-        marked = set(self.marked)
+        marked = self._marked
         for column in (column for column in self.columns if column.key in self.best):
             values = [number(row.get(column.key)) for i, row in enumerate(self.rows) if i not in marked]
             compared = [value for value in values if value is not None]
@@ -113,7 +124,7 @@ class Table:
 
     def is_best(self, i: int, column: Column) -> bool:
         """Whether row ``i`` has the largest value of ``column``, as printed, and there is one to compare it with."""
-        if column.key not in self._largest or i in self.marked:
+        if column.key not in self._largest or i in self._marked:
             return False
         return text(number(self.rows[i].get(column.key)), column.kind) == self._largest[column.key]
 

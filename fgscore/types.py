@@ -135,6 +135,15 @@ class ImageIndex:
         columns = (self.image_ids, self.labels, self.split)
         return specs.digest([list(self.class_names), *(c[rows].tolist() for c in columns)])
 
+    def boxes_digest(self, rows: slice = slice(None)) -> str:
+        """What regions made of the object boxes of ``rows`` depend on, by image id."""
+        boxes = np.where(np.isnan(self.boxes_xyxy[rows]), -1, self.boxes_xyxy[rows])  # no box lies there
+        return specs.digest([self.image_ids[rows].tolist(), boxes.tolist()])
+
+    def paths_digest(self) -> str:
+        """What regions that are found by the photos' names depend on: every path, by image id."""
+        return specs.digest([self.image_ids.tolist(), self.paths.tolist()])
+
     def names_digest(self) -> str:
         """What text embeddings depend on: the class names in order."""
         return specs.digest(list(self.class_names))
@@ -146,6 +155,15 @@ class Runs:
 
     counts: np.ndarray
     size_hw: tuple[int, int]
+
+    @classmethod
+    def of(cls, mask: np.ndarray) -> Runs:
+        """The run lengths of ``mask`` (H, W) bool."""
+        flat = np.asarray(mask, bool).T.ravel()
+        ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]) + 1, flat.size)
+        lengths = np.diff(ends, prepend=0)
+        counts = np.insert(lengths, 0, 0) if flat.size and flat[0] else lengths
+        return cls(counts.astype(np.uint32), (mask.shape[0], mask.shape[1]))
 
     def ends(self) -> np.ndarray:
         """(K,) int64: the cells, column by column, at which the runs end. Raises ValueError where the last is not the
@@ -202,7 +220,8 @@ class MaskRLE:
 class RegionBatch:
     """The regions of N images. ``boxes_xyxy`` (R, 4) int32 pixels of the upright image, right and bottom exclusive;
     ``area`` (R,) float32, fraction of the image (the mask's for masks, the box's for crops); ``predicted_iou`` and
-    ``stability`` (R,) float32, NaN for crops. M may be 0 for any image.
+    ``stability`` (R,) float32, NaN for crops; ``mirrored`` (R,) bool, None where no region is seen in a mirror. M may
+    be 0 for any image.
     """
 
     image_ids: np.ndarray
@@ -212,6 +231,7 @@ class RegionBatch:
     predicted_iou: np.ndarray
     stability: np.ndarray
     masks: MaskRLE | None = None
+    mirrored: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n, r = len(self.image_ids), len(self.boxes_xyxy)
@@ -219,6 +239,8 @@ class RegionBatch:
         check_array(self, "boxes_xyxy", (r, 4), np.int32)
         for name in ("area", "predicted_iou", "stability"):
             check_array(self, name, (r,), np.float32)
+        if self.mirrored is not None:
+            check_array(self, "mirrored", (r,), np.bool_)
         check_offsets(self, n, r)
         if self.masks is not None and (len(self.masks.offsets) != r + 1 or len(self.masks.size_hw) != n):
             raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +56,22 @@ def runtime(
 
 
 def components(
-    dataset: str, regions: list[str] | None, encoder: list[str] | None, prompt: list[str] | None, how: Any
+    data: Path,
+    dataset: str,
+    regions: list[str] | None,
+    encoder: list[str] | None,
+    prompt: list[str] | None,
+    how: Any,
+    may_be_cached: bool = True,
 ) -> Any:
-    """What was asked for, the data set's own defaults in place of what was not."""
+    """What was asked for, the data set's own defaults in place of what was not. Regions may also be such as no
+    generator makes here, if they are in the cache."""
     from fgscore.datasets import DataSet
+    from fgscore.extract import known
     from fgscore.extract.parts import Parts
 
     chosen = DataSet.bind(dataset)
+    store = _run.store(data)
     own = chosen.defaults
     return Parts.of(
         list(own.regions) if regions is None else regions,
@@ -69,12 +79,20 @@ def components(
         prompt or [own.prompt],
         how,
         chosen.noun,
+        lambda text: may_be_cached and known.is_cached(store, chosen.key, text),
     )
 
 
-def finish(summaries: list[Any], as_json: bool, allow_failures: bool, next_step: str, profile: bool = False) -> None:
-    """Print what was made and what was there already, with ``profile`` where the time went; exit 3 where images were
-    quarantined."""
+def finish(
+    summaries: list[Any],
+    as_json: bool,
+    allow_failures: bool,
+    next_step: str,
+    profile: bool = False,
+    notes: Mapping[str, list[str]] = {},
+) -> None:
+    """Print what was made and what was there already, what ``notes`` say of which names, with ``profile`` where the
+    time went; exit 3 where images were quarantined."""
     from fgscore import terminal
     from fgscore.tables import Column, Table
 
@@ -113,9 +131,13 @@ def finish(summaries: list[Any], as_json: bool, allow_failures: bool, next_step:
             print(terminal.visible(f"quarantined {image_id}: {reason}"))
         if len(failures) > 10:
             print(f"... and {len(failures) - 10} more; --json lists all")
+        for about, names in notes.items():
+            more = f" and {len(names) - 5} more; --json lists all" if len(names) > 5 else ""
+            print(terminal.visible(f"{len(names):,} {about}: {', '.join(names[:5])}{more}"))
         _next.step(next_step)
 
-    content = {"artefacts": [s.to_json() for s in summaries], "quarantined": failures, "computed": computed}
+    artefacts = [s.to_json() for s in summaries]
+    content = {"artefacts": artefacts, "quarantined": failures, "notes": dict(notes), "computed": computed}
     _run.emit(content, as_json, show)
     if failures and not allow_failures:
         raise typer.Exit(_run.QUARANTINED)

@@ -36,7 +36,7 @@ def demo(
 
     times: dict[str, float] = {}
     how = _extract.runtime(data, device, batch_size, workers)
-    chosen = _extract.components("demo", None, None, None, how)
+    chosen = _extract.components(data, "demo", None, None, None, how)
     store = _run.store(data)
     encoder = chosen.encoders[0]
     if not json:

@@ -44,7 +44,7 @@ def doctor(
     if subject or dataset:
         name = _extract.dataset(subject, dataset, protocol, data)
         how = _extract.runtime(data, device, batch_size, workers)
-        chosen = _extract.components(name, regions, encoder, prompt, how)
+        chosen = _extract.components(data, name, regions, encoder, prompt, how)
         with _run.Bars() as bars:
             photos = Photos(root, partial, force, limit, classes)
             listed, wrong = preflight.look(store, name, chosen, photos, True, bars)

@@ -59,7 +59,7 @@ def extract(
     array = _cluster.wanted(executor, jobs, slurm, wait, devices)
     chosen_devices = _extract.devices(device, devices)
     how = _extract.runtime(data, chosen_devices[0], batch_size, workers, implementation, profile)
-    chosen = _extract.components(name, regions, encoder, prompt, how)
+    chosen = _extract.components(data, name, regions, encoder, prompt, how)
     with _run.Bars() as bars:
         store = _run.store(data)
         size = (thumbnail_size or SIZE) if thumbnails else None
@@ -82,7 +82,8 @@ def extract(
                 store, indexed, chosen, how, bars, retry_failed, size, allow_equal_text=allow_equal_text
             )
     scorer = "entropy" if any(s.kind == "text" for s in summaries) else "region_global"
-    _extract.finish(summaries, json, allow_failures, _next.meant("score", name, scorer=[scorer]), profile)
+    step = _next.meant("score", name, scorer=[scorer])
+    _extract.finish(summaries, json, allow_failures, step, profile, chosen.notes)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import Parameter
 from typing import Annotated, Any
 
 import typer
@@ -69,7 +70,11 @@ def _describe(kind: str) -> list[dict[str, Any]]:
     if kind in WORDS:
         return [{"name": name, "parameters": "", "doc": doc} for name, doc in WORDS[kind].items()]
     rows = described(kind_named(kind))
-    return [{**row, "parameters": ", ".join(f"{k}={v!r}" for k, v in row["parameters"].items())} for row in rows]
+    return [{**row, "parameters": ", ".join(_written(*one) for one in row["parameters"].items())} for row in rows]
+
+
+def _written(name: str, default: Any) -> str:
+    return f"{name}=..." if default is Parameter.empty else f"{name}={default!r}"
 
 
 if __name__ == "__main__":

@@ -35,14 +35,16 @@ def regions(
 
     name = _extract.dataset(subject, dataset, protocol, data)
     how = _extract.runtime(data, device, 0, workers, implementation)
-    chosen = _extract.components(name, regions, [], None, how)
+    chosen = _extract.components(data, name, regions, [], None, how, may_be_cached=False)
     with _run.Bars() as bars:
         store = _run.store(data)
         indexed = make_index(store, name, chosen, Photos(root, partial, force, limit, classes), False, bars)
         run = Extraction(store, indexed, how, bars, retry_failed)
         for generator in chosen.generators:
             run.regions(generator)
-    _extract.finish(run.summaries, json, allow_failures, _next.meant("embed", name, regions=regions))
+    _extract.finish(
+        run.summaries, json, allow_failures, _next.meant("embed", name, regions=regions), notes=chosen.notes
+    )
 
 
 if __name__ == "__main__":

@@ -39,8 +39,9 @@ def write(path: Path, body: str) -> str:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
 def test_every_name_of_ours_binds_and_is_told_from_a_misspelling(kind: type[Component]) -> None:
     for name in kind.ours_named():
-        bound = kind.bind(name)
-        assert (bound.name, bound.canonical, bound.is_ours) == (name, name, True)
+        written = specs.text(name, dict.fromkeys(kind.needed(name), "x"))
+        bound = kind.bind(written)
+        assert (bound.name, bound.canonical, bound.is_ours) == (name, written, True)
         assert set(bound.params) == set(kind.tunables(bound.function))
     with pytest.raises(UnknownName, match=f"did you mean '{kind.ours_named()[-1]}'"):
         kind.bind(kind.ours_named()[-1] + "x")

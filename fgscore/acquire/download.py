@@ -91,7 +91,7 @@ def downloadable() -> list[str]:
     """The names of ours that :func:`download` knows."""
     sets = [name for name in DataSet.ours_named() if DataSet.built_in(name).downloads]
     models = {name: maker.built_in(name).make(Runtime()) for maker in (GeneratorMaker, EncoderMaker)
-              for name in maker.ours_named()}  # fmt: skip
+              for name in maker.ours_named() if not maker.needed(name)}  # fmt: skip
     return [*sets, *(name for name, model in models.items() if model.downloads or model.fetches)]
 
 

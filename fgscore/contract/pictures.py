@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,10 @@ from fgscore.contract import Broken, Given, law, same, untouched
 from fgscore.encoders import Encoder, EncoderMaker, ImageRegions, batched
 from fgscore.errors import UsageError
 from fgscore.models import Maker
-from fgscore.regions import GeneratorMaker, Proposals
+from fgscore.regions import Generator, GeneratorMaker, Known, Proposals
 from fgscore.runtime import Runtime
 from fgscore.tables import text
-from fgscore.types import Runs
+from fgscore.types import RegionBatch, Runs
 
 SIZES_WH = [(64, 48), (48, 64), (1, 30), (30, 1), (1, 1), (32, 32), (200, 10)]
 TEXTS = ["a photo of a crow,", "a photo of a raven,", "ein Rotkehlchen ä", "two white gulls over the sea"]
@@ -159,11 +160,28 @@ IMAGES = {
 }
 
 
+def told(generator: Generator) -> None:
+    """Tell a generator that asks what is known of ``IMAGES``: each has a name, a box and two regions of a parent."""
+    sizes = np.array(list(IMAGES.values()), np.int32)
+    boxes = np.concatenate([np.zeros_like(sizes), np.maximum(sizes // 2, 1)], axis=1)
+
+    def of_parent(image_id: str) -> RegionBatch:
+        width, height = IMAGES[image_id]
+        own = np.array([[0, 0, max(1, width // 2), max(1, height // 3)], [0, 0, width, height]], np.int32)
+        return regions.batch([image_id], [Proposals.of_boxes(own, (height, width))], masks=False)
+
+    paths = np.array([f"{image_id}.png" for image_id in IMAGES])
+    ids = np.array(list(IMAGES))
+    generator.meet(Known(ids, sizes, Path(), paths, boxes.astype(np.float32), of_parent))
+
+
 def found(maker: GeneratorMaker, given: Given, image_id: str) -> Proposals:
     """The regions of one of ``IMAGES`` as they would be stored: checked, within the area, at most n."""
     generator, image = loaded(maker, given), picture(*IMAGES[image_id])
+    if generator.asks or generator.parent is not None:
+        told(generator)
     try:
-        every = regions.checked(generator.propose(image, image_id), image.shape, generator.masks)
+        every = regions.checked(generator.propose(image, image_id), image.shape, generator.masks, generator.mirrors)
     except UsageError as error:
         raise Broken(f"{image_id} of {' x '.join(map(str, IMAGES[image_id]))} pixels: {error}") from error
     return regions.select(every, generator.n, generator.area_min, generator.area_max)

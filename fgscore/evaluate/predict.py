@@ -69,13 +69,22 @@ class Predictor:
 
     @cached_property
     def _generator(self) -> GeneratorPart:
-        return self._part(GeneratorPart, "regions", self.generator)
+        part = self._part(GeneratorPart, "regions", self.generator)
+        if part.made.asks or part.made.parent is not None:
+            raise self._knows_its_photos(part.maker.canonical)
+        return part
+
+    def _knows_its_photos(self, regions_: str) -> UsageError:
+        return UsageError(f"regions by {regions_} are made of more than the photo, which a new one lacks; train "
+                          "a probe on others")  # fmt: skip
 
     def _part(self, parts: type[P], key: str, given: str | None) -> P:
         text, weights = str(self.probe.made_of[key]), self.probe.made_of[f"{key}_weights"]
         if specs.parse(text).name not in parts.makers.ours_named():
             return self._own(parts, key, given)
         recorded = parts(parts.makers.built_in(text), replace(self.runtime, offline=True))
+        if any(isinstance(value, Path) for value in recorded.maker.params.values()):
+            raise self._knows_its_photos(text)  # and no file is read because a probe names it
         part = _on_its_own(recorded, key, weights) if given is None else parts(given, self.runtime)
         if _settings(part) != _settings(recorded):
             self._differs(key, text, part.maker.canonical)
@@ -178,10 +187,11 @@ class Predictor:
         if crops := self.probe.made_of.get("crops"):
             start, stop = (int(v) for v in str(crops).split(":"))
             proposals = proposals.keep(np.arange(len(proposals.area))[start:stop])
-        batch = regions.batch([image_id], [proposals], self._generator.made.masks)
+        made = self._generator.made
+        batch = regions.batch([image_id], [proposals], made.masks, made.mirrors)
         masks = batch.masks
         runs = None if masks is None else [masks.runs(region, 0) for region in range(len(proposals.area))]
-        raw = self._encoder.regions([ImageRegions(image, batch.boxes_xyxy, runs)])
+        raw = self._encoder.regions([ImageRegions(image, batch.boxes_xyxy, runs, batch.mirrored)])
         return (batch, *_stored(self._encoder, raw, image_id))
 
     def _scores(self, inputs: ScoreInputs) -> np.ndarray | None:

@@ -94,8 +94,8 @@ class Result:
 
     @property
     def is_oracle(self) -> bool:
-        """Whether it was scored against true labels, so that it is an upper bound."""
-        return strategies.is_oracle(self.target)
+        """Whether it was scored against true labels, or on regions that people marked: it is an upper bound."""
+        return strategies.is_upper_bound(self.target, self.regions)
 
     @property
     def undecided(self) -> str:

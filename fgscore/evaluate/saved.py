@@ -79,6 +79,12 @@ def check(run: ProbeRun, path: Path) -> None:
         raise UsageError(
             f"--save-probe: {_foreign(run)} is of your own, which a saved probe cannot hold; take a built-in one"
         )
+    pooled = isinstance(run.bundle, RegionBundle) and run.features.pooling.needs_regions
+    if pooled and set(run.bundle.regions.recipe.parents) - {"images"}:  # type: ignore[attr-defined]
+        raise UsageError(
+            f"--save-probe: regions by {labels['regions']} are made of more than the photo, which a new one lacks; "
+            "take others"
+        )
     if labels["head"] == "zeroshot(vote='probability')":
         raise UsageError("--save-probe: a vote by probability has no weights to keep; use --head zeroshot")
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from fgscore import specs
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fgscore import regions, specs
 from fgscore.pooling import topk
 from fgscore.tables import Column
 
 K = specs.tunables(topk)["k"]  # the paper's, in all tables that do not vary it
 UPPER_BOUND = "Target oracle reads the labels of test images: an upper bound."
+MARKED_BY_PEOPLE = "Regions that people marked, of test images too, are an upper bound."
+
+
+def bound(component: str) -> str:
+    """What is set behind regions: that they are an upper bound, where people marked them; '' for all others."""
+    return " (upper bound)" if regions.is_annotated(component) else ""
+
+
 SCORERS = {
     "region_global": "Region-global similarity",
     "region_text": "Region-text similarity",
@@ -22,7 +33,7 @@ COLUMNS = {
     for column in (
         Column("dataset", "data set"),
         Column("strategy", "strategy"),
-        Column("regions", "regions", "component"),
+        Column("regions", "regions", "component", bound),
         Column("scorer", "scorer", "component"),
         Column("target", "pseudo-label"),
         Column("pool", "pooling", "component"),
@@ -86,6 +97,17 @@ def is_oracle(target: str | None) -> bool:
 def measured_on(eval_split: str | None) -> str:
     """What tables say of the images that were measured: nothing of test images."""
     return "" if eval_split in (None, "test") else f"{eval_split} images"
+
+
+def is_upper_bound(target: str | None, regions_: str) -> bool:
+    """Whether a result is an upper bound: by its pseudo-label, or by regions that people marked."""
+    return is_oracle(target) or bool(bound(regions_))
+
+
+def bounds(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The notes that rows with ``target`` and ``regions`` need, as far as any is an upper bound."""
+    found = [(is_oracle(row.get("target")), bool(bound(str(row.get("regions") or "")))) for row in rows]
+    return [note for i, note in enumerate((UPPER_BOUND, MARKED_BY_PEOPLE)) if any(of[i] for of in found)]
 
 
 def target_name(target: str | None) -> str:

@@ -66,6 +66,7 @@ def to_regions(records: Mapping[str, Arrays], notes: list[str]) -> RegionBatch:
         _pixels(boxes, notes),
         *(record.get(name, unknown) for name in ("area", "predicted_iou", "stability")),
         _masks(record),
+        record.get("mirrored"),
     )
     embedded = records.get("region_embeddings")
     if embedded is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fgscore.regions._files import rle
 from fgscore.store import files, records
 from fgscore.types import ImageIndex, RegionBatch, Runs
 
@@ -68,7 +69,7 @@ def _annotation(one: RegionBatch, mask: Runs, region: int) -> dict[str, Any]:
     return {
         "category_id": 1,
         "iscrowd": 0,
-        "segmentation": {"size": [height, width], "counts": rle_string(runs)},
+        "segmentation": {"size": [height, width], "counts": rle.to_string(runs)},
         "area": int(runs[1::2].sum()),
         "bbox": _bounds(runs, height),
         "original_box_xyxy": one.boxes_xyxy[region].tolist(),
@@ -88,19 +89,3 @@ def _bounds(runs: np.ndarray, height: int) -> list[int]:
     bottom = height - 1 if whole.any() else int((last % height).max())
     left, right = int(first.min()) // height, int(last.max()) // height
     return [left, top, right - left + 1, bottom - top + 1]
-
-
-def rle_string(runs: np.ndarray) -> str:
-    """Run lengths (K,) as COCO's compressed string: from the fourth on the difference to the last but one, in groups
-    of five bits, low ones first, a sixth bit where more follow, plus 48."""
-    x = np.asarray(runs, np.int64).copy()
-    x[3:] -= np.asarray(runs, np.int64)[1:-2]
-    groups, alive = [], np.ones(len(x), bool)
-    while alive.any():
-        bits = x & 0x1F
-        x >>= 5
-        more = alive & np.where(bits & 0x10, x != -1, x != 0)
-        groups.append(np.where(alive, np.where(more, bits | 0x20, bits) + 48, 0))
-        alive = more
-    codes = np.stack(groups, axis=1).ravel() if groups else np.zeros(0, np.int64)
-    return codes[codes > 0].astype(np.uint8).tobytes().decode("ascii")

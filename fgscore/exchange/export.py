@@ -129,7 +129,9 @@ def _predictions(store: Store, chosen: Chosen, folder: Path, suffix: str) -> Ite
 
 def _is_chosen(store: Store, artefact: manifest.Artefact, chosen: Chosen) -> bool:
     """Whether the artefact, or what it was made from, agrees with every component that was written."""
-    ancestors = {a.recipe.kind: a for a in _with_ancestors(store, artefact)}
+    ancestors: dict[str, manifest.Artefact] = {}
+    for one in _with_ancestors(store, artefact):
+        ancestors.setdefault(one.recipe.kind, one)  # of regions made of others, the nearer
     if not of_dataset(ancestors.get("index", artefact), chosen.dataset):
         return False
     for written, kinds in (

@@ -40,6 +40,7 @@ NAMES: Mapping[str, int] = {
     "mask_counts": 1,
     "mask_offsets": 1,
     "mask_size_hw": 2,
+    "mirrored": 1,
     "text": 2,
     "logit_scale": 1,
     "templates": 1,
@@ -49,9 +50,10 @@ OF_IMAGES = ("image_ids", "paths", "labels", "label_names", "split", "globals", 
 OF_INDEX = ("image_ids", "paths", "labels", "label_names", "split", "class_names", "sha256", "sizes_wh", "orientation",
             "shard", "banner", "notes")  # fmt: skip
 OF_REGIONS = ("image_ids", "offsets", "boxes_xyxy", "area", "predicted_iou", "stability", "mask_counts",
-              "mask_offsets", "mask_size_hw")  # fmt: skip
+              "mask_offsets", "mask_size_hw", "mirrored")  # fmt: skip
 # of no interest where no regions come, or no index is made
-WITH_REGIONS = ("area", "predicted_iou", "stability", "region_norms", "mask_counts", "mask_offsets", "mask_size_hw")
+WITH_REGIONS = ("area", "predicted_iou", "stability", "region_norms", "mask_counts", "mask_offsets", "mask_size_hw",
+                "mirrored")  # fmt: skip
 WITH_LABELS = ("sha256", "sizes_wh", "orientation", "shard", "banner", "notes")
 # without these nothing comes in: they are never passed over, whatever they hold
 WANTED = ("image_ids", "labels", "split", "globals", "offsets", "regions", "boxes_xyxy", "logit_scale")

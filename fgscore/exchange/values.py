@@ -220,6 +220,7 @@ CHECKS: Mapping[str, Check] = {
     "mask_counts": _between(0, (1 << 32) - 1),
     "mask_offsets": whole,
     "mask_size_hw": _between(0, (1 << 31) - 1),
+    "mirrored": _between(0, 1),
 }
 OF_TEXT = {"image_ids", "paths", "labels", "label_names", "split", "class_names", "templates", "sha256"}
 OF_NUMBERS = frozenset(CHECKS) - OF_TEXT

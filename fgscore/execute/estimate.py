@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fgscore.errors import NothingCached
+from fgscore.extract import known
 from fgscore.extract.extraction import extract
 from fgscore.extract.index import Indexed
 from fgscore.extract.parts import Parts
@@ -57,6 +60,7 @@ def estimate(
         for name, chosen in (("warm", rows[:1]), ("timed", rows)):
             sample = Store(Layout(Path(folder) / name))
             some = _some(sample, indexed, chosen)
+            _copy_regions(store, indexed, parts, chosen, sample, some)
             say = progress if name == "timed" else silent
             summaries = extract(sample, some, parts, runtime, say, thumbnail_size=thumbnail_size, allow_equal_text=True)
         return [_expected(store, sample, indexed, one) for one in summaries if one.kind != "index"]
@@ -68,6 +72,16 @@ def _some(sample: Store, indexed: Indexed, rows: np.ndarray) -> Indexed:
     index = replace(indexed.index, shard=np.zeros(len(rows), np.int32), **columns)
     artefact = index_store.write(sample.layout, index, indexed.artefact.recipe)
     return Indexed(artefact, index, indexed.root, indexed.summary, indexed.noun)
+
+
+def _copy_regions(store: Store, indexed: Indexed, parts: Parts, rows: np.ndarray, sample: Store, some: Indexed) -> None:
+    """Give the sample those cached regions that others are made of, or that are to be embedded."""
+    parents = {str(g.made.parent): g.maker.canonical for g in parts.generators if g.made.parent is not None}
+    index = indexed.artefact
+    for text, but in {**parents, **dict.fromkeys(parts.cached, "")}.items():
+        with suppress(NothingCached):  # it is made in this very run
+            artefact = known.cached(store, index.dataset, index.recipe.digest, text, but)
+            known.copy_some(store, artefact, set(indexed.index.shard[rows].tolist()), sample, some.index)
 
 
 def _expected(store: Store, sample: Store, indexed: Indexed, summary: Summary) -> Expected:

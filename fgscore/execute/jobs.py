@@ -21,7 +21,8 @@ from fgscore.store.paths import Layout
 @dataclass(frozen=True)
 class Job:
     """Everything for one data set, whose index is there: components as text, folders, and how it is carried out.
-    ``sources`` are the digests of the files or distributions that the components stood in, None for ours."""
+    ``sources`` are the digests of the files or distributions that the components stood in, None for ours; ``cached``
+    names regions that are in the cache."""
 
     data: Path
     index: Path
@@ -35,6 +36,7 @@ class Job:
     retry_failed: bool = False
     thumbnail_size: int | None = None
     allow_equal_text: bool = False
+    cached: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -61,6 +63,7 @@ class Job:
             retry_failed,
             thumbnail_size,
             allow_equal_text,
+            parts.cached,
         )
 
     def on(self, device: str) -> Job:
@@ -76,6 +79,7 @@ class Job:
         summary = Summary(artefact.label, "index", reused=1, images=len(index))
         indexed = Indexed(artefact, index, self.root, summary, self.noun)
         parts = Parts.of(self.generators, self.encoders, self.prompts, self.runtime, self.noun)
+        parts = replace(parts, cached=self.cached)
         for part, before in zip(parts.every, self.sources, strict=True):
             if part.maker.source.sha256 != before:
                 raise UsageError(f"{part.text} has changed since this run was begun; run the same command again")

@@ -13,10 +13,12 @@ from fgscore import encoders, tables
 from fgscore.datasets import DataSet
 from fgscore.errors import BadImage, DataError, MissingExtra
 from fgscore.execute.estimate import free_bytes
+from fgscore.extract import known
 from fgscore.extract.index import Indexed, Listed, Photos, index_listed, list_photos
 from fgscore.extract.part import Fault, Part, fault_of, stop_at
 from fgscore.extract.parts import EncoderPart, GeneratorPart, Parts, equal_text
 from fgscore.machine.progress import Progress, silent
+from fgscore.store import index as index_store
 from fgscore.store import shards
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
@@ -38,7 +40,10 @@ def make_index(
     listed, faults = look(store, dataset, parts, photos, thumbnails, progress, allow_equal_text, here)
     stop_at(faults)
     assert listed, "photos are listed, or at fault"
-    return index_listed(store, listed, progress)
+    indexed = index_listed(store, listed, progress)
+    for generator in (part for part in parts.generators if part.made.parent is None):
+        generator.meet(known.of_index(generator, indexed.index, indexed.root))  # once more, with sizes
+    return indexed
 
 
 def look(
@@ -68,10 +73,28 @@ def look(
         said = _prompts(parts, one)
         usable = [encoder for encoder in parts.encoders if encoder in sound]
         equal = [] if allow_equal_text or said else _equal_text(store, usable, parts.prompts, one)
-        faults += [*said, *equal, *_space(store.layout, one, parts, thumbnails)]
+        faults += [*said, *equal, *_met(store, parts, sound, one), *_space(store.layout, one, parts, thumbnails)]
         if here and not faults:
             _try(store, [part for part in parts.every if not part.maker.is_ours], one)
     return (listed[0] if listed else None), faults
+
+
+def _met(store: Store, parts: Parts, sound: Sequence[Part[Any]], listed: Listed) -> list[Fault]:
+    """Tell the ``sound`` generators what they ask of the photos; whether cached regions that are named are there."""
+    faults: list[Fault] = []
+    chosen = listed.dataset
+    digest = index_store.recipe(chosen.canonical, chosen.stored, chosen.version, listed.photos.limit).digest
+    wanted = dict.fromkeys(parts.cached, "")
+    for generator in (part for part in parts.generators if part in sound):
+        parent = generator.made.parent
+        if parent is None:
+            told = known.of_listing(generator, listed.listing)
+            faults += fault_of(f"regions {generator.text}", partial(generator.meet, told))
+        elif not any(known.makes(part, parent) for part in parts.generators if part is not generator):
+            wanted[parent] = generator.maker.canonical
+    for text, but in wanted.items():
+        faults += fault_of(f"regions {text}", partial(known.cached, store, listed.key, digest, text, but))
+    return faults
 
 
 def _try(store: Store, own: Sequence[Part[Any]], listed: Listed) -> None:
@@ -80,7 +103,7 @@ def _try(store: Store, own: Sequence[Part[Any]], listed: Listed) -> None:
     new = [part for part in own if not _has_worked(store, part, listed.key)]
     for part in new:
         _ = part.loaded
-    generators = [part for part in new if isinstance(part, GeneratorPart)]
+    generators = [part for part in new if isinstance(part, GeneratorPart) and part.made.parent is None]
     if not generators:
         return
     from fgscore.datasets import _images

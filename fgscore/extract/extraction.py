@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from fgscore import encoders, regions
 from fgscore.encoders import ImageRegions
 from fgscore.errors import BadImage
-from fgscore.extract import thumbnails
+from fgscore.extract import known, thumbnails
 from fgscore.extract.fill import Failure, Filler, Made, Share, Task
 from fgscore.extract.index import Indexed
 from fgscore.extract.part import Part
@@ -62,6 +62,11 @@ class _Images:
                 yield image_id, image
             self._task.tick()
 
+    def refuse(self, image_id: str, reason: str) -> None:
+        """Count the image that was given last among the failures."""
+        self.ids.remove(image_id)
+        self.failures.append({"image_id": image_id, "reason": reason})
+
 
 def _with_regions(images: _Images, batch: RegionBatch) -> Iterator[ImageRegions]:
     """Each of ``images`` with the regions that ``batch`` has of it, which knows them all."""
@@ -69,7 +74,7 @@ def _with_regions(images: _Images, batch: RegionBatch) -> Iterator[ImageRegions]
         own = records.take(batch, [image_id])
         masks = own.masks
         runs = None if masks is None else [masks.runs(region, 0) for region in range(len(own.boxes_xyxy))]
-        yield ImageRegions(image, own.boxes_xyxy, runs)
+        yield ImageRegions(image, own.boxes_xyxy, runs, own.mirrored)
 
 
 class Extraction:
@@ -100,14 +105,29 @@ class Extraction:
         return self._fill(thumbnails.recipe(size, self._index_digest), make)
 
     def regions(self, generator: GeneratorPart) -> manifest.Artefact:
-        """Boxes, and masks where the generator makes them."""
+        """Boxes, and masks where the generator makes them, of what it asks to know beside the photos."""
+        made, index = generator.made, self.indexed.artefact
+        parent = known.parent_of(self.store, index, generator)
+        of_parent = known.ParentRegions(self.store, parent, self.index) if parent else None
+        generator.meet(known.of_index(generator, self.index, self.indexed.root, of_parent))
 
         def make(task: Task) -> Made:
-            images = _Images(self.photos, task)
-            found = [generator.propose(image, image_id) for image_id, image in images]
-            return Made(regions.batch(images.ids, found, generator.made.masks), images.failures, generator.facts)
+            images = _Images(self.photos, task, of_parent.ids(task.number) if of_parent else None)
+            found = []
+            for image_id, image in images:
+                try:
+                    found.append(generator.propose(image, image_id))
+                except BadImage as error:
+                    images.refuse(image_id, str(error))
+            return Made(regions.batch(images.ids, found, made.masks, made.mirrors), images.failures, generator.facts)
 
-        return self._fill(generator.recipe("regions", {"images": self._index_digest}), make, by=generator)
+        parents = dict.fromkeys(("images", *made.asks), self._index_digest)
+        recipe = generator.recipe("regions", parents | ({"regions": parent.recipe.digest} if parent else {}))
+        return self._fill(recipe, make, by=generator)
+
+    def cached(self, text: str) -> manifest.Artefact:
+        """The regions that are in the cache under that name. Raises as :func:`fgscore.extract.known.cached`."""
+        return known.cached(self.store, self.indexed.artefact.dataset, self._index_digest, text)
 
     def globals(self, encoder: EncoderPart) -> manifest.Artefact:
         """Embeddings of whole images."""
@@ -223,8 +243,10 @@ def extract(
         run.globals(encoder)
     if thumbnail_size:
         run.thumbnails(thumbnail_size)
-    for generator in sorted(parts.generators, key=lambda g: bool(g.made.masks)):
-        artefact = run.regions(generator)
+    later = sorted(parts.generators, key=lambda g: (g.made.parent is not None, bool(g.made.masks)))  # parents first
+    made = [partial(run.cached, text) for text in parts.cached] + [partial(run.regions, part) for part in later]
+    for one in made:
+        artefact = one()
         for encoder in parts.encoders:
             run.region_embeddings(encoder, artefact)
     return run.summaries

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from fgscore.machine import timing
 from fgscore.machine.packages import check_installed
 from fgscore.machine.progress import Progress, silent
 from fgscore.models import Maker
-from fgscore.regions import Generator, GeneratorMaker, Proposals
+from fgscore.regions import Generator, GeneratorMaker, Known, Proposals
 from fgscore.runtime import Runtime
 from fgscore.types import NOT_TOLD_APART, Descriptions, TextBank, pairs
 
@@ -29,6 +29,15 @@ class GeneratorPart(Part[Generator]):
 
     makers: ClassVar[type[Maker]] = GeneratorMaker
 
+    notes: Mapping[str, Sequence[str]] = {}  # what it had to say of the images it was told of
+
+    def meet(self, known: Known) -> None:
+        """Tell it what is ``known``, where it asks for that; see :meth:`Generator.meet`, which ``notes`` are from."""
+        made = self.made
+        if made.asks or made.parent is not None:
+            with self.blamed(made.meet):
+                self.notes = {about: [str(name) for name in names] for about, names in (made.meet(known) or {}).items()}
+
     def propose(self, image: np.ndarray, image_id: str) -> Proposals:
         """The regions of ``image`` (H, W, 3) uint8, checked, within the area range and at most ``n``. Raises
         :class:`UsageError`, with the image and the box, for what a generator that is not ours does wrong."""
@@ -36,7 +45,7 @@ class GeneratorPart(Part[Generator]):
         with self.blamed(made.propose, image_id):
             found = made.propose(image, image_id)
             with timing.spent("select"):
-                proposals = regions.checked(found, image.shape[:2], made.masks)
+                proposals = regions.checked(found, image.shape[:2], made.masks, made.mirrors)
                 return regions.select(proposals, made.n, made.area_min, made.area_max)
 
 
@@ -137,6 +146,17 @@ def _joined(blocks: Iterable[np.ndarray], dim: int) -> np.ndarray:
     return np.concatenate([np.zeros((0, dim), np.float32), *blocks])
 
 
+def _generator(text: str, runtime: Runtime, is_cached: Callable[[str], bool]) -> GeneratorPart | None:
+    """The generator that ``text`` names; None where it cannot be made here and its regions are in the cache."""
+    try:
+        part = GeneratorPart(text, runtime)
+        return None if is_cached(text) and part.unmade() else part
+    except (UsageError, DataError):
+        if is_cached(text):
+            return None
+        raise
+
+
 def equal_text(encoder: EncoderPart, prompt: str, equal: Sequence[tuple[str, str]]) -> DataError:
     """The error for classes of which ``encoder`` says the same by ``prompt``."""
     return DataError(
@@ -147,11 +167,12 @@ def equal_text(encoder: EncoderPart, prompt: str, equal: Sequence[tuple[str, str
 
 @dataclass(frozen=True)
 class Parts:
-    """Generators and encoders of a run."""
+    """Generators and encoders of a run; ``cached`` names regions that are in the cache and can not be made here."""
 
     generators: list[GeneratorPart]
     encoders: list[EncoderPart]
     prompts: list[str]
+    cached: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -161,13 +182,18 @@ class Parts:
         prompts: Sequence[str],
         runtime: Runtime,
         noun: str | None = None,
+        is_cached: Callable[[str], bool] = lambda regions: False,
     ) -> Parts:
-        """Parse and bind every component; nothing is loaded. ``noun`` is what the classes are kinds of. Raises
-        :class:`UsageError` or :class:`DataError` for one that does not exist."""
+        """Parse and bind every component; nothing is loaded. ``noun`` is what the classes are kinds of; regions that no
+        generator makes here may be such as ``is_cached``. Raises :class:`UsageError` or :class:`DataError` for one that
+        does not exist."""
+        texts = list(dict.fromkeys(generators))
+        found = {text: _generator(text, runtime, is_cached) for text in texts}
         made = cls(
-            [GeneratorPart(text, runtime) for text in dict.fromkeys(generators)],
+            [part for part in found.values() if part],
             [EncoderPart(text, runtime) for text in dict.fromkeys(encoders_)],
             list(dict.fromkeys(prompts)),
+            tuple(text for text in texts if found[text] is None),
         )
         for prompt in made.prompts:
             encoders.prompt_set(prompt, noun)
@@ -182,6 +208,11 @@ class Parts:
     def sources(self) -> tuple[str | None, ...]:
         """The digest of the file or distribution of each, None for ours."""
         return tuple(part.maker.source.sha256 for part in self.every)
+
+    @property
+    def notes(self) -> dict[str, list[str]]:
+        """What generators have to say of the images they were told of: names by what is said of them."""
+        return {about: list(names) for part in self.generators for about, names in part.notes.items()}
 
     def faults(self, progress: Progress = silent, fetch: bool = True) -> list[Fault]:
         """What of them would stop a run, see :meth:`Part.faults`; packages that lack are told together."""

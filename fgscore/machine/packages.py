@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from fgscore.errors import missing_extra
 
 # what `fgscore[extract]` brings, by the names they are imported by
-EXTRACT = ("PIL", "huggingface_hub", "loky", "numba", "pooch", "requests", "segment_anything", "sentencepiece", "torch",
-           "torchvision", "transformers")  # fmt: skip
+EXTRACT = ("PIL", "huggingface_hub", "loky", "numba", "pooch", "pycocotools", "requests", "segment_anything",
+           "sentencepiece", "torch", "torchvision", "transformers")  # fmt: skip
 
 # the extras that bring others, by the names those are imported by
 EXTRAS = {"open_clip": "open-clip", "timm": "timm"}

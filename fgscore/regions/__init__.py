@@ -5,73 +5,32 @@ from __future__ import annotations
 import functools
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from fgscore import ragged
+from fgscore import specs
 from fgscore.components import positional
 from fgscore.errors import BadParameter, UsageError
 from fgscore.models import Maker, Model
+from fgscore.regions._known import ASKED, Known
+from fgscore.regions._proposals import Proposals, batch
 from fgscore.runtime import Runtime
-from fgscore.types import MaskRLE, RegionBatch
 
-
-@dataclass(frozen=True, eq=False)
-class Proposals:
-    """Regions of one image. ``boxes_xyxy`` (M, 4) int32 pixels, ``area`` (M,) fraction of the image,
-    ``predicted_iou`` and ``stability`` (M,), NaN for crops; ``runs`` one (K,) array of run lengths a mask, None for
-    crops, of masks of size ``mask_hw``."""
-
-    boxes_xyxy: np.ndarray
-    area: np.ndarray
-    predicted_iou: np.ndarray
-    stability: np.ndarray
-    runs: Sequence[np.ndarray] | None = None
-    mask_hw: tuple[int, int] = (0, 0)
-
-    @classmethod
-    def of_boxes(cls, boxes_xyxy: np.ndarray, size_hw: tuple[int, ...]) -> Proposals:
-        """Boxes (M, 4) in pixels of an image of ``size_hw``, without masks."""
-        sides = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).astype(np.int64)
-        unknown = np.full(len(boxes_xyxy), np.nan)
-        return cls(boxes_xyxy, sides.prod(axis=1) / (size_hw[0] * size_hw[1]), unknown, unknown)
-
-    @classmethod
-    def of_masks(
-        cls, masks: np.ndarray, size_hw: tuple[int, ...], predicted_iou: np.ndarray | None = None
-    ) -> Proposals:
-        """``masks`` (M, h, w) bool of an image of ``size_hw``, which may be larger, with their boxes and areas.
-        ``predicted_iou`` (M,) orders them where ``n`` cuts. Raises ValueError for a mask that covers nothing."""
-        masks = np.asarray(masks, bool)
-        area = masks.mean(axis=(1, 2))
-        if not area.all():
-            raise ValueError(f"mask {int(area.argmin())} covers nothing")
-        boxes = np.zeros((len(masks), 4), np.int32)
-        for axis, (cells, length) in enumerate(zip(masks.shape[:0:-1], size_hw[::-1], strict=True)):
-            covered = np.asarray(masks.any(axis=1 + axis))  # (M, cells): columns, then rows
-            last = cells - covered[:, ::-1].argmax(axis=1)
-            boxes[:, axis] = np.floor(covered.argmax(axis=1) * (length / cells) + 1e-9)
-            boxes[:, 2 + axis] = np.ceil(last * (length / cells) - 1e-9)
-        unknown = np.full(len(masks), np.nan)
-        iou = unknown if predicted_iou is None else np.asarray(predicted_iou, np.float64)
-        return cls(boxes, area, iou, unknown, [_runs(mask) for mask in masks], masks.shape[1:])
-
-    def keep(self, rows: np.ndarray) -> Proposals:
-        """The regions at ``rows``, in that order."""
-        runs = None if self.runs is None else [self.runs[i] for i in rows]
-        boxes, area, iou = self.boxes_xyxy[rows], self.area[rows], self.predicted_iou[rows]
-        return Proposals(boxes, area, iou, self.stability[rows], runs, self.mask_hw)
-
-
-def _runs(mask: np.ndarray) -> np.ndarray:
-    """(K,) run lengths of ``mask`` (h, w), column by column, from background on."""
-    flat = mask.T.ravel()
-    ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]) + 1, flat.size)
-    lengths = np.diff(ends, prepend=0)
-    return (np.insert(lengths, 0, 0) if flat[0] else lengths).astype(np.uint32)
+__all__ = [
+    "Generator",
+    "GeneratorMaker",
+    "Known",
+    "Proposals",
+    "batch",
+    "check_area",
+    "checked",
+    "in_area",
+    "is_annotated",
+    "select",
+]
 
 
 class Generator(Model, ABC):
@@ -89,15 +48,39 @@ class Generator(Model, ABC):
             return lambda image, image_id: boxes.get(image_id, [])
 
     ``n`` is how many regions of an image are kept at most, ``area_min`` and ``area_max`` what share of the image each
-    may cover; left out, all are kept. One of ``masks`` returns :class:`Proposals`.
+    may cover; left out, all are kept. One of ``masks``, or that ``mirrors``, returns :class:`Proposals`.
+
+    One that must know more than the image, and returns an object with ``propose``, says what: ``asks`` for "paths" or
+    "boxes" of the data set, or names another generator as its ``parent``, as ``--regions`` would. Then its ``meet`` is
+    called once, before the first image, with what is :class:`Known`; regions are made anew where that changes::
+
+        class Wider:
+            parent = "sam"  # which must be cached, once
+
+            def meet(self, known):
+                self.known = known
+
+            def propose(self, image, image_id):
+                height, width = image.shape[:2]
+                x0, y0, x1, y1 = self.known.regions(image_id).boxes_xyxy.T  # (M,) each
+                return np.stack([x0 // 2, y0 // 2, (x1 + width) // 2, (y1 + height) // 2], axis=1)
     """
 
     required: ClassVar[tuple[str, ...]] = ("propose",)
 
     masks: bool = False  # whether its regions have masks
+    mirrors: bool = False  # whether some of its regions are to be seen in a mirror
+    asks: tuple[str, ...] = ()  # what else it is told of the data set: "paths", "boxes"
+    parent: str | None = None  # the generator of whose regions, as cached, it makes its own
     n: int | None = None
     area_min: float = 0.0
     area_max: float = 1.0
+
+    def meet(self, known: Known) -> Mapping[str, Sequence[str]] | None:
+        """Take what is ``known`` of the images. Returns, for the run's output, names by what is to be said of them,
+        such as ``{"rows that name no photo": ["12", "13"]}``. Raises :class:`DataError` where it cannot do with
+        that."""
+        return None
 
     @abstractmethod
     def propose(self, image: np.ndarray, image_id: str) -> Proposals | np.ndarray | Sequence[Sequence[int]]:
@@ -118,11 +101,13 @@ class _Plain(Generator):
 @dataclass(frozen=True, kw_only=True)
 class GeneratorMaker(Maker):
     """A function that returns a :class:`Generator` or a function ``(image, image_id) -> boxes``, or that is itself such
-    a function, bound."""
+    a function, bound. ``annotated`` says that its regions are what people marked: an upper bound."""
 
     kind: ClassVar[str] = "region generator"
     home: ClassVar[str] = "fgscore.regions"
     contract: ClassVar[type[Model]] = Generator
+
+    annotated: bool = False
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -143,7 +128,17 @@ class GeneratorMaker(Maker):
         """The generator. Raises as :meth:`Maker.make`, and :class:`BadParameter` for an empty range of areas."""
         generator: Generator = super().make(runtime)
         check_area(generator.area_min, generator.area_max, generator.n)
+        if strange := set(generator.asks) - set(ASKED):
+            raise UsageError(f"{self.place}{self.kind} {self.canonical}: asks must be of {', '.join(ASKED)}, found "
+                             f"{', '.join(map(repr, sorted(strange)))}")  # fmt: skip
         return generator
+
+
+@functools.cache  # asked for every row of a table
+def is_annotated(component: str) -> bool:
+    """Whether regions by the canonical text of a ``component`` of ours are what people marked; False for any other."""
+    name = specs.parse(component).name if component else ""
+    return name in GeneratorMaker.ours_named() and GeneratorMaker.declared(GeneratorMaker.ours(name), "annotated")
 
 
 def check_area(area_min: float, area_max: float, n: int | None) -> None:
@@ -154,8 +149,9 @@ def check_area(area_min: float, area_max: float, n: int | None) -> None:
         raise BadParameter(f"expected n of at least 1, found n={n}")
 
 
-def checked(found: Any, size_hw: tuple[int, ...], masks: bool) -> Proposals:
-    """What a generator found in an image of ``size_hw``, as :class:`Proposals`; ``masks`` is whether it declares them.
+def checked(found: Any, size_hw: tuple[int, ...], masks: bool, mirrors: bool = False) -> Proposals:
+    """What a generator found in an image of ``size_hw``, as :class:`Proposals`; ``masks`` and ``mirrors`` are what it
+    declares.
 
     Raises :class:`UsageError` that names the box, where it is not whole pixels within the image, x0 < x1 and y0 < y1,
     or says what else does not agree.
@@ -165,7 +161,10 @@ def checked(found: Any, size_hw: tuple[int, ...], masks: bool) -> Proposals:
     if given is None:
         if masks and len(boxes):
             raise UsageError("expected Proposals with masks, as it declares them, found boxes alone")
-        return replace(Proposals.of_boxes(boxes, size_hw), runs=[] if masks else None)
+        if mirrors and len(boxes):
+            raise UsageError("expected Proposals that say which are mirrored, as it declares, found boxes alone")
+        nothing = np.zeros(0, bool) if mirrors else None
+        return replace(Proposals.of_boxes(boxes, size_hw), runs=[] if masks else None, mirrored=nothing)
     for name in ("area", "predicted_iou", "stability"):
         if np.shape(vars(given)[name]) != (len(boxes),):
             raise UsageError(f"expected {name} {(len(boxes),)}, found {np.shape(vars(given)[name])}")
@@ -173,8 +172,15 @@ def checked(found: Any, size_hw: tuple[int, ...], masks: bool) -> Proposals:
         raise UsageError("expected every area from 0 to 1, a fraction of the image")
     if (given.runs is not None) != masks:
         raise UsageError(f"expected {'' if masks else 'no '}masks, as it declares, found {'none' if masks else 'some'}")
+    _check_mirrored(given.mirrored, len(boxes), mirrors)
     _check_runs(given, len(boxes))
     return replace(given, boxes_xyxy=boxes)
+
+
+def _check_mirrored(mirrored: np.ndarray | None, m: int, mirrors: bool) -> None:
+    found = None if mirrored is None else np.shape(mirrored)
+    if found != ((m,) if mirrors else None):
+        raise UsageError(f"expected mirrored {(m,) if mirrors else None}, as it declares, found {found}")
 
 
 def _check_runs(given: Proposals, m: int) -> None:
@@ -213,35 +219,9 @@ def in_area(area: np.ndarray | float, area_min: float, area_max: float) -> np.nd
 
 
 def select(proposals: Proposals, n: int | None, area_min: float, area_max: float) -> Proposals:
-    """Drop what is out of the area range, then keep the first ``n``: by falling predicted IoU for masks (ties by
-    position), by position for crops. All are kept, as they stand, where ``n`` is None."""
+    """Drop what is out of the area range, then keep the first ``n``: by falling predicted IoU, ties and those without
+    one by position. All are kept, as they stand, where ``n`` is None."""
     rows = np.flatnonzero(in_area(proposals.area, area_min, area_max))
-    if n is not None and proposals.runs is not None:
+    if n is not None:
         rows = rows[np.argsort(-proposals.predicted_iou[rows], kind="stable")]
     return proposals.keep(rows[:n])
-
-
-def batch(image_ids: Sequence[str], proposals: Sequence[Proposals], masks: bool) -> RegionBatch:
-    """One record of the regions of several images."""
-
-    def column(name: str, *width: int) -> np.ndarray:
-        return np.concatenate([np.zeros((0, *width)), *(vars(p)[name] for p in proposals)])
-
-    return RegionBatch(
-        image_ids=np.array(image_ids, np.str_),
-        offsets=ragged.from_lengths(np.array([len(p.area) for p in proposals], np.int64)),
-        boxes_xyxy=column("boxes_xyxy", 4),
-        area=column("area"),
-        predicted_iou=column("predicted_iou"),
-        stability=column("stability"),
-        masks=_rle(proposals) if masks else None,
-    )
-
-
-def _rle(proposals: Sequence[Proposals]) -> MaskRLE:
-    runs = [run for p in proposals for run in p.runs or ()]
-    return MaskRLE(
-        counts=np.concatenate([np.zeros(0, np.uint32), *runs]),
-        offsets=ragged.from_lengths(np.array([len(r) for r in runs], np.int64)),
-        size_hw=np.array([p.mask_hw for p in proposals], np.int32).reshape(-1, 2),
-    )

@@ -12,6 +12,7 @@ import numpy as np
 
 from fgscore import ragged
 from fgscore.errors import DataError, NothingCached, UnknownName, UsageError
+from fgscore.evaluate import strategies
 from fgscore.evaluate.score import ScoreRun, check_complete, check_needs, compute, read_block, runs_for
 from fgscore.report import figure, gallery, plots
 from fgscore.report.figure import Kept, Row, Shown
@@ -110,4 +111,5 @@ def _row(run: ScoreRun, number: int, image_id: str, picture: Picture, k: int | N
         Kept(int(r), float(scores[r]), float(w), bundle.index.class_named(int(targets[r])) or "")
         for r, w in zip(kept, weights, strict=True)
     ]
-    return Row(bundle.regions.recipe.component.partition("(")[0], run.label, boxes, masks, best)
+    made_by = bundle.regions.recipe.component
+    return Row(f"{made_by.partition('(')[0]}{strategies.bound(made_by)}", run.label, boxes, masks, best)

@@ -46,7 +46,8 @@ def describe(row: Row) -> str:
     extra += [f"on {measured}"] if (measured := strategies.measured_on(row.get("eval_split"))) else []
     extra += [f"embeddings {row[EMBEDDINGS]}"] if row.get(EMBEDDINGS) else []
     target = strategies.target_name(row["target"]) if row["target"] else ""
-    parts = [strategy(row), target, f"k = {k}" if k else "", str(row["regions"]).partition("(")[0], *extra]
+    regions = str(row["regions"]).partition("(")[0] + strategies.bound(str(row["regions"]))
+    parts = [strategy(row), target, f"k = {k}" if k else "", regions, *extra]
     head = row["head"] if row["head"] not in ("logreg", "zeroshot") else ""
     return ", ".join(str(part) for part in (*parts, head) if part)
 
@@ -83,7 +84,7 @@ def every_result(rows: Sequence[Row], title: str = "") -> Table:
         for row in rows
     ]
     marked = [i for i, row in enumerate(rows) if is_oracle(row["target"])]
-    notes = [strategies.UPPER_BOUND] if marked else []
+    notes = strategies.bounds(rows)
     columns = [*strategies.columns("strategy", *IDENTITY), *MEASURED]
     return Table("results", title, columns, lines, notes, ONCE, ["accuracy"], marked)
 

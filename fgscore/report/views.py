@@ -113,7 +113,8 @@ def _labels(several: Sequence[Source]) -> list[str]:
     labels = [source.bundle.labels for source in several]
     names = shortened(one["regions"] for one in labels)
     varying = [key for key in ("encoder", "prompt") if len({one[key] for one in labels}) > 1]
-    return [", ".join([names[one["regions"]], *(one[key] for key in varying)]) for one in labels]
+    marked = [f"{names[one['regions']]}{strategies.bound(one['regions'])}" for one in labels]
+    return [", ".join([name, *(one[key] for key in varying)]) for name, one in zip(marked, labels, strict=True)]
 
 
 def agreement(source: Source, k: int, most: int = 12) -> tuple[list[str], np.ndarray, float]:

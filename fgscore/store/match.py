@@ -19,7 +19,7 @@ from fgscore import components, specs
 from fgscore.components import Component
 from fgscore.datasets import DataSet, key_of
 from fgscore.encoders import EncoderMaker
-from fgscore.errors import DataError, NoText, NothingCached, StoreError, quoted, unknown
+from fgscore.errors import DataError, MissingParameter, NoText, NothingCached, StoreError, UsageError, quoted, unknown
 from fgscore.labels import without
 from fgscore.pooling import Pooling
 from fgscore.regions import GeneratorMaker
@@ -29,7 +29,7 @@ from fgscore.store import index as index_store
 from fgscore.store import manifest, paths, schema
 from fgscore.types import NOT_TOLD_APART, ImageIndex, TextBank, pairs
 
-INDEX_ROLES = ("images", "names", "labels")
+INDEX_ROLES = ("images", "names", "labels", "boxes", "paths")
 MADE_BY: Mapping[str, type[Component]] = {  # what makes the artefacts of a kind
     "index": DataSet,
     "regions": GeneratorMaker,
@@ -125,10 +125,13 @@ class Store:
         index = self.index(parent)
         if role == "names":
             return index.names_digest()
+        if role == "paths":
+            return index.paths_digest()
         rows = index.shards.get(number)
         if rows is None:
             return None
-        return index.images_digest(rows) if role == "images" else index.labels_digest(rows)
+        of_rows = {"images": index.images_digest, "labels": index.labels_digest, "boxes": index.boxes_digest}
+        return of_rows[role](rows)
 
     def read(self, artefact: manifest.Artefact, number: int) -> Any:
         """The record of one shard, refused where its parents have changed since."""
@@ -323,7 +326,19 @@ def warn_of_equal(bank: TextBank, text: manifest.Artefact) -> None:
 def matches(recipe: manifest.Recipe, written: specs.Spec | None) -> bool:
     """Whether ``recipe`` agrees with every parameter that was written, and with the content of the file that was; see
     :func:`fgscore.components.matches`."""
-    return components.matches(MADE_BY[recipe.kind], recipe, written)
+    return components.matches(MADE_BY[recipe.kind], recipe, written) and _same_files(recipe, written)
+
+
+def _same_files(recipe: manifest.Recipe, written: specs.Spec | None) -> bool:
+    """Whether the files that parameters of a generator of ours name hold what they held; so too where they are not all
+    written, or cannot be read here."""
+    if written is None or recipe.kind != "regions" or recipe.source or recipe.extra.get("imported"):
+        return True
+    try:
+        maker = GeneratorMaker.built_in(str(written))
+        return not maker.paths() or recipe.weights == maker.identity_of(None)
+    except (UsageError, DataError):
+        return True
 
 
 def of_dataset(index: manifest.Artefact, written: str | None) -> bool:
@@ -450,7 +465,11 @@ def check_names(store: Store, dataset: str | None, regions: str | None = None, e
         held = set(_held(store.layout)) if kind == "index" else {a.recipe.name for a in store.artefacts(kind)}
         path, name = specs.file_of(spec.name), dataset_key(text) if kind == "index" else specs.stored_name(spec.name)
         if spec.name in makers.names() or (path and (path.is_file() or name not in held)):
-            makers.bind(text)
+            try:
+                makers.bind(text)
+            except MissingParameter:  # what is left out agrees with all that is cached
+                if name not in held:
+                    raise
         elif name not in held:
             raise unknown(makers.kind, spec.name, held.union(makers.names()))
 

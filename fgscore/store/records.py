@@ -81,8 +81,8 @@ def each(record: T) -> Iterator[T]:
 def concat(records: Sequence[T]) -> T:
     """All images of ``records``, at least one and all of one kind, one record after the other.
 
-    Raises :class:`ValueError` for records of several kinds, with masks and without, or without images, and for an image
-    that is in two of them.
+    Raises :class:`ValueError` for records of several kinds, with some optional columns and without, or without images,
+    and for an image that is in two of them.
     """
     kinds = {schema.kind_of(record) for record in records}
     if len(kinds) != 1:
@@ -94,7 +94,9 @@ def concat(records: Sequence[T]) -> T:
         raise ValueError(f"expected every image in one record, found {_twice(ids)!r} in two")
     (kind,), parts = kinds, [schema.arrays_of(record) for record in records]
     if len({frozenset(part) for part in parts}) != 1:
-        raise ValueError("expected masks in all records or in none, found them in some")
+        odd = set[str].union(*map(set, parts)) - set[str].intersection(*map(set, parts))
+        groups = " and ".join(sorted({schema.COLUMNS[kind][name].group for name in odd}))
+        raise ValueError(f"expected {groups} in all records or in none, found them in some")
     made = {
         name: (ragged.join if column.cuts else np.concatenate)([part[name] for part in parts])
         for name, column in schema.COLUMNS[kind].items()

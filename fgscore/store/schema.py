@@ -27,12 +27,13 @@ LAPTOP_KINDS = frozenset({"scores", "features"})  # seconds to make anew: no sha
 
 @dataclass(frozen=True)
 class Column:
-    """One HDF5 dataset: numpy dtype ('S' for strings of any length), dimensions by letter, whether it may be absent;
-    for offsets, the letter of what they cut. What cuts a letter stands before what is cut in its turn."""
+    """One HDF5 dataset: numpy dtype ('S' for strings of any length), dimensions by letter; the group of columns, all of
+    which are there or none, '' for what is always there; for offsets, the letter of what they cut. What cuts a letter
+    stands before what is cut in its turn."""
 
     dtype: str
     dims: tuple[str, ...]
-    optional: bool = False
+    group: str = ""
     cuts: str = ""
 
 
@@ -53,9 +54,10 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "area": Column("<f4", ("R",)),
         "predicted_iou": Column("<f4", ("R",)),
         "stability": Column("<f4", ("R",)),
-        "mask_counts": Column("<u4", ("K",), optional=True),
-        "mask_offsets": Column("<i8", ("R+1",), optional=True, cuts="K"),
-        "mask_size_hw": Column("<i4", ("N", "2"), optional=True),
+        "mask_counts": Column("<u4", ("K",), group="masks"),
+        "mask_offsets": Column("<i8", ("R+1",), group="masks", cuts="K"),
+        "mask_size_hw": Column("<i4", ("N", "2"), group="masks"),
+        "mirrored": Column("|u1", ("R",), group="mirrored"),
     },
     "region_embeddings": {
         "image_ids": IDS,
@@ -99,6 +101,8 @@ def arrays_of(record: Any) -> Arrays:
     """The arrays of a record as they are in memory, by dataset name; none is copied. :func:`unpack` takes them back."""
     if isinstance(record, types.RegionBatch):
         arrays = _fields(record, "image_ids offsets boxes_xyxy area predicted_iou stability")
+        if record.mirrored is not None:
+            arrays["mirrored"] = record.mirrored
         if record.masks is not None:
             m = record.masks
             arrays |= {"mask_counts": m.counts, "mask_offsets": m.offsets, "mask_size_hw": m.size_hw}
@@ -165,8 +169,8 @@ def problems(kind: str, shapes: Mapping[str, tuple[str, tuple[int, ...]]]) -> li
     """What is wrong with ``shapes`` (name -> dtype string, shape) as a shard of ``kind``; empty when nothing is."""
     columns = COLUMNS[kind]
     found = [f"unknown dataset {name!r}" for name in shapes if name not in columns]
-    optional = {name for name, column in columns.items() if column.optional}
-    wanted = set(columns) - (set() if optional & set(shapes) else optional)
+    there = {"", *(columns[name].group for name in shapes if name in columns)}
+    wanted = {name for name, column in columns.items() if column.group in there}
     found += [f"dataset {name!r} is missing" for name in sorted(wanted - set(shapes))]
     sizes: dict[str, int] = {}
     for name in columns:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fgscore import datasets, regular
-from fgscore.errors import DataError
+from fgscore import datasets
 from fgscore.machine.packages import check_package
 from fgscore.machine.progress import Progress, silent
 from fgscore.store import records
@@ -108,7 +107,7 @@ def _boxes(bundle: RegionBundle) -> Counter:
 def _parts(bundle: RegionBundle, root: Path) -> tuple[tuple[str, ...], Counter]:
     """Counts by the label maps beside the drawings, for whole parts and the bird as the object."""
     check_package("PIL", "reading part maps")
-    from fgscore.demo.parts import PART_NAMES, WHOLE_PARTS
+    from fgscore.demo.parts import PART_NAMES, WHOLE_PARTS, read_map
 
     names = (OBJECT, *(name for name in WHOLE_PARTS if name != "bird"))
     sets = [WHOLE_PARTS["bird" if name == OBJECT else name] for name in names]
@@ -116,7 +115,7 @@ def _parts(bundle: RegionBundle, root: Path) -> tuple[tuple[str, ...], Counter]:
     paths = bundle.index.paths
 
     def count(one: RegionBatch, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        labels = _read_map(root / "parts" / Path(paths[row]).with_suffix(".png"))
+        labels = read_map(root, str(paths[row]))
         cut = [_cut(one, labels, r) for r in range(len(one.area))]
         counts = np.array([np.bincount(c, minlength=len(PART_NAMES)) for c in cut]).reshape(-1, len(PART_NAMES))
         whole = np.bincount(labels.ravel(), minlength=len(PART_NAMES))
@@ -131,17 +130,3 @@ def _cut(one: RegionBatch, labels: np.ndarray, region: int) -> np.ndarray:
         return labels[one.masks.decode(region, 0)]
     x0, y0, x1, y1 = one.boxes_xyxy[region]
     return labels[y0:y1, x0:x1].ravel()
-
-
-def _read_map(path: Path) -> np.ndarray:
-    from PIL import Image
-
-    try:
-        regular.check(path)
-        with Image.open(path) as picture:
-            return np.asarray(picture)
-    except OSError as error:
-        raise DataError(
-            f"expected a part map at {path}, found none ({error.__class__.__name__}); name the folder of the photos "
-            "with --root DIR"
-        ) from error

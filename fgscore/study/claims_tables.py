@@ -55,7 +55,7 @@ def tables(rows: Sequence[Row]) -> list[Table]:
 def _line(row: Row) -> dict[str, Any]:
     return {
         **row,
-        "regions": ", ".join(row["regions"]),
+        "regions": ", ".join(f"{one}{strategies.bound(one)}" for one in row["regions"]),
         "interval": None if row["low"] is None else (row["low"], row["high"]),
         "contrast": _named(row["contrast"]),
         "paper_contrast": _named(row["paper_contrast"]),

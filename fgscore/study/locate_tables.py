@@ -34,7 +34,9 @@ def tables(rows: Sequence[Row]) -> list[Table]:
     groups: dict[str, list[Row]] = {}
     for row in rows:
         by = f"{row['encoder']}, prompt {row['prompt']}" if row["prompt"] else row["encoder"]
-        groups.setdefault(f"{row['dataset']}: {row['regions']} by {by}", []).append(row)
+        groups.setdefault(f"{row['dataset']}: {row['regions']}{strategies.bound(row['regions'])} by {by}", []).append(
+            row
+        )
     made = []
     for title, group in groups.items():
         annotations = list(dict.fromkeys(row["annotation"] for row in group))

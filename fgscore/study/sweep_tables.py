@@ -100,8 +100,7 @@ def _notes(rows: Sequence[Row]) -> list[str]:
             "Lines of several runs: mean accuracy, and its standard deviation over draws of crops and seeds of the "
             "head; p is of the first run. Masks have one set an image, so no other draw to spread over."
         )
-    if any(row["upper_bound"] for row in rows):
-        notes.append(strategies.UPPER_BOUND)
+    notes += strategies.bounds(rows)
     if any(row["paper"] is not None for row in rows):
         notes.append(
             "Paper: its printed top-1 (CLIP ViT-B/32, SAM ViT-B, head adamw), without intervals; its gain is over its "

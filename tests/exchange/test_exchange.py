@@ -11,9 +11,9 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from fgscore.errors import DataError, NothingCached, UsageError
-from fgscore.exchange.coco import rle_string
 from fgscore.exchange.export import Chosen, collect, export
 from fgscore.exchange.import_ import Names, import_files
+from fgscore.regions._files import rle
 from fgscore.store import arrays as array_files
 from fgscore.store import match, schema
 from fgscore.store.arrays import FORMATS
@@ -129,7 +129,7 @@ def test_masks_are_read_by_pycocotools(elsewhere, masked, tmp_path, capsys):
 @given(st.lists(st.integers(0, 40_000), min_size=1, max_size=40))
 def test_rle_strings_are_those_of_pycocotools(runs):
     theirs = coco_mask.frPyObjects({"size": [sum(runs), 1], "counts": runs}, sum(runs), 1)["counts"]
-    assert rle_string(np.array(runs)).encode() == theirs
+    assert rle.to_string(np.array(runs)).encode() == theirs
 
 
 def unit(rng, n, d=8):

@@ -53,7 +53,7 @@ from pathlib import Path
 import numpy as np
 
 
-def grid(image, image_id, /, *, rows: int = 2):
+def tiles(image, image_id, /, *, rows: int = 2):
     """Equal parts of the image."""
     y, x = (np.linspace(0, side, rows + 1).astype(int) for side in image.shape[:2])
     return [(x[i], y[j], x[i + 1], y[j + 1]) for j in range(rows) for i in range(rows)]
@@ -77,7 +77,7 @@ def birds(root, /, *, few: bool = False):
     photos = [Photo(path.removesuffix(".png"), path, int(label), split) for path, label, split in rows]
     return Listing(root, ("blue jay", "crow"), photos[::2] if few else photos)
 '''
-REGIONS = ("--regions", "./regions.py:grid(rows=3)", "--regions", "./regions.py:detected(table=boxes.csv)")
+REGIONS = ("--regions", "./regions.py:tiles(rows=3)", "--regions", "./regions.py:detected(table=boxes.csv)")
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_every_next_line_leads_on_to_a_report(made: Any, run: Run) -> None:
     pools = ("--pool", "self", "--pool", "mean")
     rows = run("sweep", "birds", *pools, "--json").json["results"]
     assert {(row["pool"], row["regions"]) for row in rows} == {
-        ("none", ""), ("self", ""), ("mean", "regions.py:grid(rows=3)"),
+        ("none", ""), ("self", ""), ("mean", "regions.py:tiles(rows=3)"),
         ("mean", "regions.py:detected(table='boxes.csv')")}  # fmt: skip
     assert run("report", "birds", "--no-plots").code == 0
     assert run("verify").code == 0
@@ -137,8 +137,8 @@ def test_what_is_stored_is_what_the_files_compute(made: Any, place: Path, data: 
     model.load()
     store = Store(Layout(data))
     bundles = {b.labels["regions"]: b for b in match.bundles(store, "birds")}
-    assert set(bundles) == {"regions.py:grid(rows=3)", "regions.py:detected(table='boxes.csv')"}
-    boxes = {"regions.py:grid(rows=3)": 9, "regions.py:detected(table='boxes.csv')": 1}
+    assert set(bundles) == {"regions.py:tiles(rows=3)", "regions.py:detected(table='boxes.csv')"}
+    boxes = {"regions.py:tiles(rows=3)": 9, "regions.py:detected(table='boxes.csv')": 1}
     for name, bundle in bundles.items():
         assert isinstance(bundle, match.RegionBundle)
         for number in bundle.regions.shard_sizes:
@@ -147,7 +147,7 @@ def test_what_is_stored_is_what_the_files_compute(made: Any, place: Path, data: 
                 image = np.asarray(Image.open(place / "photos" / f"{image_id}.png").convert("RGB"))
                 mine = slice(batch.offsets[i], batch.offsets[i + 1])
                 cut = [image[y0:y1, x0:x1] for x0, y0, x1, y1 in batch.boxes_xyxy[mine]]
-                assert len(cut) in ({boxes[name]} if "grid" in name else {0, 1})
+                assert len(cut) in ({boxes[name]} if "tiles" in name else {0, 1})
                 if cut:
                     raw = model.embed_images(cut)
                     wanted = raw / np.linalg.norm(raw, axis=1, keepdims=True)
@@ -175,7 +175,7 @@ def test_an_edited_file_makes_its_own_and_is_not_taken_for_the_old(
     again = "run `fgscore extract sets.py:birds --encoder ./encoder.py:dino`"
     assert refused.message == f"error: encoder.py has changed since it made what is cached; {again}"
     assert run("probe", "birds", "--pool", "none").code == 0, "left out, the encoder matches all that is cached"
-    made_with = ("--root", "photos", "--encoder", "./encoder.py:dino", "--regions", "./regions.py:grid(rows=3)")
+    made_with = ("--root", "photos", "--encoder", "./encoder.py:dino", "--regions", "./regions.py:tiles(rows=3)")
     done = run("extract", "./sets.py:birds", *made_with, "--json")
     work = {a["kind"]: (a["computed"], a["reused"]) for a in done.json["artefacts"]}
     assert work["globals"] == work["region_embeddings"] == (3, 0) and work["regions"] == (0, 3)
@@ -216,12 +216,12 @@ def test_an_option_of_the_shared_renderer_costs_the_regions_alone(made: Any, run
 
 
 def test_a_probe_of_ones_own_encoder_predicts_where_the_user_names_it(made: Any, run: Run, place: Path) -> None:
-    asked = ("--regions", "./regions.py:grid", "--scorer", "region_global", "--k", "2")
+    asked = ("--regions", "./regions.py:tiles", "--scorer", "region_global", "--k", "2")
     assert run("probe", "birds", *asked, "--save-probe", "p.safetensors").code == 0
     photo = ("predict", "--probe", "p.safetensors", "photos/test/crow/0.png")
     refused = run(*photo)
     assert refused.code == 2 and "no code is run because a probe names it; name yours with --encoder" in refused.message
-    named = ("--encoder", "./encoder.py:dino", "--regions", "./regions.py:grid(rows=3)", "--json")
+    named = ("--encoder", "./encoder.py:dino", "--regions", "./regions.py:tiles(rows=3)", "--json")
     done = run(*photo, *named)
     assert done.code == 0, done.err
     assert {c["class_name"] for c in done.json["predictions"][0]["classes"]} == {"blue jay", "crow"}
@@ -277,7 +277,11 @@ def installed(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("encoder.py", "regions.py", "sets.py"):
         (place / name).rename(package / name)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: aviary\nVersion: 2.0\n")
-    points = {"encoders": ["encoder:dino"], "regions": ["regions:grid", "regions:detected"], "datasets": ["sets:birds"]}
+    points = {
+        "encoders": ["encoder:dino"],
+        "regions": ["regions:tiles", "regions:detected"],
+        "datasets": ["sets:birds"],
+    }
     lines = [line for group, ends in points.items() for line in
              (f"[fgscore.{group}]", *(f"{end.partition(':')[2]} = aviary.{end}" for end in ends))]  # fmt: skip
     (info / "entry_points.txt").write_text("\n".join(lines))
@@ -288,7 +292,7 @@ def installed(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_a_distributions_components_go_the_same_way(installed: Path, run: Run, data: Path, small_shards: int) -> None:
-    named = ("--encoder", "dino", "--regions", "grid(rows=3)", "--regions", "detected(table=boxes.csv)")
+    named = ("--encoder", "dino", "--regions", "tiles(rows=3)", "--regions", "detected(table=boxes.csv)")
     done = run("extract", "birds", "--root", "photos", *named)
     assert done.code == 0, done.err
     assert told(done.out) == "score birds --scorer region_global"
@@ -299,7 +303,7 @@ def test_a_distributions_components_go_the_same_way(installed: Path, run: Run, d
     assert run("score", "birds", "--scorer", "region_global").code == 0
     probed = run("probe", "birds", "--pool", "self", "--encoder", "dino(cells=4)", "--json").json["results"]
     assert [(row["encoder"], row["n_test"]) for row in probed] == [("dino", 4)]
-    assert run("sweep", "birds", "--regions", "grid", "--scorer", "region_global").code == 0
+    assert run("sweep", "birds", "--regions", "tiles", "--scorer", "region_global").code == 0
     assert run("report", "birds", "--no-plots").code == 0 and run("verify").code == 0
     assert told(run("status", "birds").out) == "report birds"
 
@@ -307,7 +311,7 @@ def test_a_distributions_components_go_the_same_way(installed: Path, run: Run, d
 def test_what_another_version_of_a_distribution_made_is_not_taken_for_its_own(
     installed: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run("extract", "birds", "--root", "photos", "--encoder", "dino", "--regions", "grid").code == 0
+    assert run("extract", "birds", "--root", "photos", "--encoder", "dino", "--regions", "tiles").code == 0
     monkeypatch.setattr(foreign, "package_sha256", lambda point: "0" * 64)
     refused = run("probe", "birds", "--encoder", "dino", "--pool", "none")
     assert refused.code == 1 and "dino has changed since it made what is cached; run `fgscore ext" in refused.message
@@ -318,13 +322,13 @@ def test_a_distributions_names_are_listed_and_guessed(installed: Path, run: Run)
     listed = {row["name"]: row["parameters"] for row in run("list", "encoders", "--json").json["encoders"]}
     assert listed["dino"] == "cells=4, seed=0, fit='crop', outside='black', margin=0.0"
     assert "did you mean 'dino'" in run("extract", "demo", "--encoder", "dinno").message
-    assert "did you mean 'grid'" in run("extract", "demo", "--regions", "gridd").message
+    assert "did you mean 'tiles'" in run("extract", "demo", "--regions", "tiless").message
 
 
 def test_a_store_of_a_distribution_is_read_where_that_is_not_installed(
     installed: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run("extract", "birds", "--root", "photos", "--encoder", "dino", "--regions", "grid").code == 0
+    assert run("extract", "birds", "--root", "photos", "--encoder", "dino", "--regions", "tiles").code == 0
     monkeypatch.setattr(sys, "path", [path for path in sys.path if "site" not in Path(path).parts[-1:]])
-    assert run("probe", "birds", "--encoder", "dino", "--regions", "grid", "--pool", "mean").code == 0
+    assert run("probe", "birds", "--encoder", "dino", "--regions", "tiles", "--pool", "mean").code == 0
     assert "no encoder named 'dino'" in run("extract", "demo", "--encoder", "dino").message
