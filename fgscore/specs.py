@@ -40,6 +40,16 @@ class StoredAs:
 
 
 @dataclass(frozen=True)
+class OfContent:
+    """An annotation, ``Annotated[float | None, OF_CONTENT]``: the parameter decides what is read of the labels, splits
+    and names of the same photos, which are content of the index. It is no part of a recipe: not of its digest, nor of
+    the canonical text, nor of what is matched."""
+
+
+OF_CONTENT = OfContent()
+
+
+@dataclass(frozen=True)
 class Spec:
     """A component's name and the parameters that were written out."""
 
@@ -185,17 +195,25 @@ def bind(
 
 
 def stored(params: Mapping[str, Value], *functions: Callable[..., Any]) -> dict[str, Value]:
-    """Bound parameters of ``functions`` as the store keeps them: a path as the name of its file, and what is annotated
-    with :class:`StoredAs` as that says."""
-    hints, kept = hints_of(*functions), dict(params)
-    for key, value in params.items():
+    """Bound parameters of ``functions`` as a recipe keeps them: a path as the name of its file, what is annotated with
+    :class:`StoredAs` as that says, and nothing that is :class:`OfContent`."""
+    hints, content = hints_of(*functions), of_content(*functions)
+    kept = {key: value for key, value in params.items() if key not in content}
+    for key, value in kept.items():
         if isinstance(value, Path):
             kept[key] = value.name
-        hint: Any = hints.get(key)
-        if typing.get_origin(hint) is typing.Annotated:
-            for note in (note for note in hint.__metadata__ if isinstance(note, StoredAs)):
-                kept[key] = note.keep(str(value))
+        for note in (note for note in _notes_of(hints.get(key)) if isinstance(note, StoredAs)):
+            kept[key] = note.keep(str(value))
     return kept
+
+
+def of_content(*functions: Callable[..., Any]) -> set[str]:
+    """The parameters of ``functions`` that are annotated as :class:`OfContent`."""
+    return {key for key, hint in hints_of(*functions).items() if OF_CONTENT in _notes_of(hint)}
+
+
+def _notes_of(hint: Any) -> tuple[Any, ...]:
+    return hint.__metadata__ if typing.get_origin(hint) is typing.Annotated else ()
 
 
 def hints_of(*functions: Callable[..., Any]) -> dict[str, Any]:
@@ -213,6 +231,8 @@ def _options(default: Any, hint: Any) -> tuple[Any, ...]:
         if isinstance(default, int) and not isinstance(default, bool):
             return (int, float)  # without an annotation, 1 may stand for 1.0
         hint = type(default) if isinstance(default, bool | float | str) else Any
+    if OF_CONTENT in _notes_of(hint) and not isinstance(hint.__origin__, type):
+        hint = hint.__origin__  # a union, of which each member has limits of its own
     is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
     return typing.get_args(hint) if is_union else (hint,)
 

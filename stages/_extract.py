@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,16 @@ def components(
     )
 
 
-def finish(summaries: list[Any], as_json: bool, allow_failures: bool, next_step: str, profile: bool = False) -> None:
-    """Print what was made and what was there already, with ``profile`` where the time went; exit 3 where images were
-    quarantined."""
+def finish(
+    summaries: list[Any],
+    as_json: bool,
+    allow_failures: bool,
+    next_step: str,
+    profile: bool = False,
+    indexed: Any = None,
+) -> None:
+    """Print what was made and what was there already, with ``profile`` where the time went, and of photos that were
+    ``indexed`` what was left out; exit 3 where that were pictures, quarantined or passed over."""
     from fgscore import terminal
     from fgscore.tables import Column, Table
 
@@ -111,12 +119,26 @@ def finish(summaries: list[Any], as_json: bool, allow_failures: bool, next_step:
             print(terminal.visible(f"quarantined {image_id}: {reason}"))
         if len(failures) > 10:
             print(f"... and {len(failures) - 10} more; --json lists all")
+        if indexed:
+            show_account(indexed.account, indexed.remarks)
         _next.step(next_step)
 
     content = {"artefacts": [s.to_json() for s in summaries], "quarantined": failures, "computed": computed}
+    if indexed:
+        content |= {"passed_over": indexed.account.to_json(), "remarks": list(indexed.remarks)}
     _run.emit(content, as_json, show)
-    if failures and not allow_failures:
+    if (failures or (indexed and indexed.account.lost)) and not allow_failures:
         raise typer.Exit(_run.QUARANTINED)
+
+
+def show_account(account: Any, remarks: Sequence[str]) -> None:
+    """A line for each reason for which files are no photos of the set, and for each remark."""
+    from fgscore.terminal import visible
+
+    for line in account.lines():
+        print(visible(line))
+    for line in remarks:
+        print(visible(f"note: {_next.inside(line)}"))
 
 
 def _show_profile(summaries: list[Any]) -> None:

@@ -80,7 +80,8 @@ def extract(
                 store, indexed, chosen, how, bars, retry_failed, size, allow_equal_text=allow_equal_text
             )
     scorer = "entropy" if any(s.kind == "text" for s in summaries) else "region_global"
-    _extract.finish(summaries, json, allow_failures, _next.meant("score", name, scorer=[scorer]), profile)
+    step = _next.meant("score", name, scorer=[scorer])
+    _extract.finish(summaries, json, allow_failures, step, profile, indexed)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ def index(
     partial: o.Partial = False,
     force: o.Force = False,
     limit: o.Limit = None,
+    allow_failures: o.AllowFailures = False,
     data: o.Data = o.DATA,
     json: o.Json = False,
 ) -> None:
@@ -27,7 +28,7 @@ def index(
     name = _extract.dataset(subject, dataset, protocol)
     with _run.Bars() as bars:
         made = make_index(_run.store(data), name, root=root, partial=partial, force=force, limit=limit, progress=bars)
-    _extract.finish([made.summary], json, True, _next.meant("extract", name))
+    _extract.finish([made.summary], json, allow_failures, _next.meant("extract", name), indexed=made)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,8 @@ def regions(
         run = Extraction(store, indexed, how, bars, retry_failed)
         for generator in chosen.generators:
             run.regions(generator)
-    _extract.finish(run.summaries, json, allow_failures, _next.meant("embed", name, regions=regions))
+    step = _next.meant("embed", name, regions=regions)
+    _extract.finish(run.summaries, json, allow_failures, step, indexed=indexed)
 
 
 if __name__ == "__main__":

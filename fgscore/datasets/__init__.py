@@ -9,13 +9,15 @@ from typing import Any, ClassVar, Self
 
 from fgscore import specs
 from fgscore.components import Component, Source
-from fgscore.datasets._build import PHOTO_BYTES, build_index
+from fgscore.datasets._account import Account, PassedOver
+from fgscore.datasets._build import PHOTO_BYTES, build_index, unreadable
 from fgscore.datasets._listing import Listing, Photo, checked, first_folder, limited, present, read_lines
 from fgscore.errors import UsageError
 from fgscore.models import Download
+from fgscore.types import CONTENT
 
-__all__ = ["PHOTO_BYTES", "DataSet", "Defaults", "Download", "Listing", "Photo", "Progress", "build_index",
-           "first_folder", "limited", "present", "read_lines"]  # fmt: skip
+__all__ = ["PHOTO_BYTES", "Account", "DataSet", "Defaults", "Download", "Listing", "PassedOver", "Photo", "Progress",
+           "build_index", "first_folder", "limited", "present", "read_lines", "unreadable"]  # fmt: skip
 
 Progress = Callable[[int, int], None]
 
@@ -84,10 +86,15 @@ class DataSet(Component):
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What the index keeps of a data set that is not ours: the store has no other way to know."""
+        """What the index keeps beside its recipe: the parameters that are its content, as they were written, and of a
+        data set that is not ours what the store has no other way to know."""
+        content = {key: self.params[key] for key in sorted(specs.of_content(self.function))}
+        written = {key: value for key, value in content.items() if value != self.tunables(self.function)[key]}
+        notes: dict[str, Any] = {CONTENT: written} if written else {}
         if self.is_ours:
-            return {}
-        return {"source": self.source.sha256} | ({"boxes": self.boxes} if self.boxes != DataSet.boxes else {})
+            return notes
+        boxes = {"boxes": self.boxes} if self.boxes != DataSet.boxes else {}
+        return notes | {"source": self.source.sha256} | boxes
 
     def listing(self, root: Path) -> Listing:
         """What the lists under ``root`` say. Raises :class:`DataError` where they are missing or disagree, and

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 import numpy as np
-from PIL import Image, PngImagePlugin, TiffImagePlugin
+from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
 from fgscore import regular
 from fgscore.datasets._bare import bare
@@ -50,6 +50,14 @@ TIFF = (b"II*\0", b"MM\0*")
 UNKNOWN = "not an image: unknown format"
 REACH = 16  # a scale is a file's own where its greatest value is at least this part of it
 
+# formats that Pillow opens and cannot show, or for which it runs another program
+NO_PHOTOS = {"EPS", "MPEG"}
+
+with suppress(ImportError):  # not needed, and used where it is installed
+    import pillow_heif  # type: ignore[import-not-found]
+
+    pillow_heif.register_heif_opener()
+
 # once, and not around each photo: threads would take each other's filters. The limit is the rule; its warning is half
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
@@ -57,6 +65,18 @@ Source = Path | BinaryIO
 T = TypeVar("T")
 _log = logging.getLogger("fgscore")
 _stretched, _black = count(), count()  # photos that were, by this process
+
+
+def suffixes() -> set[str]:
+    """Suffixes of the formats that are read here, in small letters with the dot; none of a format that Pillow only
+    recognises (:class:`PIL.ImageFile.StubImageFile`)."""
+    formats = Image.registered_extensions()
+    read = {
+        name
+        for name, (opener, _) in Image.OPEN.items()
+        if name not in NO_PHOTOS and not (isinstance(opener, type) and issubclass(opener, ImageFile.StubImageFile))
+    }
+    return {suffix.lower() for suffix, name in formats.items() if name in read}
 
 
 def read_header(path: Path) -> tuple[int, int, int]:

@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fgscore import regular
+from fgscore import regular, specs
 from fgscore.errors import StoreError, quoted
 from fgscore.labels import UNLABELLED
 from fgscore.regular import file_sha256
 from fgscore.store import files, manifest, paths
 from fgscore.store.records import places
-from fgscore.types import ImageIndex
+from fgscore.types import CONTENT, ImageIndex
 
 ROWS = 1 << 12  # of the index, at a time
 IMAGES_PER_SHARD = 128
@@ -34,12 +34,13 @@ def recipe(component: str, params: Mapping[str, Any], version: int, limit: int |
 
 
 def typed(index: manifest.Artefact) -> str:
-    """The data set of an index as `extract` takes it, with its limit: ``"folder(name='mine')" --limit 5``. Empty for an
-    import, which has no photos."""
+    """The data set of an index as `extract` takes it, as it was written, and with its limit: ``"folder(name='mine',
+    split=0.2)" --limit 5``. Empty for an import, which has no photos."""
     if index.recipe.component == IMPORTED:
         return ""
-    limit = index.recipe.extra.get("limit")
-    return quoted(index.recipe.component) + (f" --limit {limit}" if limit else "")
+    spec, limit = specs.parse(index.recipe.component), index.recipe.extra.get("limit")
+    content = (index.manifest() or {"notes": {}})["notes"].get(CONTENT, {})
+    return quoted(specs.text(spec.name, {**spec.params, **content})) + (f" --limit {limit}" if limit else "")
 
 
 def extract(dataset: str, components: Mapping[str, Iterable[str]] | None = None) -> str:

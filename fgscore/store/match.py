@@ -272,10 +272,10 @@ def of_dataset(index: manifest.Artefact, written: str | None) -> bool:
         specs.stored_name(spec.name) == recipe.name and components.same_source(DataSet, spec.name, source_of(index))
     ):
         return False
-    params = {**(DataSet.tunables(DataSet.ours(recipe.name)) if recipe.name in DataSet.ours_named() else {}),
-              **recipe.params}  # fmt: skip
     named = {key: value for key, value in spec.params.items() if key not in ("name", "file")}
-    return all(key in params and components.same(value, params[key]) for key, value in named.items())
+    path = specs.file_of(spec.name)
+    own = DataSet.bind(written).function if path and path.is_file() and set(named) - set(recipe.params) else None
+    return components.agrees(DataSet, recipe, named, own)
 
 
 def source_of(artefact: manifest.Artefact) -> str | None:
