@@ -11,6 +11,7 @@ import hashlib
 import inspect
 import itertools
 import json
+import keyword
 import math
 import re
 import types
@@ -25,8 +26,13 @@ from annotated_types import Ge, Gt, Lt
 
 from fgscore.errors import LISTED, BadParameter, UsageError, guess
 
-# what is quoted stays, a bare word with a slash is a path or the name of a model
-_PATH = re.compile(r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|(?<=[=\[,\s])([\w.~:@+-]*/[\w.~:@+/-]*)(?=\s*[,)\]])""")
+# what is quoted stays, a bare word with a slash is a path or the name of a model, and Python's own words are words too
+_OWN = "|".join(sorted(set(keyword.kwlist) - {"None", "True", "False"}))
+_BARE = re.compile(
+    r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|(?<=[=\[,\s])([\w.~:@+-]*/[\w.~:@+/-]*|(?:"""
+    + _OWN
+    + r"""))(?=\s*[,)\]])"""
+)
 
 Value = None | bool | int | float | str | tuple | Path
 
@@ -91,19 +97,19 @@ def parse(string: str) -> Spec:
 def _keywords(call: str, string: str) -> dict[str, Value]:
     hint = f"expected name(key=value, ...) with numbers, 'strings', True, False or None, found {_short(string)}"
     try:
-        node = ast.parse(_PATH.sub(lambda found: found[1] or repr(found[2]), call), mode="eval").body
+        node = ast.parse(_BARE.sub(lambda found: found[1] or repr(found[2]), call), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise UsageError(hint) from None
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.args:
         raise UsageError(hint)
     params: dict[str, Value] = {}
-    for keyword in node.keywords:
-        if keyword.arg is None:
+    for given in node.keywords:
+        if given.arg is None:
             raise UsageError(hint)
-        if keyword.arg in params:
-            raise UsageError(f"expected {keyword.arg}=... once, found it twice in {_short(string)}")
+        if given.arg in params:
+            raise UsageError(f"expected {given.arg}=... once, found it twice in {_short(string)}")
         try:
-            params[keyword.arg] = _literal_value(keyword.value)
+            params[given.arg] = _literal_value(given.value)
         except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             raise UsageError(hint) from None
     return params

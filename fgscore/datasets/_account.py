@@ -11,6 +11,7 @@ from typing import Any
 NO_PHOTO = "no photo by its name"
 HIDDEN = "hidden"
 SYSTEM = "in a hidden or system folder"
+TABLE = "the table itself"
 NOT_NAMED = "a photo that the table does not name"
 # lost: somebody will miss these
 BY_CONTENT = "a picture by its content, without a suffix that says so"

@@ -137,11 +137,13 @@ def present(listing: Listing, partial: bool) -> tuple[Listing, dict[str, Any]]:
             raise DataError(f"expected paths below {listing.root} in the lists, found {photo.path!r}; mend the list")
     _check_names(listing)
     if listing.lacking and not partial:
-        raise DataError(f"{'; '.join(listing.lacking)}; {listing.where or 'complete the copy'}, or go on without "
-                        "with --partial")  # fmt: skip
+        raise DataError(f"{'; '.join(listing.lacking)}; {listing.where or 'complete the copy'}, or use "
+                        "the photos that have labels, with --partial")  # fmt: skip
     folders: dict[str, set[str]] = {}
     there = [p for p in listing.photos if _exists(listing.root, p.path, folders)]
     expected = sum(listing.expected.values()) or len(listing.photos)
+    if not expected:
+        raise DataError(f"expected photos in the lists of {listing.root}, found none; mend the list")
     if not there:
         raise DataError(
             f"expected {expected} photos under {listing.root}, found none; "
@@ -165,10 +167,10 @@ def present(listing: Listing, partial: bool) -> tuple[Listing, dict[str, Any]]:
 
 
 def is_below(path: str) -> bool:
-    """Whether ``path``, with '/', stays below the folder that it starts from, on Windows too where it begins with a
-    drive. Elsewhere a backslash and a colon are parts of names like others."""
+    """Whether ``path``, with '/', stays below the folder that it starts from, and names no drive of Windows. Else a
+    backslash and a colon are parts of names like others, but on Windows."""
     parts = path.split("/")
-    leads_out = not parts[0] or ".." in parts or re.fullmatch(r"[A-Za-z]:", parts[0])
+    leads_out = not parts[0] or ".." in parts or any(re.fullmatch(r"[A-Za-z]:", part) for part in parts)
     return not leads_out and (os.name != "nt" or not set(path) & set("\\:"))
 
 

@@ -5,16 +5,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from fgscore.datasets._listing import Photo
+from fgscore.errors import DataError
 
 
-def set_aside(photos: Sequence[Photo], share: float, seed: int) -> list[Photo]:
-    """``photos`` with a ``share`` of those of train in test, of each class as near to it as whole photos come.
+def set_aside(photos: Sequence[Photo], share: float, seed: int, root: Path) -> Sequence[Photo]:
+    """``photos`` below ``root`` with a ``share`` of those of train in test, of each class as near to it as whole photos
+    come; nothing is moved for 0.
 
     A class of two photos or more has at least one on either side; of one photo, it stays in train. Which ones is
-    decided by ``seed`` and their ids alone, so that a photo more or less moves few others.
+    decided by ``seed`` and their ids alone, so that a photo more or less moves few others. Raises :class:`DataError`
+    where there are photos of test already.
     """
+    if not share:
+        return photos
+    if "test" in {photo.split for photo in photos}:
+        raise DataError(f"expected no photos of test in {root} where split={share:g} is to set them aside, found some; "
+                        "leave split= out")  # fmt: skip
     of_class: dict[int, list[str]] = {}
     for photo in photos:
         if photo.split == "train":

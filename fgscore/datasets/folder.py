@@ -12,7 +12,6 @@ class is of photos without labels. What is left over is in the account.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from annotated_types import Ge, Lt
 from fgscore.datasets import DataSet, Listing, Photo
 from fgscore.datasets._account import LOOSE, NO_SPLIT, Account, PassedOver
 from fgscore.datasets._below import Below, below, is_system, sorted_out
+from fgscore.datasets._classes import alike, clashes
 from fgscore.datasets._splits import set_aside
 from fgscore.errors import DataError
 from fgscore.labels import UNLABELLED, shortened
@@ -58,21 +58,18 @@ def folder(
     kept = [place for place in placed if not _lost(place, splits, with_classes)]
     if not kept:
         raise DataError(_nothing(root, found, passed_over))
-    class_of, names, clashes = _classes({place.folder for place in kept if place.folder}, merge)
+    class_of, names, clashing = _classes({place.folder for place in kept if place.folder}, merge)
     listed = [
         Photo(p.photo.path, p.photo.path, class_of.get(p.folder, UNLABELLED), p.split or "train")
         for p in sorted(kept, key=lambda p: (SPLITS.index(p.split or "train"), p.photo.parts))
     ]
-    if split and "test" in {photo.split for photo in listed}:
-        raise DataError(f"expected no photos of test in {root} where split={split:g} is to set them aside, found some; "
-                        "leave split= out")  # fmt: skip
     return Listing(
         root,
         names,
-        set_aside(listed, split, seed) if split else listed,
+        set_aside(listed, split or 0, seed, root),
         account=Account.of(passed_over),
         remarks=tuple(_remarks(kept, splits, found)),
-        faults=(*clashes, *_one_too_high(kept, root), *_splits_below(kept, splits)),
+        faults=(*clashing, *_one_too_high(kept, root), *_splits_below(kept, splits)),
     )
 
 
@@ -113,16 +110,13 @@ def _lost(place: _Place, splits: Mapping[str, str], with_classes: set[str]) -> P
 
 def _classes(folders: set[str], merge: bool) -> tuple[dict[str, int], tuple[str, ...], list[str]]:
     """Folder to label, label to name, and which folders come to one name, where they are not to ``merge``."""
-    alike: dict[str, list[str]] = {}
-    for one in sorted(folders):
-        alike.setdefault(" ".join(unicodedata.normalize("NFC", _name(one)).split()), []).append(one)
+    found = alike(folders, _name)
     if merge:
-        groups = list(alike.values())
+        groups = list(found.values())
         return {one: label for label, of in enumerate(groups) for one in of}, tuple(_name(of[0]) for of in groups), []
-    clashes = [f"the folders {' and '.join(map(repr, of))} both read {name!r} (merge=True makes them one class)"
-               for name, of in alike.items() if len(of) > 1]  # fmt: skip
     classes = sorted(folders)
-    return {one: label for label, one in enumerate(classes)}, tuple(map(_name, classes)), clashes
+    clashing = clashes(found, "the folders", " (merge=True makes them one class)")
+    return {one: label for label, one in enumerate(classes)}, tuple(map(_name, classes)), clashing
 
 
 def _name(of_folder: str) -> str:
