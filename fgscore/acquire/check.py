@@ -18,6 +18,7 @@ from fgscore.errors import BadImage, DataError, quoted
 from fgscore.machine.progress import Progress, silent
 from fgscore.store.paths import Layout
 
+MEND = "Mend this and check again, or name another folder with --root DIR."
 SHARE = 0.2  # of photos for testing, where there are none
 
 
@@ -71,6 +72,7 @@ def check(dataset: str, layout: Layout, *, root: Path | None = None, progress: P
         here, _ = datasets.present(listing, partial=True)
     except (DataError, OSError, ValueError) as error:
         command, advice = _get(dataset, chosen, given)
+        advice = MEND if advice and root.is_dir() else advice
         return Report(dataset, root, None, findings=[str(error)], next=command, advice=advice)
     findings = [*listing.lacking, *(check_listing(listing, force=True)[1] if chosen.is_looked_at else [])]
     there = {p.path for p in here.photos}
@@ -94,7 +96,7 @@ def _without_test(chosen: DataSet, dataset: str, found: dict[str, int]) -> list[
     if found.get("test") or not found.get("train") or key not in specs.of_content(chosen.function):
         return []
     line = quoted(specs.text(spec.name, {**spec.params, key: SHARE}))
-    return [f"no photo is of test, which `fgscore probe` measures on: {line} sets a fifth of each class aside"]
+    return [f"no photo is of test: {line} sets a fifth of each class aside"]
 
 
 def _count(photos: Sequence[Photo], splits: dict[str, int] | None = None) -> dict[str, int]:

@@ -139,7 +139,7 @@ class Lines:
             )
         written = self.rows.texts(self.named.label) if self.named.label else []
         if changed := [text for text in written if text is not None and text != text.strip()]:
-            said.append(f"labels: spaces around {len(changed)} names are taken off, as in {changed[0]!r}")
+            said.append(f"labels: spaces are taken off in {len(changed)} rows, as around {changed[0]!r}")
         if self.named.image_id and (gaps := self.rows.texts(self.named.image_id).count(None)):
             said.append(f"ids: {gaps} are missing, in whose place the path stands")
         if not self.named.split and not self.folder and self._of_paths():

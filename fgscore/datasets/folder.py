@@ -12,7 +12,7 @@ class is of photos without labels. What is left over is in the account.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -54,8 +54,9 @@ def folder(
     splits = _splits(photos)
     placed = [_placed(photo, splits) for photo in photos]
     with_classes = {place.split for place in placed if place.folder}
-    passed_over += [lost for place in placed if (lost := _lost(place, splits, with_classes))]
-    kept = [place for place in placed if not _lost(place, splits, with_classes)]
+    lost = [_lost(place, splits, with_classes) for place in placed]
+    passed_over += [file for file, place in zip(lost, placed, strict=True) if file and not place.photo.is_folder]
+    kept = [place for file, place in zip(lost, placed, strict=True) if not file]
     if not kept:
         raise DataError(_nothing(root, found, passed_over))
     class_of, names, clashing = _classes({place.folder for place in kept if place.folder}, merge)
@@ -68,7 +69,7 @@ def folder(
         names,
         set_aside(listed, split or 0, seed, root),
         account=Account.of(passed_over),
-        remarks=tuple(_remarks(kept, splits, found)),
+        remarks=(*_remarks(kept, splits, found), *_merged(class_of, names)),
         faults=(*clashing, *_one_too_high(kept, root), *_splits_below(kept, splits)),
     )
 
@@ -119,6 +120,14 @@ def _classes(folders: set[str], merge: bool) -> tuple[dict[str, int], tuple[str,
     return {one: label for label, one in enumerate(classes)}, tuple(map(_name, classes)), clashing
 
 
+def _merged(class_of: Mapping[str, int], names: Sequence[str]) -> Iterator[str]:
+    """Which folders were made one class."""
+    for label, name in enumerate(names):
+        of = [one for one in class_of if class_of[one] == label]
+        if len(of) > 1:
+            yield f"the folders {' and '.join(map(repr, of))} are one class, {name!r}"
+
+
 def _name(of_folder: str) -> str:
     return of_folder.replace("_", " ")
 
@@ -142,7 +151,7 @@ def _splits_below(kept: list[_Place], splits: Mapping[str, str]) -> list[str]:
     return [f"{found} would be read as photos of the class, not as splits (put splits above classes)"] * bool(found)
 
 
-def _remarks(kept: list[_Place], splits: Mapping[str, str], found: list[Below]) -> Iterable[str]:
+def _remarks(kept: list[_Place], splits: Mapping[str, str], found: list[Below]) -> Iterator[str]:
     """What a user should know of how the folder was read."""
     if as_class := sorted({p.folder for p in kept if split_named(p.folder)} if not splits else ()):
         yield f"{shortened([f'{one}/' for one in as_class])}: read as a class, as no train/ with classes is beside it"

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ def typed(index: manifest.Artefact) -> str:
     if index.recipe.component == IMPORTED:
         return ""
     spec, limit = specs.parse(index.recipe.component), index.recipe.extra.get("limit")
-    content = (index.manifest() or {"notes": {}})["notes"].get(CONTENT, {})
+    content: Mapping[str, Any] = {}
+    with suppress(StoreError):  # where the index is damaged, what it was made of is known from its plan
+        content = (index.manifest() or {"notes": {}})["notes"].get(CONTENT, {})
     return quoted(specs.text(spec.name, {**spec.params, **content})) + (f" --limit {limit}" if limit else "")
 
 
