@@ -14,6 +14,7 @@ from typing import Any
 from fgscore import separated
 from fgscore.datasets._columns import BOX, Named
 from fgscore.datasets._rows import NAN, Rows
+from fgscore.errors import DataError
 from fgscore.types import SPLITS, split_named
 
 Corners = tuple[float, float, float, float]
@@ -34,6 +35,8 @@ class Lines:
     def paths(self) -> list[str]:
         """The path of each row's photo, from the root, with '/'."""
         texts = self.rows.texts(self.named.path)
+        if not texts:
+            raise DataError(f"expected a row for each photo in {self.rows.path}, found none; write it again")
         return [self._path(text, row) for row, text in enumerate(texts)]
 
     def _path(self, text: str | None, row: int) -> str:

@@ -94,6 +94,8 @@ def read(path: Path) -> Rows:
     try:
         with regular.opened(path) as file:
             start = file.read(8)
+        if not start:
+            raise DataError(f"expected a table in {path}, found an empty file; write it again")
         form = next((form for mark, form in FORMS.items() if start.startswith(mark)), "")
         if form not in ("", "parquet"):
             raise DataError(f"expected a CSV, TSV, JSON lines or Parquet table in {path}, found {form}; "
