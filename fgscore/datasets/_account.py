@@ -17,6 +17,7 @@ NOT_NAMED = "a photo that the table does not name"
 BY_CONTENT = "a picture by its content, without a suffix that says so"
 LOOSE = "a photo in no folder of a class"
 NO_SPLIT = "a photo in a folder that is none of train, val and test"
+WITH_HEIF = "is read once you ran `pip install pillow-heif`"
 INSIDE = "in a folder that is named like a photo"
 
 

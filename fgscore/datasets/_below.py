@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from fgscore import regular
-from fgscore.datasets._account import BY_CONTENT, HIDDEN, INSIDE, NO_PHOTO, SYSTEM, PassedOver
+from fgscore.datasets._account import BY_CONTENT, HIDDEN, INSIDE, NO_PHOTO, SYSTEM, WITH_HEIF, PassedOver
 from fgscore.machine.packages import check_package
 
 SYSTEM_FOLDERS = ("__macosx", "__pycache__", "$recycle.bin", "#recycle", "lost+found", "system volume information")
@@ -21,7 +21,7 @@ OTHERS = (".3fr", ".arw", ".avif", ".avifs", ".bpg", ".cr2", ".cr3", ".dng", ".e
           ".srw", ".svg", ".wdp", ".webp", ".x3f")  # fmt: skip
 STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"\xff\x0a", b"\0\0\0\x0cJXL ",
           b"\0\0\0\x0cjP  ")  # fmt: skip
-BRANDS = (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis")
+BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftypavif", b"ftypavis")
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _passed_over(root: Path, one: Below, folders: Collection[tuple[str, ...]]) -
     if one.parts[-1].startswith("."):
         return PassedOver(one.path, HIDDEN)
     if one.suffix in HEIF:
-        return PassedOver(one.path, f"{one.suffix} is read once you ran `pip install pillow-heif`", True)
+        return PassedOver(one.path, f"{one.suffix} {WITH_HEIF}", True)
     if one.suffix in OTHERS:
         return PassedOver(one.path, f"{one.suffix} is a kind of picture that is not read here", True)
     if _starts_as_picture(root.joinpath(*one.parts)):
@@ -126,4 +126,4 @@ def _starts_as_picture(path: Path) -> bool:
     with suppress(OSError), regular.opened(path) as file:
         start = file.read(12)
     is_webp = start[:4] == b"RIFF" and start[8:] == b"WEBP"
-    return is_webp or start.startswith(STARTS) or (start[4:8] == b"ftyp" and start[8:] in BRANDS)
+    return is_webp or start.startswith(STARTS) or start[4:] in BRANDS

@@ -30,6 +30,7 @@ import numpy as np
 from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
 from fgscore import regular
+from fgscore.datasets._account import WITH_HEIF
 from fgscore.datasets._bare import bare
 from fgscore.errors import BadImage
 
@@ -46,7 +47,7 @@ TURNS = {
 SIDEWAYS = (5, 6, 7, 8)  # orientations that swap width and height
 MAX_PIXELS = 2 * 89_478_485  # Pillow's own limit for decompression bombs
 DEPTHS = (255, 4095, 65535)
-TIFF = (b"II*\0", b"MM\0*")
+TIFF, HEIF = (b"II*\0", b"MM\0*"), (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1")
 UNKNOWN = "not an image: unknown format"
 REACH = 16  # a scale is a file's own where its greatest value is at least this part of it
 
@@ -103,6 +104,8 @@ def _read(source: Source, use: Callable[[Image.Image], T]) -> T:
     for stripped in bare(content):
         with suppress(BadImage), _open(io.BytesIO(stripped)) as picture:
             return use(picture)
+    if str(refused) == UNKNOWN and content[4:12] in HEIF:
+        raise BadImage(f"HEIC, which {WITH_HEIF}") from refused
     if str(refused) == UNKNOWN and content[:4] in TIFF:
         raise BadImage("a TIFF of numbers that are not read here, such as 64-bit or coloured floating point; save it "
                        "with 8 or 16 bits") from refused  # fmt: skip

@@ -7,8 +7,6 @@ is read: the account says so.
 
 from __future__ import annotations
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -105,14 +103,14 @@ def _no_table(root: Path, path: Path) -> str:
 
 
 def _account(root: Path, photos: Sequence[Photo], tables: Sequence[Path]) -> Account:
-    """The files below the root that the table does not name."""
+    """The files below the root that the table does not name: none of them is lost, as the table leaves it out."""
     listed, own = {photo.path for photo in photos}, {path.absolute() for path in tables}
     if not root.is_dir():
         return Account()
     found = [one for one in below(root) if one.path not in listed and not one.is_folder]
     unnamed, passed_over = sorted_out(root, found)
-    others = [PassedOver(one.path, TABLE if (root / one.path).absolute() in own else one.reason, one.is_lost)
-              for one in passed_over]  # fmt: skip
+    own_paths = {one.path for one in passed_over if (root / one.path).absolute() in own}
+    others = [PassedOver(one.path, TABLE if one.path in own_paths else one.reason) for one in passed_over]
     return Account.of([*others, *(PassedOver(one.path, NOT_NAMED) for one in unnamed)])
 
 

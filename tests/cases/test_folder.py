@@ -101,6 +101,16 @@ def test_a_picture_of_another_kind_is_named_and_missed(
     assert run("index", "folder", "--root", root, "--allow-failures").code == 0
 
 
+def test_a_picture_of_a_phone_that_is_called_otherwise_says_what_opens_it(
+    put: Put, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(*SOUND)
+    root = put("train/jay/IMG_1.jpg", content=b"\0\0\0\x24ftypheic\0\0\0\0mif1heic")
+    monkeypatch.setattr(Image, "OPEN", {name: how for name, how in Image.OPEN.items() if name != "HEIF"})
+    (failure,) = index(root, data).summary.failures
+    assert failure["image_id"] == "train/jay/IMG_1.jpg" and "`pip install pillow-heif`" in failure["reason"]
+
+
 @pytest.mark.parametrize(("name", "form"), [("IMG_0001", "JPEG"), ("a.jpg.1", "JPEG"), ("b.png~", "PNG")])
 def test_a_picture_whose_name_does_not_say_so_is_missed(put: Put, name: str, form: str) -> None:
     put(*SOUND)
