@@ -50,8 +50,11 @@ __all__ = ["Image", "arrays", "bundles", "images", "open_store", "probe", "score
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """One image of a bundle; ``label`` is -1 and ``class_name`` None where it has none. ``globals`` (d,) and ``regions`` (M, d) are float16 unit rows, ``boxes_xyxy`` (M, 4)
-    int32 pixels, ``area`` (M,) float32; ``masks`` M bool arrays (H, W), empty where the regions have none."""
+    """One image of a bundle; ``label`` is -1 and ``class_name`` None where it has none.
+
+    ``globals`` (d,) and ``regions`` (M, d) are float16 unit rows, ``boxes_xyxy`` (M, 4) int32 pixels, ``area`` (M,)
+    float32; ``masks`` M bool arrays (H, W), empty where the regions have none.
+    """
 
     image_id: str
     path: str

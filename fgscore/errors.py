@@ -68,7 +68,11 @@ class Exhausted(FgscoreError):
 
 
 class NoText(DataError):
-    """Something needs embeddings of class names where there are none: of an encoder of images alone."""
+    """Something needs embeddings of class names where there are none: no names, or an encoder of images alone."""
+
+
+class NoLabels(DataError):
+    """Something needs labels where there are none, or none where it looks."""
 
 
 class NothingCached(DataError):

@@ -27,11 +27,14 @@ def in_order(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def without(labels: np.ndarray, ids: Sequence[str] | np.ndarray) -> str:
-    """``3 of 60 photos have no label: a.jpg, b.jpg, c.jpg``; empty where all have one. ``labels`` (N,) of ``ids``
+    """``3 of 60 photos have no label: a.jpg, b.jpg, c.jpg``, or that none has one; empty where all
+    do. ``labels`` (N,) of ``ids``
     (N,)."""
     rows = np.flatnonzero(np.asarray(labels) == UNLABELLED).tolist()
     if not rows:
         return ""
+    if len(rows) == len(labels):
+        return f"none of {len(labels)} photos has a label"
     said = f"{len(rows)} of {len(labels)} photo{'s' * (len(labels) > 1)} {'have' if len(rows) > 1 else 'has'} no label"
     return f"{said}: {shortened([str(ids[row]) for row in rows])}"
 
@@ -46,11 +49,11 @@ def unmeasurable(labels: np.ndarray, split: np.ndarray) -> str:
     ``labels`` and ``split`` (N,) of all images."""
     known, test = np.asarray(labels) != UNLABELLED, np.asarray(split) == "test"
     if not known.any():
-        return f"expected labels to measure by, found none of {len(known)} photos with one"
+        return f"expected labels to measure by, found none on {len(known)} photos"
     if not test.any():
         return "expected test images to measure on, found none"
     if not (known & test).any():
-        return f"expected labels of test images to measure by, found none of {int(test.sum())} with one"
+        return f"expected labels of test images to measure by, found none on {int(test.sum())}"
     return ""
 
 
@@ -61,3 +64,11 @@ def unlearnable(labels: np.ndarray, split: np.ndarray) -> str:
     if classes > 1:
         return ""
     return f"a linear probe needs training images of at least 2 classes, found {int(train.sum())} images of {classes}"
+
+
+def wanted(labels: np.ndarray, split: np.ndarray) -> list[str]:
+    """What a probe will want of images with these ``labels`` and ``split`` (N,), each in one phrase; empty where they
+    have it."""
+    if not (np.asarray(labels) != UNLABELLED).any():
+        return [unmeasurable(labels, split)]
+    return [fault for fault in (unmeasurable(labels, split), unlearnable(labels, split)) if fault]

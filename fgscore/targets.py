@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from fgscore.components import Component
-from fgscore.errors import BadParameter, UsageError
+from fgscore.errors import BadParameter, NoLabels, UsageError
 from fgscore.inputs import ScoreInputs
+from fgscore.labels import UNLABELLED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,14 +45,18 @@ class Target(Component):
     def __call__(self, inputs: ScoreInputs, labels: np.ndarray | None = None) -> np.ndarray:
         """(R,) int64: the class of each region; ties go to the first class. ``labels`` (N,) for the oracle.
 
-        Raises ValueError when labels are given for any other target, or missing for the oracle, and, for a target that
-        is not ours, :class:`BadParameter` or :class:`UsageError` for anything but R classes.
+        Raises ValueError when labels are given for any other target, or missing for the oracle, :class:`NoLabels` where
+        an image has none, and, for a target that is not ours, :class:`BadParameter` or :class:`UsageError` for anything
+        but R classes.
         """
         if (labels is not None) != self.reads_labels:
             raise ValueError(f"labels: expected for target 'oracle' only, found target {self.canonical!r}")
         if labels is not None:
             if len(labels) != len(inputs.globals):
                 raise ValueError(f"labels: expected ({len(inputs.globals)},), found {np.shape(labels)}")
+            if none := int((np.asarray(labels) == UNLABELLED).sum()):
+                raise NoLabels(f"target {self.canonical} reads the label of every photo, found {none} without one; use "
+                               "--target global")  # fmt: skip
             return np.asarray(self.call(inputs, labels), np.int64)
         if self.is_ours:
             return np.asarray(self.call(inputs), np.int64)

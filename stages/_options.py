@@ -149,6 +149,14 @@ Limit = Annotated[
     int | None,
     typer.Option("--limit", min=1, help="Take the first N photos of each class and split.", show_default=False),
 ]
+Classes = Annotated[
+    str | None,
+    typer.Option(
+        "--classes",
+        help="A file of class names, one a line, in place of the data set's; kept until others, or own, are given.",
+        show_default=False,
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
 Devices = Annotated[
     str | None,

@@ -187,16 +187,16 @@ def by_bundle(runs: list[Any]) -> list[list[Any]]:
 
 def scored(bundles: list[Any], scorers: list[Any], targets: list[Any], needed_by: str) -> list[list[Any]]:
     """Runs of ``scorers`` against ``targets`` for each of ``bundles`` that has what they need, those of a bundle
-    together; see :func:`with_regions` and :func:`with_text`."""
+    together; see :func:`with_regions` and :func:`with_needs`."""
     from fgscore.evaluate.score import runs_for
 
     found = with_regions(bundles, needed_by)
-    return by_bundle(with_text([run for bundle in found for run in runs_for(bundle, scorers, targets)]))
+    return by_bundle(with_needs([run for bundle in found for run in runs_for(bundle, scorers, targets)]))
 
 
-def with_text(runs: list[Any]) -> list[Any]:
-    """Those of ``runs``, of any kind, that have the class text they need; a line about what is left out. Raises
-    :class:`NoText` where none is left."""
+def with_needs(runs: list[Any]) -> list[Any]:
+    """Those of ``runs``, of any kind, that have the class text and the labels they need; a line about what is left
+    out. Raises :class:`NoText` or :class:`NoLabels` where none is left."""
     lacking = {id(run): lack for run in runs if (lack := run.lacks())}
     kept = [run for run in runs if id(run) not in lacking]
     if lacking and not kept:
@@ -204,6 +204,14 @@ def with_text(runs: list[Any]) -> list[Any]:
     for line in dict.fromkeys(f"skipped: {lack}" for lack in lacking.values()):
         _say(_next.inside(line))
     return kept
+
+
+def without_labels(runs: list[Any]) -> None:
+    """A line on stderr for each data set of ``runs`` that has images without a label: a probe leaves them out."""
+    said = {run.bundle.dataset: run.bundle.unlabelled() for run in runs}
+    for name, of in said.items():
+        if of:
+            note(f"{name}: {of}; those take no part")
 
 
 def told_apart(bound: list[Any]) -> list[Any]:

@@ -36,7 +36,7 @@ def aggregate(
             for bundle in _features.usable(found, pools)
             for run in feature_runs(bundle, chosen, modes, pools, summed)
         ]
-        for runs in _run.by_bundle(_run.with_text(every)):
+        for runs in _run.by_bundle(_run.with_needs(every)):
             bundle = runs[0].bundle
             made = [s for s in aggregate_features(runs, bars) if s.kind == "features"]
             for run, summary in zip(runs, made, strict=True):

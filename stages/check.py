@@ -38,6 +38,8 @@ def check(
             counts = ", ".join(f"{report.found.get(s, 0)} of {n} {s}" for s, n in report.expected.items())
             found, expected = sum(report.found.values()), sum(report.expected.values())
             print(f"photos: {found} of {expected} ({counts}), {report.classes} classes")
+            _list("labels", [report.unlabelled] if report.unlabelled else [])
+            _list("for a probe", report.probe)
         _list("missing", report.missing)
         _list("unreadable", [f"{path}: {reason}" for path, reason in report.unreadable.items()])
         _list("at fault", report.findings)

@@ -40,13 +40,19 @@ def diagnose(
     found: dict[str, list[Any]] = {"pseudo_labels": [], "scorers": [], "agreement": [], "results": []}
     with _run.Bars() as bars:
         cached = _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt)
+        asked = []
         for runs in _run.scored(cached, chosen, modes, "diagnose"):
-            bundle = runs[0].bundle
-            rows = library.of_regions(bundle, runs, pools, bars)
+            family = grid.Family((runs[0].bundle,))
+            asked.append((runs, grid.own_lines(family, [run.scorer for run in runs], modes, pools, plan)))
+        usable = {id(line) for line in _run.with_needs([line for _, lines in asked for line in lines])}
+        for runs, lines in asked:
+            lines = [line for line in lines if id(line) in usable]
+            if not lines:
+                continue
+            _run.without_labels(runs)
+            rows = library.of_regions(runs[0].bundle, runs, pools, bars)
             for key, made in rows.items():
                 found[key] += made
-            lines = grid.own_lines(grid.Family((bundle,)), [run.scorer for run in runs], modes, pools, plan)
-            lines = _run.with_text(lines)
             probe([run for line in lines for run in line.runs], bars)
             found["results"] += [_result(line, top) for line in lines]
 

@@ -19,6 +19,7 @@ def doctor(
     partial: o.Partial = False,
     force: o.Force = False,
     limit: o.Limit = None,
+    classes: o.Classes = None,
     device: o.Device = "auto",
     batch_size: o.BatchSize = 0,
     workers: o.Workers = 0,
@@ -45,7 +46,8 @@ def doctor(
         how = _extract.runtime(data, device, batch_size, workers)
         chosen = _extract.components(name, regions, encoder, prompt, how)
         with _run.Bars() as bars:
-            listed, wrong = preflight.look(store, name, chosen, Photos(root, partial, force, limit), True, bars)
+            photos = Photos(root, partial, force, limit, classes)
+            listed, wrong = preflight.look(store, name, chosen, photos, True, bars)
             found += [checks.Check(what, checks.FAULT, str(error)) for what, error in wrong]
             found += checks.components(chosen, {what for what, _ in wrong})
             if listed and not any(one.state == checks.FAULT for one in found):

@@ -17,6 +17,7 @@ def extract(
     partial: o.Partial = False,
     force: o.Force = False,
     limit: o.Limit = None,
+    classes: o.Classes = None,
     device: o.Device = "auto",
     devices: o.Devices = None,
     executor: o.Executor = None,
@@ -42,6 +43,7 @@ def extract(
 
     Example: fgscore extract cars
     Example: fgscore extract "folder(name='mine')" --root ~/mine --regions random_crop
+    Example: fgscore extract "folder(name='new')" --root ~/new --classes names.txt
     Example: fgscore extract cub --devices 0,1,2,3
     Example: fgscore extract cub --executor slurm --jobs 16 --slurm partition=gpu --slurm gres=gpu:1
     """
@@ -61,7 +63,7 @@ def extract(
     with _run.Bars() as bars:
         store = _run.store(data)
         size = (thumbnail_size or SIZE) if thumbnails else None
-        photos = Photos(root, partial, force, limit)
+        photos = Photos(root, partial, force, limit, classes)
         here = array is None and len(chosen_devices) == 1
         indexed = make_index(store, name, chosen, photos, thumbnails, bars, allow_equal_text, here)
         if dry_run:

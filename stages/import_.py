@@ -40,9 +40,9 @@ def import_embeddings(
     img_emb_0.npy beside metadata_0.parquet, features_train.pt and targets_train.pt, test_f.pt and keys_16shots.pt.
     What is passed over, rounded or made up is said in a line each.
 
-    Labels are whole numbers, or names; class names go by position. Files without labels join the data set's index in
-    the cache. A split may stand in the name of a file: x_train.npz, x_test.npz. Nothing is loaded from a pickle; .pt
-    and .pth need torch.
+    Labels are whole numbers, or names; an empty cell is none. Class names go by position. Files without labels join the
+    data set's index in the cache; where there is none, their images have no label. A split may stand in the name of a
+    file: x_train.npz, x_test.npz. Nothing is loaded from a pickle; .pt and .pth need torch.
 
     Example: fgscore import mine embeddings.npz --encoder "open_clip(model='ViT-L-14')"
     Example: fgscore import mine a.npz --array globals:train=x --array labels:train=y --array globals:test=xt

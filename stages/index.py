@@ -14,6 +14,7 @@ def index(
     partial: o.Partial = False,
     force: o.Force = False,
     limit: o.Limit = None,
+    classes: o.Classes = None,
     allow_failures: o.AllowFailures = False,
     data: o.Data = o.DATA,
     json: o.Json = False,
@@ -27,7 +28,10 @@ def index(
 
     name = _extract.dataset(subject, dataset, protocol)
     with _run.Bars() as bars:
-        made = make_index(_run.store(data), name, root=root, partial=partial, force=force, limit=limit, progress=bars)
+        store = _run.store(data)
+        made = make_index(
+            store, name, root=root, partial=partial, force=force, limit=limit, classes=classes, progress=bars
+        )
     _extract.finish([made.summary], json, allow_failures, _next.meant("extract", name), indexed=made)
 
 

@@ -53,9 +53,10 @@ def probe(
         found = _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt)
         usable = _features.usable(found, pools)
         every = probe_runs(usable, chosen, modes, pools, heads, shots or (None,), _features.rows(features))
-        runs = {run.digest: run for run in _run.with_text(every)}
+        runs = {run.digest: run for run in _run.with_needs(every)}
         if save_probe:
             _check_saved(list(runs.values()), save_probe)
+        _run.without_labels(list(runs.values()))
         rows = [result.to_json() for result in run_probes(list(runs.values()), bars)]
         if save_probe:
             from fgscore.evaluate.saved import save

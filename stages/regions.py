@@ -15,6 +15,7 @@ def regions(
     partial: o.Partial = False,
     force: o.Force = False,
     limit: o.Limit = None,
+    classes: o.Classes = None,
     device: o.Device = "auto",
     workers: o.Workers = 0,
     implementation: o.Implementation = "exact",
@@ -37,7 +38,7 @@ def regions(
     chosen = _extract.components(name, regions, [], None, how)
     with _run.Bars() as bars:
         store = _run.store(data)
-        indexed = make_index(store, name, chosen, Photos(root, partial, force, limit), False, bars)
+        indexed = make_index(store, name, chosen, Photos(root, partial, force, limit, classes), False, bars)
         run = Extraction(store, indexed, how, bars, retry_failed)
         for generator in chosen.generators:
             run.regions(generator)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from . import _next, _run
 from . import _options as o
+
+SHOWN = 8
 
 
 def score(
@@ -44,6 +48,7 @@ def score(
                         "seconds": summary.seconds,
                     }
                 )
+        by_text, step = _by_text(found), _without_labels(found)
 
     def show() -> None:
         from fgscore import terminal
@@ -60,11 +65,38 @@ def score(
         ]
         marked = [{**row, "target": strategies.target_name(row["target"])} for row in rows]
         terminal.show(Table("scores", "", columns, marked, once=("dataset", "encoder", "prompt")))
+        for one in by_text:
+            classes = ", ".join(f"{name} {n}" for name, n in list(one["classes"].items())[:SHOWN])
+            more = f" and {len(one['classes']) - SHOWN} more" if len(one["classes"]) > SHOWN else ""
+            print(terminal.visible(f"{one['dataset']}: images without a label by the nearest text: {classes}{more}"))
         print()
         where = {"regions": regions, "encoder": encoder, "prompt": prompt}
-        _next.step(_next.meant("probe", name, scorer=scorer, target=target, **where))
+        _next.step(step or _next.meant("probe", name, scorer=scorer, target=target, **where))
 
-    _run.emit({"scores": rows}, json, show)
+    _run.emit({"scores": rows, "by_text": by_text}, json, show)
+
+
+def _without_labels(found: list[Any]) -> str:
+    """What to run next where no probe can be measured on any of ``found``; empty where one can."""
+    from fgscore.evaluate.probe import without_labels
+    from fgscore.labels import unmeasurable
+
+    if all(unmeasurable(bundle.index.labels, bundle.index.split) for bundle in found):
+        return without_labels(next((bundle for bundle in found if bundle.text), found[0]))
+    return ""
+
+
+def _by_text(found: list[Any]) -> list[dict[str, Any]]:
+    """Of each of ``found`` with text, how many images without a label are nearest to each class."""
+    from fgscore.evaluate.zeroshot import counted
+
+    distinct = {bundle.family: bundle for bundle in found if bundle.text}.values()
+    named = ("dataset", "encoder", "prompt")
+    return [
+        {**{key: bundle.labels[key] for key in named}, "classes": classes}
+        for bundle in distinct
+        if (classes := counted(bundle))
+    ]
 
 
 if __name__ == "__main__":

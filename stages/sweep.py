@@ -85,7 +85,8 @@ def sweep(
             else:
                 made = _own(family, scorer, target, pool, k, plan)
             lines += made
-        lines = _run.with_text(lines)
+        lines = _run.with_needs(lines)
+        _run.without_labels([line.runs[0] for line in lines])
         if array and (detached := _cluster.sweep(_run.store(data), lines, array, bars)):
             detached.show(json)
             return

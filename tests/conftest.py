@@ -23,7 +23,7 @@ from fgscore.store.match import Store
 from fgscore.store.paths import Layout
 from fgscore_stages.cli import app
 
-pytest_plugins = ["copies", "invented"]
+pytest_plugins = ["bare", "copies", "invented"]
 ROOT = Path(__file__).resolve().parent.parent
 CLASSES = ("blue_jay", "crow")
 PER_SHARD = 4  # instead of 128, so that ten photos make shards of 4, 4 and 2

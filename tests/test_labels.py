@@ -37,7 +37,8 @@ def test_a_number_that_is_no_class_has_no_name(label):
 
 def test_photos_without_a_label_are_counted_and_named():
     assert labels.without(np.array([0, 1]), ["a", "b"]) == ""
-    assert labels.without(np.array([-1]), ["a"]) == "1 of 1 photo has no label: a"
+    assert labels.without(np.array([-1, 2]), ["a", "b"]) == "1 of 2 photos has no label: a"
+    assert labels.without(np.array([-1, -1]), ["a", "b"]) == "none of 2 photos has a label"
     found = labels.without(np.array([0, -1, -1, -1, -1]), list("abcde"))
     assert found == "4 of 5 photos have no label: b, c, d and 1 more"
 
@@ -49,9 +50,9 @@ TRAIN2 = ([0, 1, 0], ["train", "train", "test"])
     ("of", "split", "measured", "learned"),
     [
         (*TRAIN2, "", ""),
-        ([-1, -1], ["train", "test"], "found none of 2 photos with one", "found 0 images of 0"),
+        ([-1, -1], ["train", "test"], "found none on 2 photos", "found 0 images of 0"),
         ([0, 1], ["train", "val"], "expected test images", ""),
-        ([0, 1, -1], ["train", "train", "test"], "labels of test images to measure by, found none of 1 with one", ""),
+        ([0, 1, -1], ["train", "train", "test"], "labels of test images to measure by, found none on 1", ""),
         ([0, -1, 0], ["train", "train", "test"], "", "found 1 images of 1"),
         ([0, 1, 1], ["test", "test", "train"], "", "found 1 images of 1"),
     ],

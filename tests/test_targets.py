@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fgscore.errors import UnknownName
+from fgscore.errors import NoLabels, UnknownName
 from fgscore.heads import Head, ProbeData
 from fgscore.inputs import ScoreInputs
 from fgscore.targets import Target
@@ -102,3 +102,8 @@ def test_the_zeroshot_head_agrees_on_real_cars(cars):
     labels = cars["val_label"].astype(np.int64)
     data = ProbeData(cars["val"].astype(np.float32), labels, np.full(len(labels), "test"), 196, cars["text"])
     assert round(Head.bind("zeroshot")(data).accuracy, 4) == 0.5896
+
+
+def test_the_oracle_takes_no_missing_label_for_a_class(make_inputs):
+    with pytest.raises(NoLabels, match="target oracle reads the label of every photo, found 2 without one"):
+        Target.built_in("oracle")(make_inputs(), np.array([0, -1, 2, -1]))

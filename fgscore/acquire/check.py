@@ -15,6 +15,7 @@ from fgscore import datasets, regular, specs
 from fgscore.datasets import Account, DataSet, Listing, Photo
 from fgscore.datasets._validate import check_listing, same_contents
 from fgscore.errors import BadImage, DataError, quoted
+from fgscore.labels import wanted
 from fgscore.machine.progress import Progress, silent
 from fgscore.store.paths import Layout
 
@@ -26,8 +27,9 @@ SHARE = 0.2  # of photos for testing, where there are none
 class Report:
     """What was found under ``root``. ``found`` and ``expected`` count photos by split; ``unreadable`` maps paths to
     reasons; ``account`` is of the files that are no photos of the set; ``findings`` are what indexing would refuse,
-    ``remarks`` what else a user should know. ``next`` is the command to run, ``otherwise`` another that goes on with
-    what is there, ``advice`` what no command does."""
+    ``remarks`` what else a user should know; ``unlabelled`` says which photos have no label, ``probe`` what a probe
+    will want of labels and splits: neither is a fault. ``next`` is the command to run, ``otherwise`` another that goes
+    on with what is there, ``advice`` what no command does."""
 
     dataset: str
     root: Path
@@ -40,6 +42,8 @@ class Report:
     findings: list[str] = field(default_factory=list)
     account: Account = Account()
     remarks: list[str] = field(default_factory=list)
+    unlabelled: str = ""
+    probe: list[str] = field(default_factory=list)
     next: str = ""
     otherwise: str = ""
     advice: str = ""
@@ -86,7 +90,7 @@ def check(dataset: str, layout: Layout, *, root: Path | None = None, progress: P
         findings.append("the lists name fewer photos than were published")
     remarks = [*listing.remarks, *_without_test(chosen, dataset, found)]
     report = Report(dataset, root, listing.root, found, expected, len(listing.class_names), missing, unreadable,
-                    findings, listing.account, remarks)  # fmt: skip
+                    findings, listing.account, remarks, here.without(), wanted(here.labels, here.splits))  # fmt: skip
     return _with_next(report, chosen, given)
 
 

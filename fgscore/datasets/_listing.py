@@ -60,6 +60,11 @@ class Listing:
         """(N,) int64: the label of every photo, -1 where it has none."""
         return np.array([photo.label for photo in self.photos], np.int64)
 
+    @property
+    def splits(self) -> np.ndarray:
+        """(N,): the split of every photo."""
+        return np.array([photo.split for photo in self.photos], np.str_)
+
     def without(self) -> str:
         """How many photos have no label, and which; empty where all have one."""
         return without(self.labels, [photo.image_id for photo in self.photos])

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from fgscore import ragged
-from fgscore.errors import NoText
+from fgscore.errors import DataError
 from fgscore.evaluate.score import Block, ScoreRun, check_complete, read_block, score
 from fgscore.machine.progress import Clock, Progress, Summary, provenance, silent
 from fgscore.machine.threads import ahead, processors
@@ -38,8 +38,8 @@ class FeatureRun:
         if self.pooling.needs_regions and not isinstance(self.bundle, RegionBundle):
             raise ValueError(f"pooling {self.pooling.name!r} needs regions, found {self.bundle.globals.label} alone")
 
-    def lacks(self) -> NoText | None:
-        """What to raise where the scores need text and the bundle has none."""
+    def lacks(self) -> DataError | None:
+        """What to raise where the scores need text or labels and the bundle has none."""
         return self.scores.lacks() if self.scores else None
 
     @cached_property
@@ -98,7 +98,7 @@ class FeatureRun:
             block = read_block(self.bundle, number)
             inputs = block.inputs
             of_regions, of_images = (
-                _probabilities(z, inputs.logit_scale) for z in (inputs.region_text, inputs.global_text)
+                probabilities(z, inputs.logit_scale) for z in (inputs.region_text, inputs.global_text)
             )
             votes.append(self._pool(number, block, of_regions, of_images)[0][:, of_images.shape[1] :])
         return np.concatenate(votes)
@@ -116,7 +116,8 @@ class FeatureRun:
         return self.pooling(rows, offsets, whole, scores)
 
 
-def _probabilities(cosines: np.ndarray, scale: float) -> np.ndarray:
+def probabilities(cosines: np.ndarray, scale: float) -> np.ndarray:
+    """(n, C): the softmax of ``scale`` times ``cosines`` (n, C), as CLIP's own."""
     e = np.exp(scale * (cosines - cosines.max(axis=1, keepdims=True)))
     return np.asarray(e / e.sum(axis=1, keepdims=True))
 

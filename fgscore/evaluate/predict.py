@@ -21,6 +21,7 @@ from fgscore import regions, specs
 from fgscore.encoders import ImageRegions
 from fgscore.errors import BadImage, DataError, MissingWeights, UsageError
 from fgscore.evaluate.saved import SavedProbe
+from fgscore.evaluate.zeroshot import ranked
 from fgscore.extract.part import Part
 from fgscore.extract.parts import EncoderPart, GeneratorPart
 from fgscore.inputs import ScoreInputs
@@ -242,9 +243,4 @@ def predict(predictor: Predictor, paths: Iterable[Path], top: int = 5) -> Iterat
         except BadImage as error:
             yield {"image": str(path), "error": str(error)}
             continue
-        best = np.argsort(-found, kind="stable")[:top]
-        classes = [
-            {"class_name": predictor.probe.class_named(int(c)), "label": int(c), "probability": float(found[c])}
-            for c in best
-        ]
-        yield {"image": str(path), "class_name": classes[0]["class_name"], "classes": classes}
+        yield {"image": str(path), **ranked(found, predictor.probe.class_named, top)}

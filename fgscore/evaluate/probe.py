@@ -9,13 +9,16 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any
 
+import numpy as np
+
 from fgscore import specs, stats
-from fgscore.errors import DataError, NoText, StoreError
+from fgscore.errors import DataError, NoLabels, StoreError, quoted
 from fgscore.evaluate import results
 from fgscore.evaluate.features import FeatureRun, Matrix, matrices, prepare
 from fgscore.evaluate.results import Place, Predictions, Result
-from fgscore.evaluate.score import check_text
-from fgscore.heads import Head, ProbeData, ProbeResult, few_shot, validation_split
+from fgscore.evaluate.score import check_needs
+from fgscore.heads import UNUSED, Head, ProbeData, ProbeResult, few_shot, validation_split
+from fgscore.labels import UNLABELLED, unmeasurable
 from fgscore.machine.progress import Clock, Progress, silent
 from fgscore.machine.threads import ahead, processors
 from fgscore.store.match import Bundle
@@ -80,8 +83,11 @@ class ProbeRun:
     def _pooled(self) -> bool:
         return self.features.pooling.needs_regions
 
-    def lacks(self) -> NoText | None:
-        """What to raise where head or scores need text and the bundle has none."""
+    def lacks(self) -> DataError | None:
+        """What to raise where head or scores need text and the bundle has none, or where there are no labels to measure
+        by."""
+        if not self.validation and (fault := unmeasurable(self.bundle.index.labels, self.bundle.index.split)):
+            return no_labels(self.bundle, fault)
         if self.head.needs_text and self.bundle.text is None:
             return self.bundle.no_text(f"head {self.head.canonical}", "--head logreg")
         return self.features.lacks()
@@ -125,9 +131,10 @@ class ProbeRun:
         return found
 
     def data(self, matrix: Matrix) -> ProbeData:
-        """What the head is given."""
+        """What the head is given; images without a label take no part."""
         index, bank = self.bundle.index, self.bundle.text_bank
-        labels, split = index.labels[matrix.rows], index.split[matrix.rows]
+        labels = index.labels[matrix.rows]
+        split = np.where(labels == UNLABELLED, UNUSED, index.split[matrix.rows])
         if self.shots and self.head.trains:
             split = few_shot(labels, split, self.shots, self.head.seed or 0)
         if self.validation:
@@ -140,6 +147,22 @@ class ProbeRun:
         votes = self.features.votes if self.features.pooling.needs_regions else None
         made = ProbeData(matrix.features, labels, split, len(index.class_names), votes=votes)
         return made if bank is None else replace(made, text=bank.text, logit_scale=bank.logit_scale)
+
+
+def no_labels(bundle: Bundle, fault: str) -> NoLabels:
+    """The error for a probe that finds no labels to measure by, as ``fault`` says; with what does without."""
+    what = f"{fault} in {bundle.dataset}"
+    if bundle.index.is_labelled.any():
+        return NoLabels(f"{what}; index a copy with a test split")
+    shows = "the classes by text" if bundle.text else "the embeddings"
+    return NoLabels(f"{what}; label some, or see {shows}: `{without_labels(bundle)}`")
+
+
+def without_labels(bundle: Bundle) -> str:
+    """The command that makes something of embeddings that no probe can be measured on."""
+    return (
+        f"fgscore predict --dataset {quoted(bundle.asked)}" if bundle.text else f"fgscore export {quoted(bundle.asked)}"
+    )
 
 
 def names(bundle: Bundle, pooled: bool) -> dict[str, str]:
@@ -187,7 +210,7 @@ def probe(runs: Sequence[ProbeRun], progress: Progress = silent) -> list[Result]
         if known := run.known():
             found[i] = replace(known, cached=True)
     todo = [(i, run) for i, run in enumerate(runs) if i not in found]
-    check_text(run for _, run in todo)
+    check_needs(run for _, run in todo)
     for _, run in todo:  # said before the scores are made, not after
         run.head.check_installed()
     progress("probe", len(found), len(runs))

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from fgscore import ragged
-from fgscore.errors import NoText, StoreError
+from fgscore.errors import DataError, NoLabels, NoText, StoreError
 from fgscore.inputs import ScoreInputs
 from fgscore.machine.lazy import lazy
 from fgscore.machine.progress import Clock, Progress, Summary, provenance, silent
@@ -168,8 +168,13 @@ class ScoreRun:
             return self.bundle.store.read(self.artefact, number)
         return compute([self], block or read_block(self.bundle, number))[0]
 
-    def lacks(self) -> NoText | None:
-        """What to raise where scorer or target need text and the bundle has none, before anything is read."""
+    def lacks(self) -> DataError | None:
+        """What to raise where scorer or target lack text, or the target lacks labels, before anything is scored."""
+        if self.target and self.target.reads_labels and (said := self.bundle.unlabelled()):
+            asked = (
+                f"target {self.target.canonical} reads the label of every photo, and of {self.bundle.dataset} {said}"
+            )
+            return NoLabels(f"{asked}; use --target global")
         if self.bundle.text is not None:
             return None
         if self.scorer.needs_text:
@@ -235,7 +240,7 @@ def score(runs: Sequence[ScoreRun], progress: Progress = silent, threads: int | 
     they have ``threads``, the number of processors where left out."""
     bundle = runs[0].bundle
     check_complete(bundle)
-    check_text(runs)
+    check_needs(runs)
     summaries = [Summary(run.artefact.label, "scores") for run in runs]
     sizes = bundle.region_embeddings.shard_sizes
     own = [i for i, run in enumerate(runs) if not run.is_ours]
@@ -288,15 +293,15 @@ def _count(summary: Summary, counts: Counts | None) -> None:
     summary.seconds += seconds
 
 
-class NeedsText(Protocol):
-    """A run that may need what its bundle lacks."""
+class Needs(Protocol):
+    """A run that may need what its bundle lacks: text, or labels."""
 
-    def lacks(self) -> NoText | None:
+    def lacks(self) -> DataError | None:
         """What to raise where it does."""
 
 
-def check_text(runs: Iterable[NeedsText]) -> None:
-    """Raises :class:`NoText`, by name, for the first of ``runs`` that needs text and has none."""
+def check_needs(runs: Iterable[Needs]) -> None:
+    """Raises :class:`NoText` or :class:`NoLabels`, by name, for the first of ``runs`` that lacks what it needs."""
     for run in runs:
         if lack := run.lacks():
             raise lack

@@ -30,7 +30,9 @@ from fgscore.exchange.names import (
     address,
 )
 from fgscore.exchange.numerals import What, reads_as_numbers
+from fgscore.labels import UNLABELLED
 
+OF_LABELS = ("labels", "label_names")  # of which a row may have none
 ONE_OF_MANY = ("image_ids", "paths")  # of which the first known will do; of others there must be one
 
 
@@ -60,12 +62,18 @@ class Choice:
 
     def read(self, use: Use) -> np.ndarray:
         """The array, checked and in our form. Raises :class:`DataError` that names the file and the row."""
-        path, array = self.contents.path, self.contents.read(use.key)
+        path, none = self.contents.path, None
+        if use.name in OF_LABELS:
+            array, none = self.contents.read_filled(use.key)
+        else:
+            array = self.contents.read(use.key)
         array = array.T if use.word in TRANSPOSED and array.ndim == 2 else array
         what = What(str(path), use.name + (f" ({use.key})" if use.key != use.name else ""))
         if use.word == "values" and array.ndim == 2:
             array = _from_one_hot(array, what)
-        array = values.clean(use.name, array, what, self.contents.as_text)
+        array = values.clean(use.name, array, what, self.contents.as_text, "class_names" in self.names)
+        if none is not None:
+            array = np.where(none, "" if array.dtype.kind == "U" else UNLABELLED, array)
         single = use.name == "logit_scale" and array.size == 1
         if array.ndim != NAMES[use.name] and not single:
             raise DataError(f"{path}: expected {use.name} of {NAMES[use.name]} dimensions, found shape {array.shape}"

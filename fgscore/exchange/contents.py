@@ -38,12 +38,14 @@ PAGE = re.compile(rb"\s*<(!doctype|html|\?xml)", re.IGNORECASE)
 class Entry:
     """One array of a file. ``what`` says for people what it is, ``shape`` is () where it is not known, ``nbytes`` what
     it takes in memory, as far as the header says. Without ``load`` it is no array that could be read, and ``what`` is
-    the reason."""
+    the reason. ``load`` fails where a row has no value; ``load_filled`` is for formats that know of such: the array
+    with '' or 0 there, and (N,) bool that says where."""
 
     what: str
     shape: tuple[int, ...] = ()
     nbytes: int = 0
     load: Callable[[], np.ndarray] | None = None
+    load_filled: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
 
     @property
     def is_text(self) -> bool:
@@ -74,6 +76,16 @@ class Contents:
     def is_single(self) -> bool:
         """Whether it is one array, which is called as the file."""
         return list(self.entries) == [self.path.stem]
+
+    def read_filled(self, key: str) -> tuple[np.ndarray, np.ndarray | None]:
+        """The array at ``key``, and (N,) bool that says which rows have no value and are filled with '' or 0; None for
+        a format that knows of no such. Raises as :meth:`read`."""
+        found = self.entries[key]
+        if found.load_filled is None:
+            return self.read(key), None
+        check_size(self.path, key, found.nbytes)
+        with reading(self.path):
+            return found.load_filled()
 
     def read(self, key: str) -> np.ndarray:
         """The array at ``key``: numbers, booleans or strings. Raises :class:`DataError` where it is none, or too

@@ -14,6 +14,7 @@ from fgscore import specs
 from fgscore.errors import NothingCached, UsageError
 from fgscore.evaluate import results
 from fgscore.exchange import coco, flows
+from fgscore.labels import UNLABELLED
 from fgscore.machine.progress import Progress, silent
 from fgscore.store import arrays as array_files
 from fgscore.store import manifest, schema
@@ -95,7 +96,7 @@ def _writer(store: Store, artefact: manifest.Artefact) -> Callable[[Path], int]:
         if kind in ("index", "text"):
             arrays = collect(store, artefact)
             columns = INDEX_COLUMNS if kind == "index" else ("class_names", "text")
-            array_files.write(path, arrays, columns)
+            array_files.write(path, arrays, columns, {"labels": UNLABELLED} if kind == "index" else {})
             return len(arrays[columns[0]])
         return flows.write(store, artefact, path)
 

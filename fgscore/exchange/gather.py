@@ -35,7 +35,8 @@ def read(paths: Sequence[Path], sources: Sequence[Source], joins: bool = False) 
     its arrays; and lines that say what was taken for what, and what was passed over.
 
     ``joins`` says that there is an index to join: what others call labels is then taken only where a split is beside
-    it. Raises :class:`DataError` that names the file, the array and the row at fault.
+    it. Where there is none, images that came without labels are an index of their own. Raises :class:`DataError` that
+    names the file, the array and the row at fault.
     """
     choices = _choices(paths, sources, joins)
     by_file = [list(_pieces(choice, at)) for choice, at in zip(choices, _addresses(choices), strict=True)]
@@ -50,10 +51,19 @@ def read(paths: Sequence[Path], sources: Sequence[Source], joins: bool = False) 
             records[kind], owner[kind] = record, piece.where
     if not records:
         raise account.nothing(choices)
+    if not joins and "index" not in records and {"globals", "regions", "region_embeddings"} & set(records):
+        records["index"] = _unlabelled(whole)
     said = [*account.of_files(choices), *account.by_name(choices, by_file), *notes]
     if set(records) == {"index"}:
         said += account.without_embeddings(choices)
     return records, said
+
+
+def _unlabelled(whole: Sequence[Piece]) -> Arrays:
+    """The index of images that came without labels, out of the first piece that has one entry an image."""
+    of_images = [piece.arrays for piece in whole if "image_ids" in piece.arrays]
+    arrays = next((one for one in of_images if "globals" in one and "offsets" not in one), of_images[0])
+    return _pick(arrays, "image_ids paths split class_names")
 
 
 def _choices(paths: Sequence[Path], sources: Sequence[Source], joins: bool) -> list[Choice]:

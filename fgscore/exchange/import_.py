@@ -51,7 +51,8 @@ def import_files(
     """Make artefacts of ``dataset`` from the arrays in ``paths``, files or folders of files; ``sources`` name them as
     ``NAME[:SPLIT]=KEY``.
 
-    Files with labels make an index of their own; others join the one index that the cache has under that name. The
+    Files with labels make an index of their own; others join the one index that the cache has under that name, or where
+    there is none make one of images without a label. The
     same import again changes nothing, another one under the same names replaces it. ``say`` is given a line for what
     was taken for what, was passed over or was changed. Raises :class:`UsageError` and :class:`DataError` that say what
     was expected where; nothing is written then.
@@ -150,8 +151,8 @@ class _Import:
         if len(known) != 1:
             found = f"{len(known)} indexes of it" if known else "none"
             raise UsageError(
-                f"expected labels in the files, or one index of {self.dataset!r} in the cache to join, found {found}; "
-                "import labels and split too, or index the photos first"
+                f"expected images in the files, or one index of {self.dataset!r} in the cache to join, found {found}; "
+                "import their embeddings too, or index the photos first"
             )
         return known[0]
 

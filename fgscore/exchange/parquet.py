@@ -46,9 +46,14 @@ def _entry(path: Path, file: pq.ParquetFile, field: pa.Field) -> Entry:
     kind = field.type.storage_type if isinstance(field.type, pa.BaseExtensionType) else field.type
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     if str(kind) in STRINGS + BYTES:
-        return Entry("text" if str(kind) in STRINGS else "bytes", (rows,), 0, lambda: _texts(path, name))
+        what = "text" if str(kind) in STRINGS else "bytes"
+        return Entry(what, (rows,), 0, lambda: _texts(path, name), lambda: (_texts(path, name, ""), _gaps(path, name)))
     if _is(kind, NUMBERS):
-        return Entry(str(kind), (rows,), 8 * rows, lambda: _numbers(path, name))
+        filled = lambda: (_numbers(path, name, 0), _gaps(path, name))  # noqa: E731
+        return Entry(str(kind), (rows,), 8 * rows, lambda: _numbers(path, name), filled)
+    if pa.types.is_null(kind):
+        empty = lambda: (np.full(rows, "", np.str_), np.ones(rows, bool))  # noqa: E731
+        return Entry("empty cells", (rows,), 0, lambda: _texts(path, name), empty)
     if _is(kind, LISTS) and _is(kind.value_type, NUMBERS):
         values = _values(file, name)
         wide = (rows, values // rows if rows else 0) if name != RUNS else ()
@@ -68,12 +73,24 @@ def _values(file: pq.ParquetFile, name: str) -> int:
     return sum(chunk.num_values for chunk in chunks if chunk.path_in_schema.startswith(f"{name}."))
 
 
-def _chunks(path: Path, name: str, of_text: bool = False) -> Iterator[tuple[int, pa.Array]]:
-    """The parts of a column, each with its first row. Raises :class:`DataError` for an empty cell."""
+def _gaps(path: Path, name: str) -> np.ndarray:
+    """(rows,) bool: which cells of a column are empty."""
+    return pc.is_null(pq.read_table(path, columns=[name])[name]).to_numpy()
+
+
+def _chunks(
+    path: Path, name: str, of_text: bool = False, fill: str | int | None = None
+) -> Iterator[tuple[int, pa.Array]]:
+    """The parts of a column, each with its first row. Raises :class:`DataError` for an empty cell, unless there is
+    something to ``fill`` it with."""
     start = 0
     with pq.ParquetFile(path, read_dictionary=[name] if of_text else None) as file:
         for group in range(file.num_row_groups):
             for chunk in file.read_row_group(group, columns=[name]).column(0).chunks:
+                if chunk.null_count and fill is not None:
+                    plain = chunk.dictionary_decode() if pa.types.is_dictionary(chunk.type) else chunk
+                    plain = plain.fill_null(pa.scalar(fill).cast(plain.type))
+                    chunk = plain.dictionary_encode() if of_text else plain
                 if chunk.null_count:
                     row = start + int(np.argmax(chunk.is_null().to_numpy(zero_copy_only=False)))
                     raise DataError(
@@ -84,10 +101,10 @@ def _chunks(path: Path, name: str, of_text: bool = False) -> Iterator[tuple[int,
                 start += len(chunk)
 
 
-def _texts(path: Path, name: str) -> np.ndarray:
+def _texts(path: Path, name: str, fill: str | None = None) -> np.ndarray:
     parts: list[pa.Array] = []
     longest = rows = 0
-    for start, chunk in _chunks(path, name, of_text=True):
+    for start, chunk in _chunks(path, name, True, fill):
         longest = max(longest, pc.max(pc.binary_length(chunk.dictionary)).as_py() or 0)
         rows = start + len(chunk)
         check_size(path, name, 4 * longest * rows)
@@ -96,9 +113,9 @@ def _texts(path: Path, name: str) -> np.ndarray:
     return np.array([text.decode("utf-8") if isinstance(text, bytes) else text for text in found], np.str_)
 
 
-def _numbers(path: Path, name: str) -> np.ndarray:
+def _numbers(path: Path, name: str, fill: int | None = None) -> np.ndarray:
     parts = []
-    for _, chunk in _chunks(path, name):
+    for _, chunk in _chunks(path, name, fill=fill):
         plain = chunk.dictionary_decode() if pa.types.is_dictionary(chunk.type) else chunk
         plain = plain.cast(pa.float64()) if pa.types.is_decimal(plain.type) else plain
         parts.append(plain.to_numpy(zero_copy_only=False))

@@ -11,21 +11,25 @@ import numpy as np
 
 from fgscore.errors import DataError
 from fgscore.exchange.numerals import What, from_text
+from fgscore.labels import UNLABELLED
 from fgscore.separated import is_number
 from fgscore.types import SPLITS, split_named
 
 LARGEST = 1 << 53  # beyond it floating point skips whole numbers
-ABSENT = ("", "nan", "NaN")  # how a label that is missing reads as text
+NAN = ("nan", "NaN")  # how a label that came from floating point and is missing reads as text
 NUMBERS = {"i": "whole numbers", "u": "whole numbers", "f": "floating point", "U": "text", "b": "True and False"}
 
 
 Check = Callable[[np.ndarray, What], np.ndarray]
 
 
-def clean(name: str, array: np.ndarray, what: What, as_text: bool = False) -> np.ndarray:
+def clean(name: str, array: np.ndarray, what: What, as_text: bool = False, named: bool = False) -> np.ndarray:
     """The array called ``name``, one of ours, with values that can be kept. ``as_text`` says that numbers came as text,
-    as in CSV. Raises :class:`DataError` that names the row at fault."""
-    of_numbers = name in OF_NUMBERS or (as_text and name == "labels" and all(map(is_number, array.ravel().tolist())))
+    as in CSV, ``named`` that class names came beside, so that a label of -1 can be none. Raises :class:`DataError` that
+    names the row at fault."""
+    if name == "labels":
+        return _numbers_of_text(array, what) if as_text else labels(array, what, named)
+    of_numbers = name in OF_NUMBERS
     if of_numbers and array.dtype.kind == "U" and array.ndim == 1:
         array = from_text(array, what)
     check = CHECKS.get(name)
@@ -53,21 +57,30 @@ def check_once(found: np.ndarray, where: str, then: str) -> None:
                             f"{then}")  # fmt: skip
 
 
-def labels(array: np.ndarray, what: What) -> np.ndarray:
-    """int64, or names as text."""
+def _numbers_of_text(array: np.ndarray, what: What) -> np.ndarray:
+    """Labels that came as text: int64 where all that are there are numbers, -1 where a cell is empty; else names."""
+    empty = np.array([not text.strip() for text in array.tolist()], bool)
+    if empty.all() or not all(map(is_number, array[~empty].tolist())):
+        return labels(array, what)
+    return np.where(empty, UNLABELLED, labels(from_text(np.where(empty, "0", array), what), what))
+
+
+def labels(array: np.ndarray, what: What, named: bool = False) -> np.ndarray:
+    """int64, or names as text, '' where there is none. Class names that came beside, ``named``, leave no doubt of what
+    -1 is: no label."""
     if array.dtype.kind == "U":
         rows = array.ravel().tolist()
-        if (absent := next((row for row, text in enumerate(rows) if text.strip() in ABSENT), None)) is not None:
+        if (absent := next((row for row, text in enumerate(rows) if text.strip() in NAN), None)) is not None:
             there = f"{rows[absent]!r} in row {absent}"
-            raise what.fault(f"{what.name} in every row", there, "fill it in, or leave the row out")
-        if (
-            all(map(is_number, rows))
-            and (odd := next((i for i, t in enumerate(rows) if float(t) % 1), None)) is not None
-        ):
+            raise what.fault(f"{what.name} in every row", there, "name its class, or leave the cell empty")
+        filled = [(i, text) for i, text in enumerate(rows) if text.strip()]
+        numbers = all(is_number(text) for _, text in filled)
+        if numbers and (odd := next((i for i, text in filled if float(text) % 1), None)) is not None:
             raise what.fault(f"whole numbers or names as {what.name}", f"{rows[odd]!r} in row {odd}", "mend the row")
         return array
     found = whole(array, what)
-    return _refuse(found < 0, found, what, f"{what.name} from 0 on", "leave the row out, or name its class")
+    then = "an image without a label has an empty cell, or -1 where class_names come beside"
+    return _refuse(found < (UNLABELLED if named else 0), found, what, f"{what.name} from 0 on", then)
 
 
 def whole(array: np.ndarray, what: What, wanted: str = "") -> np.ndarray:

@@ -102,7 +102,8 @@ def _has_worked(store: Store, part: Part[Any], dataset: str) -> bool:
 
 def _equal_text(store: Store, usable: Sequence[EncoderPart], prompts: Sequence[str], listed: Listed) -> list[Fault]:
     """Classes that an encoder cannot tell apart, by what it reads of them: before any worker or job is started."""
-    names = listed.listing.class_names
+    if not (names := listed.listing.class_names):
+        return []
     stored = {(a.recipe.component, a.recipe.extra["prompt"]) for a in store.artefacts("text", listed.key)}
     faults: list[Fault] = []
     for encoder, prompt in product(usable, prompts):
@@ -131,6 +132,7 @@ def _read_alike(encoder: EncoderPart, names: Sequence[str], texts: Sequence[Sequ
 def _prompts(parts: Parts, listed: Listed) -> list[Fault]:
     prompts = {prompt: encoders.prompt_set(prompt, listed.dataset.noun) for prompt in parts.prompts}
     names = listed.listing.class_names
+    prompts = prompts if names else {}  # nothing is said of no classes
     return [f for text, said in prompts.items() for f in fault_of(f"prompt {text}", partial(said.check, names))]
 
 

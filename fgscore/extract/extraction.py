@@ -119,7 +119,8 @@ class Extraction:
         return self._fill(encoder.recipe("globals", {"images": self._index_digest}), make, by=encoder)
 
     def text(self, encoder: EncoderPart, prompt: str, allow_equal: bool = False) -> manifest.Artefact | None:
-        """Embeddings of the class names in the templates of ``prompt``; None for an encoder that reads no text.
+        """Embeddings of the class names in the templates of ``prompt``; None where there are none, and for an encoder
+        that reads no text.
 
         Raises :class:`DataError` where two classes come out equal, unless ``allow_equal``: that, or a store of before
         that holds such, is a warning.
@@ -127,7 +128,7 @@ class Extraction:
         prompts = encoders.prompt_set(prompt, self.indexed.noun)
         recipe = encoder.recipe("text", {"names": self._index_digest}, **prompts.recipe())
         begun = self.store.find("text", self.indexed.artefact.dataset, recipe.digest)
-        if begun is None and not encoder.made.reads_text:
+        if not self.index.class_names or (begun is None and not encoder.made.reads_text):
             return None
 
         def make(task: Task) -> Made:
@@ -202,7 +203,11 @@ def extract(
     """Everything for one data set: text, which shows what is wrong before any image is touched, globals, thumbnails
     (none with None), then crops, masks last."""
     run = Extraction(store, indexed, runtime, progress, retry_failed, share)
-    for encoder in parts.encoders:
+    if not indexed.index.class_names:
+        log.info(
+            "%s has no class names, so no text is stored; give some with --classes names.txt", indexed.index.dataset
+        )
+    for encoder in parts.encoders if indexed.index.class_names else ():
         if None in [run.text(encoder, prompt, allow_equal_text) for prompt in parts.prompts]:
             log.info("%s reads no text: none is stored, and no prompt applies to it", encoder.text)
     for encoder in parts.encoders:

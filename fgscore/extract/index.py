@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,16 +14,19 @@ from fgscore import datasets
 from fgscore.datasets import DataSet
 from fgscore.datasets._validate import check_contents, check_listing
 from fgscore.errors import DataError, StoreError
+from fgscore.extract import classes as class_lists
+from fgscore.labels import without
 from fgscore.machine.packages import check_package
 from fgscore.machine.progress import Progress, Summary, silent
 from fgscore.store import index as index_store
-from fgscore.store import shards
+from fgscore.store import manifest, shards
 from fgscore.store.manifest import Artefact
 from fgscore.store.match import Store
 from fgscore.store.paths import check_name
 from fgscore.types import ImageIndex
 
 PASSED_OVER = "passed_over"  # of an index's notes: the files that are no photos of it, by reason
+_log = logging.getLogger("fgscore")
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,14 @@ class Photos:
 
     ``limit`` takes the first so many of each class and split; ``partial`` accepts a copy that lacks some, ``force``
     photos of the user's own that :mod:`fgscore.datasets._validate` finds fault with, and notes what it found.
+    ``classes`` is a file of class names in place of the data set's own, see :mod:`fgscore.extract.classes`.
     """
 
     root: Path | None = None
     partial: bool = False
     force: bool = False
     limit: int | None = None
+    classes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,12 +75,21 @@ class Listed:
         """The name that the data set is kept under."""
         return self.dataset.key
 
+    @property
+    def recipe(self) -> manifest.Recipe:
+        """The recipe of their index."""
+        return _recipe(self.dataset, self.photos)
+
+
+def _recipe(dataset: DataSet, photos: Photos) -> manifest.Recipe:
+    return index_store.recipe(dataset.canonical, dataset.stored, dataset.version, photos.limit)
+
 
 def list_photos(store: Store, dataset: str | DataSet, photos: Photos = Photos(), progress: Progress = silent) -> Listed:
     """Find the photos; those of a data set that makes its own are made.
 
-    Raises :class:`DataError` where photos are missing and ``partial`` does not allow it, or where the user's own are at
-    fault and ``force`` does not.
+    Raises :class:`DataError` where photos are missing and ``partial`` does not allow it, where the user's own are at
+    fault and ``force`` does not, or where their classes are not those that were given.
     """
     chosen = DataSet.of(dataset) if isinstance(dataset, str) else dataset
     key = check_name(chosen.key, "the name of a data set")
@@ -87,6 +102,10 @@ def list_photos(store: Store, dataset: str | DataSet, photos: Photos = Photos(),
     listing, findings = check_listing(listing, photos.force) if chosen.is_looked_at else (listing, [])
     of_account = {PASSED_OVER: listing.account.by_reason()} if listing.account else {}
     notes = {**notes, **chosen.notes, **of_account}
+    if names := class_lists.given(
+        photos.classes, _earlier(store, store.find("index", key, _recipe(chosen, photos).digest))
+    ):
+        listing, notes = names.applied(listing), {**notes, **names.notes}
     return Listed(chosen, photos, datasets.limited(listing, photos.limit), notes, findings)
 
 
@@ -98,10 +117,11 @@ def make_index(
     partial: bool = False,
     force: bool = False,
     limit: int | None = None,
+    classes: str | None = None,
     progress: Progress = silent,
 ) -> Indexed:
     """List the :class:`Photos`, then index them; raises as :func:`list_photos` and :func:`index_listed` do."""
-    listed = list_photos(store, dataset, Photos(root, partial, force, limit), progress)
+    listed = list_photos(store, dataset, Photos(root, partial, force, limit, classes), progress)
     return index_listed(store, listed, progress)
 
 
@@ -115,7 +135,7 @@ def index_listed(store: Store, listed: Listed, progress: Progress = silent) -> I
     shards.check_writing()  # what the photos are hashed for
     key, dataset, listing, force = listed.key, listed.dataset, listed.listing, listed.photos.force
     findings = list(listed.findings)
-    recipe = index_store.recipe(dataset.canonical, dataset.stored, dataset.version, listed.photos.limit)
+    recipe = listed.recipe
     artefact = store.find("index", key, recipe.digest)
     earlier = _earlier(store, artefact)
     index = datasets.build_index(
@@ -131,6 +151,8 @@ def index_listed(store: Store, listed: Listed, progress: Progress = silent) -> I
             f"under a name of their own: --dataset \"folder(name='mine')\""
         )
     findings += check_contents(index, force) if dataset.is_looked_at else []
+    if said := without(index.labels, index.image_ids):
+        _log.info("%s: %s", key, said)
     if findings:
         index = replace(index, notes={**index.notes, "forced": findings})
     unchanged = artefact is not None and earlier is not None and _same(earlier, index)

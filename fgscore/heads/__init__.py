@@ -15,6 +15,7 @@ import numpy as np
 from fgscore import specs
 from fgscore.components import Component, Source
 from fgscore.errors import BadParameter, DataError
+from fgscore.labels import unlearnable, unmeasurable
 from fgscore.machine.packages import check_package
 from fgscore.types import read_only
 
@@ -24,8 +25,9 @@ UNUSED = "unused"  # the split of an image that takes no part
 @dataclass(frozen=True, eq=False)
 class ProbeData:
     """What a head is given. ``features`` (N, D) float32, ``labels`` (N,) int64, ``split`` (N,) of 'train', 'val' or
-    'test'; for heads that need no training ``text`` (C, d) float32 unit rows, the encoder's ``logit_scale``, and
-    ``votes``, which makes the (N, C) weighted mean of the class probabilities of each image's pooled regions."""
+    'test', and 'unused' for an image that takes no part, whose label may be -1; for heads that need no training
+    ``text`` (C, d) float32 unit rows, the encoder's ``logit_scale``, and ``votes``, which makes the (N, C) weighted
+    mean of the class probabilities of each image's pooled regions."""
 
     features: np.ndarray
     labels: np.ndarray
@@ -47,13 +49,9 @@ class ProbeData:
 
     def training_rows(self) -> np.ndarray:
         """Positions of train and validation images; raises :class:`DataError` for fewer than two classes."""
-        train = self.rows("train", "val")
-        if (found := len(np.unique(self.labels[train]))) < 2:
-            raise DataError(
-                f"a linear probe needs training images of at least 2 classes, found {len(train)} images of "
-                f"{found}; use --head zeroshot"
-            )
-        return train
+        if fault := unlearnable(self.labels, self.split):
+            raise DataError(f"{fault}; use --head zeroshot")
+        return self.rows("train", "val")
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,11 +158,9 @@ class Head(Component):
         Raises :class:`DataError` without test images, and for a head that is not ours :class:`BadParameter` or
         :class:`UsageError`, with file and line, for anything but a class for each test image.
         """
+        if fault := unmeasurable(data.labels, data.split):
+            raise DataError(f"{fault} in this index; index a copy with a test split")
         test = data.rows("test")
-        if not len(test):
-            raise DataError(
-                "expected test images to measure on, found none in this index; index a copy with a test split"
-            )
         labels = data.labels[test]
         if not self.is_ours:
             data = data.read_only()

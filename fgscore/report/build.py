@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import fgscore
-from fgscore.errors import NothingCached, UnknownName, quoted
+from fgscore.errors import NoLabels, NothingCached, UnknownName, quoted
 from fgscore.evaluate import current
 from fgscore.evaluate.current import Standing, State
 from fgscore.evaluate.results import Result
@@ -113,7 +113,7 @@ def _decided(store: Store, dataset: str | None) -> list[dict[str, Any]]:
     """The paper's findings that the results in the cache say something about."""
     try:
         return [row for row in verdicts(store, dataset) if row["verdict"] != "missing"]
-    except (NothingCached, UnknownName):  # results whose embeddings are elsewhere
+    except (NothingCached, UnknownName, NoLabels):  # results whose embeddings are elsewhere, or none can be
         return []
 
 
@@ -169,5 +169,5 @@ def _galleries(
 
 
 def _gallery_note(sets: Sequence[Mapping[str, Any]]) -> str:
-    counts = ", ".join(f"{len(one['images'])} test images of {one['name']}" for one in sets)
+    counts = ", ".join(f"{len(one['images'])} {one['of']} of {one['name']}" for one in sets)
     return f"{counts}, drawn evenly over classes. Weights are the softmax of the scores kept, at temperature 1."

@@ -3,6 +3,9 @@
 const byId = (id) => document.getElementById(id);
 const pairs = (values, text = (value) => value) => values.map((value) => [value, text(value)]);
 
+// The name of class c of a set; of an image without a label that it has none.
+const named = (set, c, none = "no label") => (c < 0 ? none : set.classes[c]);
+
 // Give a list its options, (value, text) each; the value stays or becomes the first.
 function fill(select, options, value) {
   select.replaceChildren(...options.map(([key, text]) => new Option(text, key)));
@@ -32,7 +35,7 @@ function gallery(sets) {
     const set = (state.set = open(sets[Number(value("set"))]));
     state.matching = [];
     const present = [...new Set(set.images.map((i) => i.label))].sort((a, b) => a - b);
-    fill(byId("class"), [["", `all ${present.length}`], ...pairs(present, (c) => set.classes[c])], "");
+    fill(byId("class"), [["", `all ${present.length}`], ...pairs(present, (c) => named(set, c))], "");
     const results = set.results.map((result, i) => [i, result.label]);
     fill(byId("result"), results.length ? results : [["", "no results"]], set.chosen);
     fill(byId("outcome"), results.length ? OUTCOMES : [["", "-"]], "");
@@ -83,7 +86,7 @@ function gallery(sets) {
   function matches(i) {
     const { label } = state.set.images[i];
     if (value("class") !== "" && Number(value("class")) !== label) return false;
-    const outcome = predicted(i) < 0 ? "" : predicted(i) === label ? "right" : "wrong";
+    const outcome = predicted(i) < 0 || label < 0 ? "" : predicted(i) === label ? "right" : "wrong";
     if (value("outcome") && value("outcome") !== outcome) return false;
     const asked = value("agreement");
     if (!asked) return true;
@@ -109,10 +112,11 @@ function gallery(sets) {
   }
 
   function drawCaption(i) {
-    const { id, label } = state.set.images[i];
+    const { id, label, nearest } = state.set.images[i];
     const where = `${state.at + 1} of ${state.matching.length}: ${id}`;
-    const lines = [make("strong", {}, state.set.classes[label]), make("span", { class: "id" }, where)];
-    if (predicted(i) === label) lines.push(make("span", { class: "right" }, "predicted right"));
+    const lines = [make("strong", {}, named(state.set, label)), make("span", { class: "id" }, where)];
+    if (label < 0) lines.push(...(nearest ? [make("span", {}, `by text: ${nearest}`)] : []));
+    else if (predicted(i) === label) lines.push(make("span", { class: "right" }, "predicted right"));
     else if (predicted(i) >= 0)
       lines.push(make("span", { class: "wrong" }, `predicted ${state.set.classes[predicted(i)]}, wrong`));
     byId("caption").replaceChildren(...lines);
@@ -127,11 +131,11 @@ function gallery(sets) {
     const rows = list.map((one, rank) => {
       const mark = drawRegion(side.source, one.region, rank, shown);
       overlay.prepend(mark); // the best lies on top
-      const target = targets ? state.set.classes[targets[one.region]] : "none";
+      const target = targets ? named(state.set, targets[one.region], "none") : "none";
       return regionRow(rank, one, target, overlay, mark);
     });
     if (!rows.length) rows.push(make("tr", {}, make("td", { colspan: 4 }, "This image has no regions.")));
-    const about = `${state.set.classes[shown.label]}, the ${list.length} best regions by ${view(side).name}`;
+    const about = `${named(state.set, shown.label)}, the ${list.length} best regions by ${view(side).name}`;
     const picture = make("img", { src: `data:image/jpeg;base64,${shown.jpeg}`, alt: about, width, height });
     side.stage.replaceChildren(picture, overlay);
     side.rows.replaceChildren(...rows);
@@ -142,9 +146,9 @@ function gallery(sets) {
       const { id, label, jpeg, size } = state.set.images[i];
       const source = { src: `data:image/jpeg;base64,${jpeg}`, width: size[0], height: size[1] };
       const picture = make("img", { ...source, alt: "", decoding: "async" });
-      const name = `${state.set.classes[label]}, ${id}`;
+      const name = `${named(state.set, label)}, ${id}`;
       const button = make("button", { type: "button", "aria-label": name, tabindex: -1 }, picture);
-      if (predicted(i) >= 0) button.classList.add(predicted(i) === label ? "right" : "wrong");
+      if (predicted(i) >= 0 && label >= 0) button.classList.add(predicted(i) === label ? "right" : "wrong");
       button.addEventListener("click", () => go(at));
       return make("li", {}, button);
     });

@@ -16,6 +16,8 @@ from fgscore import ragged
 from fgscore.errors import StoreError
 from fgscore.evaluate import strategies
 from fgscore.evaluate.results import Result, read_predictions
+from fgscore.evaluate.zeroshot import nearest
+from fgscore.labels import UNLABELLED
 from fgscore.report import study
 from fgscore.report.views import Source
 from fgscore.store import manifest, records
@@ -34,9 +36,10 @@ def thumbnails(store: Store, index_artefact: manifest.Artefact) -> manifest.Arte
 
 
 def sample(index: ImageIndex, present: set[str], n: int, seed: int) -> list[int]:
-    """Rows of ``n`` test images among ``present``, in the order of the index: chosen at random, as even over classes
-    as can be."""
-    rows = [r for r in np.flatnonzero(index.split == "test").tolist() if index.image_ids[r] in present]
+    """Rows of ``n`` test images among ``present``, of any where there is no test split, in the order of the index:
+    chosen at random, as even over classes as can be."""
+    chosen = index.split == "test" if has_test(index) else np.ones(len(index), bool)
+    rows = [r for r in np.flatnonzero(chosen).tolist() if index.image_ids[r] in present]
     rng = np.random.default_rng(seed)
     shuffled = [rows[i] for i in rng.permutation(len(rows))]
     turn: dict[int, int] = {}
@@ -46,6 +49,11 @@ def sample(index: ImageIndex, present: set[str], n: int, seed: int) -> list[int]
         turn[label] = turn.get(label, -1) + 1
         keyed.append((turn[label], len(keyed), row))
     return sorted(row for _, _, row in sorted(keyed)[:n])
+
+
+def has_test(index: ImageIndex) -> bool:
+    """Whether an index has test images."""
+    return bool((index.split == "test").any())
 
 
 def pack(sources: Sequence[Source], small: manifest.Artefact, results: Sequence[Result], n: int, seed: int) -> dict:
@@ -58,12 +66,16 @@ def pack(sources: Sequence[Source], small: manifest.Artefact, results: Sequence[
     rows = np.array(sample(index, present, n, seed), np.int64)
     copies = _read(store, small, index, rows)
     shown = [_image(index, row, copies, i) for i, row in enumerate(rows.tolist())]
+    of_text = [one for one in shown if one["label"] == UNLABELLED] if bundle.text else []
+    for one, name in zip(of_text, nearest(bundle, np.array([one["id"] for one in of_text], np.str_)), strict=True):
+        one["nearest"] = name
     sizes = [tuple(one["size"]) for one in shown]
     ids = [str(one["id"]) for one in shown]
     predicted = [_result(result, ids) for result in sorted(results, key=_best_first)]
     kept = [one for one in predicted if one]
     return {
         "name": bundle.dataset,
+        "of": "test images" if has_test(index) else "images",
         "classes": list(index.class_names),
         "images": shown,
         "sources": [_source(source, index, rows, sizes) for source in sources],

@@ -12,7 +12,7 @@ import numpy as np
 
 from fgscore import ragged
 from fgscore.errors import DataError, NothingCached, UnknownName, UsageError
-from fgscore.evaluate.score import ScoreRun, check_complete, compute, read_block, runs_for
+from fgscore.evaluate.score import ScoreRun, check_complete, check_needs, compute, read_block, runs_for
 from fgscore.report import figure, gallery, plots
 from fgscore.report.figure import Kept, Row, Shown
 from fgscore.scorers import Scorer
@@ -50,6 +50,7 @@ def show(
     for bundle in sorted(having, key=lambda bundle: bundle.regions.recipe.component):
         check_complete(bundle)
         (run,) = runs_for(bundle, [scorer], [target])
+        check_needs([run])
         rows.append(_row(run, number, image_id, picture, k))
     shown = Shown(image_id, label, picture.jpeg, rows[0].run, rows)
     files.publish(out, figure.render(shown, out.suffix.lower()[1:]))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,17 @@ META = "fgscore"
 MOST_META = 1 << 32  # bytes of an array in it: a few letters may claim strings of any length
 
 
-def write(path: Path, arrays: Mapping[str, np.ndarray], columns: Collection[str]) -> None:
+def write(
+    path: Path, arrays: Mapping[str, np.ndarray], columns: Collection[str], none: Mapping[str, int] | None = None
+) -> None:
     """Publish ``arrays`` at ``path`` in the format of its suffix. ``columns`` names those with one entry a row of the
-    table that Parquet makes of them; ``x_counts`` and ``x_offsets`` make one column of lists."""
-    writers = {".npz": _to_npz, ".parquet": _to_parquet, ".safetensors": _to_safetensors}
+    table that Parquet makes of them; ``x_counts`` and ``x_offsets`` make one column of lists. ``none`` is, by the name
+    of a column, the number that stands for no value, which is null in Parquet."""
+    writers: Mapping[str, Callable[[Mapping[str, np.ndarray], Collection[str]], bytes]] = {
+        ".npz": _to_npz,
+        ".parquet": partial(_to_parquet, none=none or {}),
+        ".safetensors": _to_safetensors,
+    }
     files.publish(path, writers[path.suffix](arrays, columns))
 
 
@@ -119,9 +127,13 @@ def _json_strings(text: str) -> list[str] | None:
     return value if isinstance(value, list) and all(isinstance(v, str) for v in value) else None
 
 
-def _to_parquet(arrays: Mapping[str, np.ndarray], columns: Collection[str]) -> bytes:
+def _to_parquet(arrays: Mapping[str, np.ndarray], columns: Collection[str], none: Mapping[str, int]) -> bytes:
     buffer = io.BytesIO()
-    made = table(arrays, columns).replace_schema_metadata(table_metadata(arrays, columns))
+    made = table(arrays, columns)
+    for name, value in none.items():
+        place, array = made.schema.get_field_index(name), arrays[name]
+        made = made.set_column(place, name, pa.array(array, mask=array == value))
+    made = made.replace_schema_metadata(table_metadata(arrays, columns))
     pq.write_table(made, buffer, compression="zstd")
     return buffer.getvalue()
 

@@ -75,7 +75,7 @@ def write(layout: paths.Layout, index: ImageIndex, index_recipe: manifest.Recipe
         "file_sha256": sha256,
         "file_bytes": len(content_bytes),
         "content_digest": index.images_digest(),
-        "counts": {"images": len(index), "classes": len(index.class_names)},
+        "counts": _counts(index),
         "notes": dict(index.notes),
     }
     with files.publishing(artefact.path / manifest.MANIFEST) as file:  # begun first: `prune` sees a writer at work
@@ -85,6 +85,24 @@ def write(layout: paths.Layout, index: ImageIndex, index_recipe: manifest.Recipe
         if old != final:
             old.unlink(missing_ok=True)
     return artefact
+
+
+def _counts(index: ImageIndex) -> dict[str, int]:
+    unlabelled = int((~index.is_labelled).sum())
+    more = {"unlabelled": unlabelled} if unlabelled else {}
+    return {"images": len(index), "classes": len(index.class_names), **more}
+
+
+def has_classes(artefact: manifest.Artefact) -> bool:
+    """Whether an index has class names, by its manifest alone."""
+    content = artefact.manifest()
+    return content is None or bool(content["counts"].get("classes", True))
+
+
+def has_labels(artefact: manifest.Artefact) -> bool:
+    """Whether an image of an index has a label, by its manifest alone."""
+    content = artefact.manifest()
+    return content is None or content["counts"].get("unlabelled") != content["counts"].get("images")
 
 
 def read(artefact: manifest.Artefact) -> ImageIndex:

@@ -20,6 +20,7 @@ from fgscore.components import Component
 from fgscore.datasets import DataSet, key_of
 from fgscore.encoders import EncoderMaker
 from fgscore.errors import NoText, NothingCached, StoreError, quoted, unknown
+from fgscore.labels import without
 from fgscore.pooling import Pooling
 from fgscore.regions import GeneratorMaker
 from fgscore.regular import file_sha256
@@ -204,6 +205,10 @@ class Bundle:
             "prompt": str(self.text.recipe.extra["prompt"]) if self.text else "",
         }
 
+    def unlabelled(self) -> str:
+        """How many of its images have no label, and which; empty where all have one."""
+        return without(self.index.labels, self.index.image_ids)
+
     @property
     def width(self) -> int:
         """d: of its embeddings."""
@@ -213,11 +218,15 @@ class Bundle:
     def no_text(self, needed_by: str, instead: str) -> NoText:
         """The error for what needs text where this bundle has none; ``instead`` is what does without."""
         ways = [f"use {instead}"]
-        if self.globals.recipe.extra.get("imported"):
+        if not self.index.class_names:
+            command = self.extract(*filter(None, [self.labels["regions"]]))
+            ways.append(f"give class names: `{command} --classes names.txt`" if command else "import class names too")
+        elif self.globals.recipe.extra.get("imported"):
             ways.append("import its text too")
         elif self.globals.recipe.name in EncoderMaker.ours_named():
             ways.append(self.way_out())
-        has = f"{self.dataset} by {self.labels['encoder']} has none"
+        no_names = "" if self.index.class_names else ", as it has no class names"
+        has = f"{self.dataset} by {self.labels['encoder']} has none{no_names}"
         return NoText(f"{needed_by} needs class text, and {has}; {', or '.join(ways)}")
 
     @cached_property
@@ -321,7 +330,7 @@ def _bundles_of(store: Store, whole: manifest.Artefact, dataset: str | None, pro
     indexed = store.parent(whole, "images")
     if not of_dataset(indexed, dataset):
         return []
-    texts = _newest(_companions(store, whole, "text", "names"))
+    texts = _newest(_companions(store, whole, "text", "names")) if index_store.has_classes(indexed) else []
     if not texts and prompt is None:
         return [Bundle(store, indexed, whole, None)]
     return [Bundle(store, indexed, whole, t) for t in texts if _same_prompt(prompt, str(t.recipe.extra["prompt"]))]

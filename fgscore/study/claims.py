@@ -12,8 +12,9 @@ import numpy as np
 from fgscore import specs
 from fgscore.errors import NothingCached, UsageError, quoted
 from fgscore.evaluate import results
-from fgscore.evaluate.probe import ProbeRun
+from fgscore.evaluate.probe import ProbeRun, no_labels
 from fgscore.heads import Head
+from fgscore.labels import unmeasurable
 from fgscore.store.match import Bundle, Store, bundles
 from fgscore.study import grid, paper, paper_claims
 from fgscore.study import verdicts as decide
@@ -89,7 +90,11 @@ def verdicts(
     if not 0 < margin < 1:
         raise UsageError(f"expected a margin between 0 and 100 points, found {100 * margin:g}")
     found = {id(b): b for text in regions or [None] for b in bundles(store, dataset, text, encoder, prompt)}  # type: ignore[list-item]
-    studies = list(_studies(list(found.values()), heads))
+    measured = [b for b in found.values() if b.index.is_labelled.any()]
+    if not measured:
+        first = next(iter(found.values()))
+        raise no_labels(first, unmeasurable(first.index.labels, first.index.split))
+    studies = list(_studies(measured, heads))
     if not studies:
         names = dict.fromkeys(b.dataset for b in found.values())
         raise NothingCached(

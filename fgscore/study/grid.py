@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fgscore.errors import NoText, UsageError
+from fgscore.errors import DataError, UsageError
 from fgscore.evaluate.features import FeatureRun, Rows
 from fgscore.evaluate.probe import ProbeRun
 from fgscore.evaluate.score import ScoreRun, target_of
@@ -32,8 +32,8 @@ class Line:
     baseline: tuple[ProbeRun, ...]
     cell: Cell | None = None
 
-    def lacks(self) -> NoText | None:
-        """What to raise where it needs text and its bundle has none; the baseline has the same head and bundle."""
+    def lacks(self) -> DataError | None:
+        """What to raise where it lacks text or labels; the baseline has the same head and bundle."""
         return self.runs[0].lacks()
 
     @property

@@ -13,6 +13,7 @@ from fgscore import datasets, specs
 from fgscore.components import Component, same_source
 from fgscore.errors import NothingCached, StoreError, quoted
 from fgscore.evaluate import results
+from fgscore.evaluate.probe import without_labels
 from fgscore.store import index as index_store
 from fgscore.store import manifest, schema
 from fgscore.store.manifest import Artefact
@@ -200,6 +201,10 @@ def after_embedding(store: Store, name: str) -> str:
     except NothingCached:
         return ""
     with_regions = [bundle for bundle in found if isinstance(bundle, RegionBundle)]
+    has_labels = any(index_store.has_labels(bundle.index_artefact) for bundle in found)
+    scores = any(True for _ in store.artefacts("scores", name))
+    if not has_labels and (scores or not with_regions):
+        return without_labels(next((bundle for bundle in found if bundle.text), found[0]))
     if not with_regions:
         return f"fgscore probe {name} --pool none"
     # where a file of the user's lies is not known

@@ -334,8 +334,8 @@ def test_a_pickle_is_never_loaded(elsewhere, tmp_path):
 
 
 def test_no_index_to_join(elsewhere, tmp_path):
-    np.savez(tmp_path / "x.npz", image_ids=["a"], globals=np.eye(1, 4))
-    with pytest.raises(UsageError, match="expected labels in the files, or one index of 'mine'.*found none"):
+    np.savez(tmp_path / "x.npz", text=np.eye(1, 4), class_names=["a"])
+    with pytest.raises(UsageError, match="expected images in the files, or one index of 'mine'.*found none"):
         import_files(elsewhere, "mine", [tmp_path / "x.npz"])
 
 
