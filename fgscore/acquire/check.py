@@ -15,7 +15,7 @@ from fgscore import datasets, regular, specs
 from fgscore.datasets import Account, DataSet, Listing, Photo
 from fgscore.datasets._validate import check_listing, same_contents
 from fgscore.errors import BadImage, DataError, quoted
-from fgscore.labels import wanted
+from fgscore.labels import UNLABELLED, wanted
 from fgscore.machine.progress import Progress, silent
 from fgscore.store.paths import Layout
 
@@ -88,16 +88,17 @@ def check(dataset: str, layout: Layout, *, root: Path | None = None, progress: P
     found = _count(here.photos, expected)
     if not missing and found != expected and not listing.lacking:  # the lists themselves are cut
         findings.append("the lists name fewer photos than were published")
-    remarks = [*listing.remarks, *_without_test(chosen, dataset, found)]
+    remarks = [*listing.remarks, *_without_test(chosen, dataset, here)]
     report = Report(dataset, root, listing.root, found, expected, len(listing.class_names), missing, unreadable,
                     findings, listing.account, remarks, here.without(), wanted(here.labels, here.splits))  # fmt: skip
     return _with_next(report, chosen, given)
 
 
-def _without_test(chosen: DataSet, dataset: str, found: dict[str, int]) -> list[str]:
+def _without_test(chosen: DataSet, dataset: str, listing: Listing) -> list[str]:
     """What sets photos aside for testing, where there are photos to train on alone."""
     spec, key = specs.parse(dataset), "split"
-    if found.get("test") or not found.get("train") or key not in specs.of_content(chosen.function):
+    trained = any(photo.split == "train" and photo.label != UNLABELLED for photo in listing.photos)
+    if not trained or "test" in listing.splits or key not in specs.of_content(chosen.function):
         return []
     line = quoted(specs.text(spec.name, {**spec.params, key: SHARE}))
     return [f"no photo is of test: {line} sets a fifth of each class aside"]

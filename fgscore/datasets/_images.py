@@ -51,8 +51,7 @@ TIFF, HEIF = (b"II*\0", b"MM\0*"), (b"ftypheic", b"ftypheix", b"ftypmif1", b"fty
 UNKNOWN = "not an image: unknown format"
 REACH = 16  # a scale is a file's own where its greatest value is at least this part of it
 
-# formats that Pillow opens and cannot show, or for which it runs another program
-NO_PHOTOS = {"EPS", "MPEG"}
+NO_PHOTOS = {"EPS", "MPEG"}  # Pillow opens them and runs another program, or cannot show them
 
 with suppress(ImportError):  # not needed, and used where it is installed
     import pillow_heif  # type: ignore[import-not-found]
@@ -69,15 +68,10 @@ _stretched, _black = count(), count()  # photos that were, by this process
 
 
 def suffixes() -> set[str]:
-    """Suffixes of the formats that are read here, in small letters with the dot; none of a format that Pillow only
-    recognises (:class:`PIL.ImageFile.StubImageFile`)."""
-    formats = Image.registered_extensions()
-    read = {
-        name
-        for name, (opener, _) in Image.OPEN.items()
-        if name not in NO_PHOTOS and not (isinstance(opener, type) and issubclass(opener, ImageFile.StubImageFile))
-    }
-    return {suffix.lower() for suffix, name in formats.items() if name in read}
+    """Suffixes of the formats that are read here, in small letters with the dot; none of one that is only recognised."""
+    formats, stub = Image.registered_extensions(), ImageFile.StubImageFile
+    stubs = {name for name, (opener, _) in Image.OPEN.items() if isinstance(opener, type) and issubclass(opener, stub)}
+    return {suffix.lower() for suffix, name in formats.items() if name in set(Image.OPEN) - stubs - NO_PHOTOS}
 
 
 def read_header(path: Path) -> tuple[int, int, int]:

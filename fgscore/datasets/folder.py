@@ -24,7 +24,7 @@ from fgscore.datasets._account import LOOSE, NO_SPLIT, Account, PassedOver
 from fgscore.datasets._below import Below, below, is_system, sorted_out
 from fgscore.datasets._classes import alike, clashes
 from fgscore.datasets._splits import set_aside
-from fgscore.errors import DataError
+from fgscore.errors import DataError, quoted
 from fgscore.labels import UNLABELLED, shortened
 from fgscore.specs import OF_CONTENT
 from fgscore.types import SPLITS, split_named
@@ -70,7 +70,7 @@ def folder(
         set_aside(listed, split or 0, seed, root),
         account=Account.of(passed_over),
         remarks=(*_remarks(kept, splits, found), *_merged(class_of, names)),
-        faults=(*clashing, *_one_too_high(kept, root), *_splits_below(kept, splits)),
+        faults=(*clashing, *(_one_too_high(kept, root) or _splits_below(kept, splits))),
     )
 
 
@@ -133,14 +133,15 @@ def _name(of_folder: str) -> str:
 
 
 def _one_too_high(kept: list[_Place], root: Path) -> list[str]:
-    """That all photos lie in one folder, whose own folders look like the classes."""
+    """That all photos lie in one folder, whose own folders look like the classes, or the splits."""
     tops = {place.photo.parts[0] for place in kept}
     inner = {place.photo.parts[1] if len(place.photo.parts) > 2 else "" for place in kept}
     if len(tops) > 1 or any(place.split for place in kept) or len(inner) < 2 or "" in inner:
         return []
     (top,) = tops
-    return [f"all photos lie in {top}/, whose folders {shortened(sorted(inner))} look like the classes (name it with "
-            f"--root {root / top})"]  # fmt: skip
+    looks = "splits" if all(map(split_named, inner)) else "classes"
+    return [f"all photos lie in {top}/, whose folders {shortened(sorted(inner))} look like the {looks} (name it with "
+            f"--root {quoted(str(root / top))})"]  # fmt: skip
 
 
 def _splits_below(kept: list[_Place], splits: Mapping[str, str]) -> list[str]:

@@ -202,10 +202,19 @@ def test_a_test_split_may_be_without_labels(put: Put) -> None:
     assert classes(found) == {"train/jay/0.png": "jay", "train/robin/1.png": "robin", "test/2.png": None}
 
 
-@pytest.mark.parametrize("paths", [["photos/jay/0.png", "photos/robin/0.png"], ["jay/train/0.png", "jay/test/1.png"]])
-def test_a_root_that_is_one_too_high_or_turned_round_is_a_fault(put: Put, data: Path, paths: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("paths", "said"),
+    [
+        (["photos/jay/0.png", "photos/robin/0.png"], r"folders jay, robin look like the classes \(name it with --root"),
+        (["photos/train/jay/0.png", "photos/test/jay/0.png"], "folders test, train look like the splits"),
+        (["jay/train/0.png", "owl/train/1.png"], "jay/train/, owl/train/ would be read as photos of the class"),
+    ],
+)
+def test_a_root_that_is_one_too_high_or_turned_round_is_a_fault(
+    put: Put, data: Path, paths: list[str], said: str
+) -> None:
     root = put(*paths)
-    with pytest.raises(DataError, match=r"look like the classes|not as splits"):
+    with pytest.raises(DataError, match=said):
         index(root, data)
     assert len(index(root, data, force=True).index) == 2
 
