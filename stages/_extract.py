@@ -131,6 +131,12 @@ def finish(
         raise typer.Exit(_run.QUARANTINED)
 
 
+def say_lost(indexed: Any, bars: Any) -> None:
+    """What was passed over and will be missed, on stderr, before anything takes long."""
+    for line in indexed.account.lines(lost=True):
+        bars.say(f"{indexed.artefact.dataset}: {line}")
+
+
 def show_account(account: Any, remarks: Sequence[str]) -> None:
     """A line for each reason for which files are no photos of the set, and for each remark."""
     from fgscore.terminal import visible

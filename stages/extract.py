@@ -66,6 +66,7 @@ def extract(
         photos = Photos(root, partial, force, limit, classes)
         here = array is None and len(chosen_devices) == 1
         indexed = make_index(store, name, chosen, photos, thumbnails, bars, allow_equal_text, here)
+        _extract.say_lost(indexed, bars)
         if dry_run:
             expected = estimate(store, indexed, chosen, how, size, bars)
             return _estimate.show(store, expected, array.jobs if array else len(chosen_devices), json)

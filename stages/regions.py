@@ -39,6 +39,7 @@ def regions(
     with _run.Bars() as bars:
         store = _run.store(data)
         indexed = make_index(store, name, chosen, Photos(root, partial, force, limit, classes), False, bars)
+        _extract.say_lost(indexed, bars)
         run = Extraction(store, indexed, how, bars, retry_failed)
         for generator in chosen.generators:
             run.regions(generator)

@@ -40,8 +40,9 @@ class DataSet(Component):
     to use where none is named; ``downloads`` the official files, or ``instructions`` what to fetch where there are
     none, with ``{root}`` for the folder; ``prepare(root, progress)`` makes photos that are made rather than found;
     ``boxes`` is what its boxes are of; ``own`` has the photos looked at for what is wrong with a user's own, as is
-    always done for a data set that is not ours. Example, in a file of one's own, used by
-    ``fgscore extract ./mine.py:birds --root ~/birds``, and later known as ``birds``::
+    always done for a data set that is not ours. A parameter that decides labels, splits or names of the same photos is
+    annotated with :data:`fgscore.specs.OF_CONTENT`: another value of it costs no image work. Example, in a file of
+    one's own, used by ``fgscore extract ./mine.py:birds --root ~/birds``, and later known as ``birds``::
 
         from fgscore.datasets import DataSet, Listing, Photo
 

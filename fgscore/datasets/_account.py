@@ -58,12 +58,13 @@ class Account:
                 for reason, of in found.items()]  # fmt: skip
         return sorted(rows, key=lambda row: (not row["lost"], -row["files"], row["reason"]))
 
-    def lines(self) -> list[str]:
-        """``passed over 3: hidden (.DS_Store and 2 more)``, a line a reason."""
+    def lines(self, lost: bool = False) -> list[str]:
+        """``passed over 3: hidden (.DS_Store and 2 more)``, a line a reason; of pictures that are ``lost`` alone."""
         return [
             f"passed over {row['files']}: {row['reason']} ({row['example']}"
             f"{f' and {more} more' if (more := row['files'] - 1) else ''})"
             for row in self.by_reason()
+            if row["lost"] or not lost
         ]
 
     def to_json(self) -> list[dict[str, Any]]:

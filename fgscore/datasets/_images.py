@@ -68,7 +68,7 @@ _stretched, _black = count(), count()  # photos that were, by this process
 
 
 def suffixes() -> set[str]:
-    """Suffixes of the formats that are read here, in small letters with the dot; none of one that is only recognised."""
+    """Suffixes of the formats that are read here, in small letters with the dot; none that is only recognised."""
     formats, stub = Image.registered_extensions(), ImageFile.StubImageFile
     stubs = {name for name, (opener, _) in Image.OPEN.items() if isinstance(opener, type) and issubclass(opener, stub)}
     return {suffix.lower() for suffix, name in formats.items() if name in set(Image.OPEN) - stubs - NO_PHOTOS}

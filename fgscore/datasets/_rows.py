@@ -139,7 +139,7 @@ def _csv(path: Path) -> Rows:
 
 def _json(path: Path) -> Rows:
     content = regular.read_text(path, 1 << 31).strip()
-    lines = json.loads(content) if content.startswith("[") else _lines(content)
+    lines = json.loads(content, object_pairs_hook=_once) if content.startswith("[") else _lines(content)
     if wrong := [row for row, line in enumerate(lines) if not isinstance(line, dict)]:
         raise ValueError(f"row {wrong[0] + 1} is no object")
     names = list(dict.fromkeys(name for line in lines for name in line))
@@ -150,9 +150,17 @@ def _lines(content: str) -> list[Any]:
     found = []
     for number, line in enumerate(content.split("\n"), 1):
         try:
-            found += [json.loads(line)] if line.strip() else []
+            found += [json.loads(line, object_pairs_hook=_once)] if line.strip() else []
         except ValueError as error:
             raise ValueError(f"line {number}: {error}") from None
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises ValueError where it has a name twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"{Counter(name for name, _ in pairs).most_common(1)[0][0]!r} is there twice")
     return found
 
 

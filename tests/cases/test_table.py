@@ -129,6 +129,12 @@ def test_doubled_columns_of_parquet_are_named(root: Path) -> None:
         listing(root, "table(file=t.parquet)")
 
 
+def test_a_name_that_is_twice_in_a_line_of_json_is_named(root: Path) -> None:
+    text(root, ['{"path": "train/jay/0.png", "label": "jay", "label": "robin"}'], "t.jsonl")
+    with pytest.raises(DataError, match="line 1: 'label' is there twice"):
+        listing(root, "table(file=t.jsonl)")
+
+
 # --- which form it has
 
 
