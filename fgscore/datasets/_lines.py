@@ -43,7 +43,8 @@ class Lines:
         start = self.root / self.folder
         if text is None:
             raise self.rows.fault(row, "a path", "none; mend the row, or leave it out")
-        path = text if _is_there(start, text) else text.strip().replace("\\", "/")
+        plain = text.strip().replace("\\", "/")
+        path = text if text != plain and _is_there(start, text) else plain
         path = _relative(path, start) if os.path.isabs(path) else path
         below = posixpath.normpath(path)
         if ELSEWHERE.match(path) or below.startswith("/") or ".." in below.split("/") or "\0" in path:
