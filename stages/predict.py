@@ -57,12 +57,7 @@ def predict(
     Example: fgscore predict --probe birds.safetensors a.jpg b.jpg
     Example: fgscore predict --dataset demo --top 1
     """
-    if (probe is None) == (dataset is None):
-        found = "neither" if probe is None else "both"
-        raise UsageError(
-            f"expected --probe FILE and photos, or --dataset NAME of images in the store, found {found}; for example "
-            "`fgscore predict --dataset demo`"
-        )
+    _check_call(probe, dataset, {"regions": regions, "scorer": scorer, "force": force}, {"prompt": prompt})
     if dataset is not None:
         rows = _by_text(data, dataset, encoder, prompt, images or [], top)
     elif not images:
@@ -91,6 +86,19 @@ def predict(
     _run.emit({"predictions": rows}, json, show)
     if any("error" in row for row in rows):
         raise typer.Exit(_run.QUARANTINED)
+
+
+def _check_call(probe: Path | None, dataset: str | None, of_probe: dict[str, Any], of_dataset: dict[str, Any]) -> None:
+    """Raises :class:`UsageError` unless a probe or a data set is named, with options of its own alone."""
+    if (probe is None) == (dataset is None):
+        found = "neither" if probe is None else "both"
+        raise UsageError(
+            f"expected --probe FILE and photos, or --dataset NAME of images in the store, found {found}; for example "
+            "`fgscore predict --dataset demo`"
+        )
+    one, other, idle = ("--dataset", "--probe", of_probe) if dataset else ("--probe", "--dataset", of_dataset)
+    if given := next((name for name, value in idle.items() if value), None):
+        raise UsageError(f"--{given} is for predict {other}, found {one}; leave it out")
 
 
 def _by_probe(

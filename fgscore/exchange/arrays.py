@@ -142,6 +142,9 @@ def check_told_apart(names: Sequence[str], of: str) -> None:
 def to_text(record: Arrays, class_names: tuple[str, ...], notes: list[str]) -> TextBank:
     """Class embeddings in the order of ``class_names``: by position where the names that came are these, or none came,
     by name otherwise."""
+    if not class_names:
+        raise DataError("expected class names in the index that text belongs to, found none; import text together with "
+                        "the embeddings of the images, and class_names beside it")  # fmt: skip
     rows = np.asarray(record["text"], np.float32)
     given = tuple(record["class_names"].tolist()) if "class_names" in record else class_names
     if given != class_names:

@@ -60,8 +60,11 @@ def import_files(
     check_name(dataset, "the name of a data set")
     files, notes = formats.expanded(paths)
     joins = any(True for _ in store.artefacts("index", dataset))
+    named_by = [parse(source) for source in sources]
     try:
-        found, said = gather.read(files, [parse(source) for source in sources], joins)
+        found, said = gather.read(files, named_by, joins)
+        if joins and "index" not in found and _has_others(store, dataset, found):
+            found, said = gather.read(files, named_by)
     except Unnamed as error:
         raise DataError(f"{error}; {_way_out(dataset, paths, [*sources, *error.sources], names)}") from error
     named = Counter(path.name for path in files)
@@ -71,6 +74,18 @@ def import_files(
     for note in [*notes, *said, *making.notes]:
         say(note)
     return making.run()
+
+
+def _has_others(store: Store, dataset: str, found: Mapping[str, Arrays]) -> bool:
+    """Whether images came, or their first class names, that an index which was imported without labels has not: they
+    replace it, as they would with labels."""
+    known = list(store.artefacts("index", dataset))
+    if len(known) != 1 or known[0].recipe.component != IMPORTED or index_store.has_labels(known[0]):
+        return False
+    ids = set(store.index(known[0]).image_ids.tolist())
+    came = [set(record["image_ids"].tolist()) for record in found.values() if "image_ids" in record]
+    names = "text" in found and not index_store.has_classes(known[0])
+    return any(names or one - ids for one in came)
 
 
 def _way_out(dataset: str, paths: Sequence[Path], sources: Sequence[str], names: Names) -> str:

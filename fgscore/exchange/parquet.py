@@ -75,7 +75,8 @@ def _values(file: pq.ParquetFile, name: str) -> int:
 
 def _gaps(path: Path, name: str) -> np.ndarray:
     """(rows,) bool: which cells of a column are empty."""
-    return pc.is_null(pq.read_table(path, columns=[name])[name]).to_numpy()
+    with pq.ParquetFile(path) as file:
+        return pc.is_null(file.read([name])[name]).to_numpy()
 
 
 def _chunks(

@@ -102,9 +102,8 @@ def list_photos(store: Store, dataset: str | DataSet, photos: Photos = Photos(),
     listing, findings = check_listing(listing, photos.force) if chosen.is_looked_at else (listing, [])
     of_account = {PASSED_OVER: listing.account.by_reason()} if listing.account else {}
     notes = {**notes, **chosen.notes, **of_account}
-    if names := class_lists.given(
-        photos.classes, _earlier(store, store.find("index", key, _recipe(chosen, photos).digest))
-    ):
+    earlier = _earlier(store, store.find("index", key, _recipe(chosen, photos).digest))
+    if names := class_lists.given(photos.classes, earlier):
         listing, notes = names.applied(listing), {**notes, **names.notes}
     return Listed(chosen, photos, datasets.limited(listing, photos.limit), notes, findings)
 

@@ -21,10 +21,12 @@ from fgscore.report.page import Page, Picture
 from fgscore.report.plots import Plot
 from fgscore.report.views import Sources
 from fgscore.store import files
+from fgscore.store import index as index_store
 from fgscore.store.match import Store, dataset_key, nothing_cached
 from fgscore.study import claims_tables
 from fgscore.study.claims import verdicts
 from fgscore.tables import Table
+from fgscore.upkeep.status import after_embedding
 
 IMAGES, SEED = 200, 0
 FOLDER = "report"  # within the results
@@ -123,6 +125,9 @@ def _nothing(store: Store, dataset: str | None) -> NothingCached:
         return nothing_cached(store, dataset, None, None, None)
     where = f" of {dataset}" if dataset else ""
     command = f"fgscore probe{f' {quoted(dataset)}' if dataset else ''}"
+    indexes = list(store.artefacts("index", dataset_key(dataset)))
+    if not any(index_store.has_labels(index) for index in indexes):
+        command = after_embedding(store, indexes[0].dataset)
     return NothingCached(f"expected results or scores{where} in {store.layout.root}, found none; run `{command}`")
 
 

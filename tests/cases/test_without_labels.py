@@ -64,6 +64,21 @@ class TestWithNames:
         for row in rows:
             assert sum(one["probability"] for one in row["classes"]) == pytest.approx(1, abs=1e-5)
 
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            ([], "expected --probe FILE and photos, or --dataset NAME"),
+            (["a.png"], "found neither"),
+            (["--dataset", "birds", "--probe", "x.safetensors"], "found both"),
+            (["--probe", "x.safetensors"], "expected photos, found none"),
+            (["--dataset", "birds", "--scorer", "entropy"], "--scorer is for predict --probe"),
+            (["--probe", "x.safetensors", "a.png", "--prompt", "plain"], "--prompt is for predict --dataset"),
+        ],
+    )
+    def test_predict_says_what_it_wants(self, run, words, said):
+        done = run("predict", *words)
+        assert done.code == 2 and said in done.message
+
     def test_predict_takes_ids_and_refuses_strangers(self, run):
         done = run("predict", "--dataset", "birds", "3.png", "--top", 1)
         assert done.code == 0 and "3.png" in done.out and "2.png" not in done.out
@@ -152,6 +167,9 @@ class TestWithoutNames:
             ["report", "birds"],
         ):
             assert run(*words).code == 0, words
+
+    def test_the_store_is_sound(self, run):
+        assert run("verify").code == 0
 
     @pytest.mark.parametrize("words", [["score", "birds"], ["predict", "--dataset", "birds"]], ids=" ".join)
     def test_what_needs_text_says_how_to_give_names(self, run, birds, words):

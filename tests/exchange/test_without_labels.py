@@ -11,7 +11,7 @@ import pytest
 
 from fgscore.errors import DataError
 from fgscore.exchange.export import Chosen, collect, export
-from fgscore.exchange.import_ import import_files
+from fgscore.exchange.import_ import Names, import_files
 from fgscore.store.arrays import FORMATS
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
@@ -143,3 +143,26 @@ def test_the_store_s_own_index_file_comes_in(birds, data, bring):
     index = whole_index(bring(path))
     assert [index.class_of(row) for row in range(6)] == ["crow", None, "owl", None, None, "owl"]
     assert json.loads(pq.read_schema(path).metadata[b"fgscore"])["class_names"] == ["crow", "owl"]
+
+
+def test_the_same_import_changes_nothing_more_images_replace_it_and_others_join_it(bring, tmp_path):
+    np.savez(tmp_path / "a.npz", image_ids=IDS[:3], globals=GLOBALS[:3])
+    came = bring(tmp_path / "a.npz")
+    assert not any(one.computed for one in import_files(came.store, "mine", [tmp_path / "a.npz"]))
+    np.savez(tmp_path / "more.npz", image_ids=IDS, globals=GLOBALS)
+    assert len(whole_index(bring(tmp_path / "more.npz"))) == N
+    np.savez(tmp_path / "text.npz", text=np.eye(2, 8), class_names=["crow", "owl"])
+    with pytest.raises(DataError, match="class names in the index.*found none; import text together with the embedd"):
+        bring(tmp_path / "text.npz")
+    assert whole_index(bring(tmp_path / "more.npz", tmp_path / "text.npz")).class_names == ("crow", "owl")
+    np.savez(tmp_path / "other.npz", image_ids=IDS[1:], globals=-GLOBALS[1:])
+    bring(tmp_path / "other.npz", names=Names(encoder="other"))
+    assert len(whole_index(came)) == N and len(list(came.store.artefacts("globals"))) == 2
+
+
+def test_a_labelled_index_is_never_replaced_by_images_without_a_label(bring, tmp_path):
+    np.savez(tmp_path / "a.npz", image_ids=IDS, globals=GLOBALS, labels=[0, 1, 0, 1], split=SPLIT)
+    bring(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", image_ids=["stranger"], globals=GLOBALS[:1])
+    with pytest.raises(DataError, match="found stranger"):
+        bring(tmp_path / "b.npz")
