@@ -186,7 +186,7 @@ class Component:
 
     @property
     def stored(self) -> dict[str, specs.Value]:
-        """``params`` as a recipe keeps them: a local path by its last part."""
+        """``params`` as a recipe keeps them: a local path by its last part, and nothing that is content of an index."""
         return specs.stored(self.params, self.function, *self.shared)
 
     def paths(self) -> dict[str, Path]:
@@ -302,11 +302,21 @@ def matches(kind: type[Component], stored: Stored, written: specs.Spec | None) -
         return True
     if specs.stored_name(written.name) != stored.name or not same_source(kind, written.name, stored.source):
         return False
-    if lacking := set(written.params) - set(stored.params):
-        functions = [kind.ours(stored.name)] if stored.name in kind.ours_named() else []
-        params = {**specs.tunables(*functions, *kind.shared), **stored.params}
-        return not lacking - set(params) and all(same(v, params[k]) for k, v in written.params.items())
-    return all(same(value, stored.params[key]) for key, value in written.params.items())
+    return agrees(kind, stored, written.params)
+
+
+def agrees(
+    kind: type[Component], stored: Stored, written: Mapping[str, Any], function: Callable[..., Any] | None = None
+) -> bool:
+    """Whether what is stored has the parameters that were ``written``, but for those that are content of an index: no
+    recipe has any. ``function`` is that of a component which is not ours, where it is at hand."""
+    named, params = dict(written), dict(stored.params)
+    if set(named) - set(params):
+        function = kind.ours(stored.name) if stored.name in kind.ours_named() else function
+        params = {**(kind.tunables(function) if function else specs.tunables(*kind.shared)), **params}
+        content = specs.of_content(function) if function else set()
+        named = {key: value for key, value in named.items() if key not in content}
+    return all(key in params and same(value, params[key]) for key, value in named.items())
 
 
 def same_source(kind: type[Component], name: str, sha256: str | None) -> bool:

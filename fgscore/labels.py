@@ -3,7 +3,7 @@ else says what a probe wants of labels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -19,6 +19,11 @@ def class_named(names: Sequence[str], label: int) -> str | None:
     if not 0 <= label < len(names):
         raise IndexError(f"expected a label from 0 to {len(names) - 1}, or {UNLABELLED} for none, found {label}")
     return names[label]
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Each of ``names`` once, numbers in their own order before the others."""
+    return tuple(sorted(set(names), key=lambda name: (False, int(name), name) if name.isdecimal() else (True, 0, name)))
 
 
 def without(labels: np.ndarray, ids: Sequence[str] | np.ndarray) -> str:

@@ -11,6 +11,7 @@ import hashlib
 import inspect
 import itertools
 import json
+import keyword
 import math
 import re
 import types
@@ -25,8 +26,13 @@ from annotated_types import Ge, Gt, Lt
 
 from fgscore.errors import LISTED, BadParameter, MissingParameter, UsageError, guess
 
-# what is quoted stays, a bare word with a slash is a path or the name of a model
-_PATH = re.compile(r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|(?<=[=\[,\s])([\w.~:@+-]*/[\w.~:@+/-]*)(?=\s*[,)\]])""")
+# what is quoted stays, a bare word with a slash is a path or the name of a model, and Python's own words are words too
+_OWN = "|".join(sorted(set(keyword.kwlist) - {"None", "True", "False"}))
+_BARE = re.compile(
+    r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|(?<=[=\[,\s])([\w.~:@+-]*/[\w.~:@+/-]*|(?:"""
+    + _OWN
+    + r"""))(?=\s*[,)\]])"""
+)
 
 Value = None | bool | int | float | str | tuple | Path
 
@@ -37,6 +43,16 @@ class StoredAs:
     no path may get there. A parameter that is annotated as a ``Path`` is kept as the name of its file."""
 
     keep: Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class OfContent:
+    """An annotation, ``Annotated[float | None, OF_CONTENT]``: the parameter decides what is read of the labels, splits
+    and names of the same photos, which are content of the index. It is no part of a recipe: not of its digest, nor of
+    the canonical text, nor of what is matched."""
+
+
+OF_CONTENT = OfContent()
 
 
 @dataclass(frozen=True)
@@ -81,19 +97,19 @@ def parse(string: str) -> Spec:
 def _keywords(call: str, string: str) -> dict[str, Value]:
     hint = f"expected name(key=value, ...) with numbers, 'strings', True, False or None, found {_short(string)}"
     try:
-        node = ast.parse(_PATH.sub(lambda found: found[1] or repr(found[2]), call), mode="eval").body
+        node = ast.parse(_BARE.sub(lambda found: found[1] or repr(found[2]), call), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise UsageError(hint) from None
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.args:
         raise UsageError(hint)
     params: dict[str, Value] = {}
-    for keyword in node.keywords:
-        if keyword.arg is None:
+    for given in node.keywords:
+        if given.arg is None:
             raise UsageError(hint)
-        if keyword.arg in params:
-            raise UsageError(f"expected {keyword.arg}=... once, found it twice in {_short(string)}")
+        if given.arg in params:
+            raise UsageError(f"expected {given.arg}=... once, found it twice in {_short(string)}")
         try:
-            params[keyword.arg] = _literal_value(keyword.value)
+            params[given.arg] = _literal_value(given.value)
         except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             raise UsageError(hint) from None
     return params
@@ -185,17 +201,25 @@ def bind(
 
 
 def stored(params: Mapping[str, Value], *functions: Callable[..., Any]) -> dict[str, Value]:
-    """Bound parameters of ``functions`` as the store keeps them: a path as the name of its file, and what is annotated
-    with :class:`StoredAs` as that says."""
-    hints, kept = hints_of(*functions), dict(params)
-    for key, value in params.items():
+    """Bound parameters of ``functions`` as a recipe keeps them: a path as the name of its file, what is annotated with
+    :class:`StoredAs` as that says, and nothing that is :class:`OfContent`."""
+    hints, content = hints_of(*functions), of_content(*functions)
+    kept = {key: value for key, value in params.items() if key not in content}
+    for key, value in kept.items():
         if isinstance(value, Path):
             kept[key] = value.name
-        hint: Any = hints.get(key)
-        if typing.get_origin(hint) is typing.Annotated:
-            for note in (note for note in hint.__metadata__ if isinstance(note, StoredAs)):
-                kept[key] = note.keep(str(value))
+        for note in (note for note in _notes_of(hints.get(key)) if isinstance(note, StoredAs)):
+            kept[key] = note.keep(str(value))
     return kept
+
+
+def of_content(*functions: Callable[..., Any]) -> set[str]:
+    """The parameters of ``functions`` that are annotated as :class:`OfContent`."""
+    return {key for key, hint in hints_of(*functions).items() if OF_CONTENT in _notes_of(hint)}
+
+
+def _notes_of(hint: Any) -> tuple[Any, ...]:
+    return hint.__metadata__ if typing.get_origin(hint) is typing.Annotated else ()
 
 
 def hints_of(*functions: Callable[..., Any]) -> dict[str, Any]:
@@ -213,6 +237,8 @@ def _options(default: Any, hint: Any) -> tuple[Any, ...]:
         if isinstance(default, int) and not isinstance(default, bool):
             return (int, float)  # without an annotation, 1 may stand for 1.0
         hint = type(default) if isinstance(default, bool | float | str) else Any
+    if OF_CONTENT in _notes_of(hint) and not isinstance(hint.__origin__, type):
+        hint = hint.__origin__  # a union, of which each member has limits of its own
     is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
     return typing.get_args(hint) if is_union else (hint,)
 

@@ -18,6 +18,7 @@ from fgscore.labels import UNLABELLED, class_named
 from fgscore.machine import halves
 
 SPLITS = ("train", "val", "test")
+CONTENT = "content"  # of an index's notes: the parameters of its data set that decide it and are in no recipe
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
                "test": "test", "testing": "test"}  # fmt: skip
 EQUAL = 1e-2  # between unit rows of text: what bfloat16 makes of one text twice; two texts are ten times as far apart

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +90,11 @@ def finish(
     next_step: str,
     profile: bool = False,
     notes: Mapping[str, list[str]] = {},
+    indexed: Any = None,
 ) -> None:
     """Print what was made and what was there already, what ``notes`` say of which names, with ``profile`` where the
-    time went; exit 3 where images were quarantined."""
+    time went, and of photos that were ``indexed`` what was left out; exit 3 where that were pictures, quarantined or
+    passed over."""
     from fgscore import terminal
     from fgscore.tables import Column, Table
 
@@ -134,13 +136,33 @@ def finish(
         for about, names in notes.items():
             more = f" and {len(names) - 5} more; --json lists all" if len(names) > 5 else ""
             print(terminal.visible(f"{len(names):,} {about}: {', '.join(names[:5])}{more}"))
+        if indexed:
+            show_account(indexed.account, indexed.remarks)
         _next.step(next_step)
 
     artefacts = [s.to_json() for s in summaries]
     content = {"artefacts": artefacts, "quarantined": failures, "notes": dict(notes), "computed": computed}
+    if indexed:
+        content |= {"passed_over": indexed.account.to_json(), "remarks": list(indexed.remarks)}
     _run.emit(content, as_json, show)
-    if failures and not allow_failures:
+    if (failures or (indexed and indexed.account.lost)) and not allow_failures:
         raise typer.Exit(_run.QUARANTINED)
+
+
+def say_lost(indexed: Any, bars: Any) -> None:
+    """What was passed over and will be missed, on stderr, before anything takes long."""
+    for line in indexed.account.lines(lost=True):
+        bars.say(f"{indexed.artefact.dataset}: {line}")
+
+
+def show_account(account: Any, remarks: Sequence[str]) -> None:
+    """A line for each reason for which files are no photos of the set, and for each remark."""
+    from fgscore.terminal import visible
+
+    for line in account.lines():
+        print(visible(line))
+    for line in remarks:
+        print(visible(f"note: {_next.inside(line)}"))
 
 
 def _show_profile(summaries: list[Any]) -> None:

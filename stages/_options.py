@@ -201,7 +201,7 @@ ThumbnailSize = Annotated[
     int | None,
     typer.Option("--thumbnail-size", min=16, help="Longest side of these, in pixels.", show_default="256"),
 ]
-AllowFailures = Annotated[bool, typer.Option("--allow-failures", help="Exit 0 though images were quarantined.")]
+AllowFailures = Annotated[bool, typer.Option("--allow-failures", help="Exit 0 though pictures were left out.")]
 AllowEqualText = Annotated[
     bool, typer.Option("--allow-equal-text", help="Go on though two classes have one text embedding.")
 ]

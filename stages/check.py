@@ -17,9 +17,11 @@ def check(
     data: o.Data = o.DATA,
     json: o.Json = False,
 ) -> None:
-    """Look at what is there: layout, counts by split, files that cannot be read, what is missing, the next command.
+    """Look at what is there: layout, counts by split, files that cannot be read or are no photos of the set, what is
+    missing, the next command.
 
-    Nothing is written. Exit code 0 when all is there and sound, 1 otherwise.
+    Nothing is written. Exit code 0 when all is there and sound, 3 when some pictures cannot be used and all else is
+    sound, 1 otherwise.
 
     Example: fgscore check cars --root ~/photos
     """
@@ -41,6 +43,7 @@ def check(
         _list("missing", report.missing)
         _list("unreadable", [f"{path}: {reason}" for path, reason in report.unreadable.items()])
         _list("at fault", report.findings)
+        _extract.show_account(report.account, report.remarks)
         print("sound" if report.sound else "not sound")
         if report.advice:
             print(report.advice)
@@ -51,7 +54,7 @@ def check(
     commands = {key: _next.here(getattr(report, key)) for key in ("next", "otherwise")}
     _run.emit({**report.to_json(), **commands}, json, show)
     if not report.sound:
-        raise typer.Exit(1)
+        raise typer.Exit(_run.QUARANTINED if report.usable else 1)
 
 
 def _list(title: str, lines: list[str]) -> None:

@@ -66,6 +66,7 @@ def extract(
         photos = Photos(root, partial, force, limit, classes)
         here = array is None and len(chosen_devices) == 1
         indexed = make_index(store, name, chosen, photos, thumbnails, bars, allow_equal_text, here)
+        _extract.say_lost(indexed, bars)
         if dry_run:
             expected = estimate(store, indexed, chosen, how, size, bars)
             return _estimate.show(store, expected, array.jobs if array else len(chosen_devices), json)
@@ -83,7 +84,7 @@ def extract(
             )
     scorer = "entropy" if any(s.kind == "text" for s in summaries) else "region_global"
     step = _next.meant("score", name, scorer=[scorer])
-    _extract.finish(summaries, json, allow_failures, step, profile, chosen.notes)
+    _extract.finish(summaries, json, allow_failures, step, profile, chosen.notes, indexed)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ def index(
     force: o.Force = False,
     limit: o.Limit = None,
     classes: o.Classes = None,
+    allow_failures: o.AllowFailures = False,
     data: o.Data = o.DATA,
     json: o.Json = False,
 ) -> None:
@@ -31,7 +32,7 @@ def index(
         made = make_index(
             store, name, root=root, partial=partial, force=force, limit=limit, classes=classes, progress=bars
         )
-    _extract.finish([made.summary], json, True, _next.meant("extract", name))
+    _extract.finish([made.summary], json, allow_failures, _next.meant("extract", name), indexed=made)
 
 
 if __name__ == "__main__":

@@ -39,12 +39,12 @@ def regions(
     with _run.Bars() as bars:
         store = _run.store(data)
         indexed = make_index(store, name, chosen, Photos(root, partial, force, limit, classes), False, bars)
+        _extract.say_lost(indexed, bars)
         run = Extraction(store, indexed, how, bars, retry_failed)
         for generator in chosen.generators:
             run.regions(generator)
-    _extract.finish(
-        run.summaries, json, allow_failures, _next.meant("embed", name, regions=regions), notes=chosen.notes
-    )
+    step = _next.meant("embed", name, regions=regions)
+    _extract.finish(run.summaries, json, allow_failures, step, notes=chosen.notes, indexed=indexed)
 
 
 if __name__ == "__main__":

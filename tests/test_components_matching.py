@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,3 +132,39 @@ def test_a_python_object_has_the_name_and_the_parameters_of_its_function() -> No
 def test_what_all_encoders_have_is_matched_where_a_recipe_does_without(written: str, matched: bool) -> None:
     whole_images = Kept("fake", {"dim": 8, "seed": 0, "fit": "crop"})
     assert components.matches(EncoderMaker, whole_images, specs.parse(written)) is matched
+
+
+OWN = """
+from typing import Annotated
+from fgscore.datasets import DataSet, Listing, Photo
+from fgscore.specs import OF_CONTENT
+
+@DataSet.declares(noun="bird")
+def birds(root, /, *, year: int = 2024, halves: Annotated[bool, OF_CONTENT] = False):
+    files = sorted(p.relative_to(root).as_posix() for p in root.rglob("*.png"))
+    return Listing(root, ("a", "b"), [Photo(f, f, i % 2, "test" if halves and i % 4 > 1 else "train")
+                                      for i, f in enumerate(files)])
+"""
+
+
+def test_a_parameter_of_content_is_in_no_recipe_and_matches_whatever_it_is(
+    tmp_path: Path, photos: Path, run: Callable[..., Any]
+) -> None:
+    (tmp_path / "mine.py").write_text(OWN)
+    own = f"{tmp_path}/mine.py:birds"
+    bound = DataSet.bind(f"{own}(halves=True)")
+    assert (bound.canonical, bound.stored) == ("mine.py:birds", {"year": 2024})
+    assert bound.notes["content"] == {"halves": True} and "content" not in DataSet.bind(own).notes
+    made = run("extract", f"{own}(halves=True)", "--root", photos, "--encoder", "fake", "--regions", "random_crop(n=2)")
+    assert made.code == 0, made.err
+    for written in (own, f"{own}(halves=True)", f"{own}(halves=False)", "birds"):
+        assert run("score", written, "--scorer", "entropy").code == 0
+    assert run("score", f"{own}(year=2023)", "--scorer", "entropy").code == 1
+    assert "has no parameter 'years'" in run("score", f"{own}(years=2024)", "--scorer", "entropy").message
+
+
+@pytest.mark.parametrize("written", ["folder(split=0.3)", "folder(name='folder', seed=4, merge=True)"])
+def test_what_is_content_of_an_index_is_passed_over(written: str) -> None:
+    assert DataSet.bind(written).identity == DataSet.bind("folder").identity
+    assert components.matches(DataSet, Kept("folder", {"name": "folder"}), specs.parse(written))
+    assert not components.matches(DataSet, Kept("folder", {"name": "mine"}), specs.parse("folder(name='folder')"))

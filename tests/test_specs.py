@@ -3,9 +3,10 @@
 import hashlib
 import keyword
 from pathlib import Path
-from typing import Literal, Optional
+from typing import Annotated, Literal, Optional
 
 import pytest
+from annotated_types import Ge, Lt
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -337,3 +338,18 @@ def test_lists_stand_for_one_component_each():
 def test_a_component_of_a_file_is_stored_by_the_files_name(name, file, stored):
     assert specs.file_of(name) == (None if file is None else Path(file))
     assert specs.stored_name(name) == stored
+
+
+@pytest.mark.parametrize("word", ["class", "in", "from", "is"])
+def test_a_word_of_pythons_own_needs_no_quotes(word: str) -> None:
+    assert specs.parse(f"table(label={word}, name=x)").params == {"label": word, "name": "x"}
+
+
+def test_a_union_of_content_keeps_the_limits_of_its_members() -> None:
+    def split(*, share: Annotated[Annotated[float, Ge(0), Lt(1)] | str | None, specs.OF_CONTENT] = None) -> None: ...
+
+    assert specs.bind(specs.parse("f(share=0.5)"), split) == {"share": 0.5}
+    assert specs.bind(specs.parse("f(share=fold)"), split) == {"share": "fold"}
+    assert specs.stored({"share": 0.5}, split) == {} and specs.of_content(split) == {"share"}
+    with pytest.raises(BadParameter, match="of at least 0 and below 1 or a string or None, found 1.5"):
+        specs.bind(specs.parse("f(share=1.5)"), split)

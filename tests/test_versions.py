@@ -29,7 +29,10 @@ DISTRIBUTIONS = {
     "segment_anything": "segment-anything",
     "sklearn": "scikit-learn",
 }
-OPTIONAL = {"threadpoolctl"}  # comes with scikit-learn, and is done without where it does not
+OPTIONAL = {
+    "threadpoolctl",  # comes with scikit-learn, and is done without where it does not
+    "pillow_heif",  # opens HEIC where it is installed
+}
 
 Run = Callable[..., Any]
 Damage = Callable[[bytes], bytes]

@@ -12,22 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from fgscore import datasets, regular, specs
-from fgscore.datasets import DataSet, Listing, Photo
-from fgscore.datasets._validate import check_listing
+from fgscore.datasets import Account, DataSet, Listing, Photo
+from fgscore.datasets._validate import check_listing, same_contents
 from fgscore.errors import BadImage, DataError, quoted
-from fgscore.labels import wanted
+from fgscore.labels import UNLABELLED, wanted
 from fgscore.machine.progress import Progress, silent
 from fgscore.store.paths import Layout
 
-EXAMPLES = 5
+MEND = "Mend this and check again, or name another folder with --root DIR."
+SHARE = 0.2  # of photos for testing, where there are none
 
 
 @dataclass(frozen=True)
 class Report:
     """What was found under ``root``. ``found`` and ``expected`` count photos by split; ``unreadable`` maps paths to
-    reasons; ``findings`` are what indexing would refuse; ``unlabelled`` says which photos have no label, ``probe`` what
-    a probe will want of labels and splits: neither is a fault. ``next`` is the command to run, ``otherwise`` another
-    that goes on with what is there, ``advice`` what no command does."""
+    reasons; ``account`` is of the files that are no photos of the set; ``findings`` are what indexing would refuse,
+    ``remarks`` what else a user should know; ``unlabelled`` says which photos have no label, ``probe`` what a probe
+    will want of labels and splits: neither is a fault. ``next`` is the command to run, ``otherwise`` another that goes
+    on with what is there, ``advice`` what no command does."""
 
     dataset: str
     root: Path
@@ -38,6 +40,8 @@ class Report:
     missing: list[str] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
+    account: Account = Account()
+    remarks: list[str] = field(default_factory=list)
     unlabelled: str = ""
     probe: list[str] = field(default_factory=list)
     next: str = ""
@@ -46,13 +50,19 @@ class Report:
 
     @property
     def sound(self) -> bool:
-        """Whether everything expected is there and can be read."""
-        return bool(self.layout) and not (self.missing or self.unreadable or self.findings)
+        """Whether everything expected is there and can be read, and no picture was passed over."""
+        return self.usable and not (self.unreadable or self.account.lost)
+
+    @property
+    def usable(self) -> bool:
+        """Whether `extract` takes it as it is, without what cannot be read or was passed over."""
+        return bool(self.layout) and not (self.missing or self.findings)
 
     def to_json(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
         text = {"root": str(self.root), "layout": str(self.layout) if self.layout else None}
-        return {**vars(self), **text, "sound": self.sound}
+        content = {key: value for key, value in vars(self).items() if key != "account"}
+        return {**content, **text, "passed_over": self.account.to_json(), "sound": self.sound}
 
 
 def check(dataset: str, layout: Layout, *, root: Path | None = None, progress: Progress = silent) -> Report:
@@ -66,22 +76,32 @@ def check(dataset: str, layout: Layout, *, root: Path | None = None, progress: P
         here, _ = datasets.present(listing, partial=True)
     except (DataError, OSError, ValueError) as error:
         command, advice = _get(dataset, chosen, given)
+        advice = MEND if advice and root.is_dir() else advice
         return Report(dataset, root, None, findings=[str(error)], next=command, advice=advice)
-    findings = check_listing(listing, force=True)[1] if chosen.is_looked_at else []
+    findings = [*listing.lacking, *(check_listing(listing, force=True)[1] if chosen.is_looked_at else [])]
     there = {p.path for p in here.photos}
     unreadable, hashes = _decode(here, lambda done, total: progress(f"{dataset}: decode", done, total))
     if chosen.is_looked_at:
-        findings += _in_both(here.photos, hashes)
+        findings += same_contents(here.photos, {path: "" if path in unreadable else of for path, of in hashes.items()})
     missing = [p.path for p in listing.photos if p.path not in there]
     expected = dict(listing.expected) or _count(listing.photos)
     found = _count(here.photos, expected)
-    if not missing and found != expected:  # the lists themselves are cut
+    if not missing and found != expected and not listing.lacking:  # the lists themselves are cut
         findings.append("the lists name fewer photos than were published")
-    report = Report(
-        dataset, root, listing.root, found, expected, len(listing.class_names), missing, unreadable, findings
-    )
-    report = replace(report, unlabelled=here.without(), probe=wanted(here.labels, here.splits))
+    remarks = [*listing.remarks, *_without_test(chosen, dataset, here)]
+    report = Report(dataset, root, listing.root, found, expected, len(listing.class_names), missing, unreadable,
+                    findings, listing.account, remarks, here.without(), wanted(here.labels, here.splits))  # fmt: skip
     return _with_next(report, chosen, given)
+
+
+def _without_test(chosen: DataSet, dataset: str, listing: Listing) -> list[str]:
+    """What sets photos aside for testing, where there are photos to train on alone."""
+    spec, key = specs.parse(dataset), "split"
+    trained = any(photo.split == "train" and photo.label != UNLABELLED for photo in listing.photos)
+    if not trained or "test" in listing.splits or key not in specs.of_content(chosen.function):
+        return []
+    line = quoted(specs.text(spec.name, {**spec.params, key: SHARE}))
+    return [f"no photo is of test: {line} sets a fifth of each class aside"]
 
 
 def _count(photos: Sequence[Photo], splits: dict[str, int] | None = None) -> dict[str, int]:
@@ -107,6 +127,8 @@ def _read(path: Path, banner: int) -> tuple[str, str]:
 
     try:
         content = regular.read(path, datasets.PHOTO_BYTES)
+    except regular.Irregular as error:
+        return "", f"is {error}"
     except OSError as error:
         return "", f"cannot be read: {error.strerror}"
     try:
@@ -116,22 +138,13 @@ def _read(path: Path, banner: int) -> tuple[str, str]:
     return hashlib.sha256(content).hexdigest(), ""
 
 
-def _in_both(photos: Sequence[Photo], hashes: dict[str, str]) -> list[str]:
-    trained = {hashes[p.path] for p in photos if p.split == "train"} - {""}
-    both = [p.path for p in photos if p.split != "train" and hashes[p.path] in trained]
-    more = f" and {len(both) - 1} more" if len(both) > 1 else ""
-    return [f"the same file in train and elsewhere: {both[0]}{more}"] if both else []
-
-
 def _with_next(report: Report, chosen: DataSet, given: str) -> Report:
     name = quoted(report.dataset) + given
     partial = " --partial" if report.missing else ""
     advice = otherwise = ""
-    if report.sound:
+    if report.usable:
         command = f"fgscore extract {name}"
-    elif report.unreadable and not (report.missing or report.findings):
-        command = f"fgscore extract {name}"
-        advice = "Get the unreadable files again, or go on without them."
+        advice = "" if report.sound else "Mend what cannot be read or was passed over, or go on without it."
     elif chosen.is_looked_at:
         command, otherwise = f"fgscore check {name}", f"fgscore index {name} --force{partial}"
         advice = "Mend this and check again, or go on as it is."

@@ -9,13 +9,15 @@ from typing import Any, ClassVar, Self
 
 from fgscore import specs
 from fgscore.components import Component, Source
-from fgscore.datasets._build import PHOTO_BYTES, build_index
+from fgscore.datasets._account import Account, PassedOver
+from fgscore.datasets._build import PHOTO_BYTES, build_index, unreadable
 from fgscore.datasets._listing import Listing, Photo, checked, first_folder, limited, present, read_lines
 from fgscore.errors import UsageError
 from fgscore.models import Download
+from fgscore.types import CONTENT
 
-__all__ = ["PHOTO_BYTES", "DataSet", "Defaults", "Download", "Listing", "Photo", "Progress", "build_index",
-           "first_folder", "limited", "present", "read_lines"]  # fmt: skip
+__all__ = ["PHOTO_BYTES", "Account", "DataSet", "Defaults", "Download", "Listing", "PassedOver", "Photo", "Progress",
+           "build_index", "first_folder", "limited", "present", "read_lines", "unreadable"]  # fmt: skip
 
 Progress = Callable[[int, int], None]
 
@@ -38,8 +40,9 @@ class DataSet(Component):
     to use where none is named; ``downloads`` the official files, or ``instructions`` what to fetch where there are
     none, with ``{root}`` for the folder; ``prepare(root, progress)`` makes photos that are made rather than found;
     ``boxes`` is what its boxes are of; ``own`` has the photos looked at for what is wrong with a user's own, as is
-    always done for a data set that is not ours. Example, in a file of one's own, used by
-    ``fgscore extract ./mine.py:birds --root ~/birds``, and later known as ``birds``::
+    always done for a data set that is not ours. A parameter that decides labels, splits or names of the same photos is
+    annotated with :data:`fgscore.specs.OF_CONTENT`: another value of it costs no image work. Example, in a file of
+    one's own, used by ``fgscore extract ./mine.py:birds --root ~/birds``, and later known as ``birds``::
 
         from fgscore.datasets import DataSet, Listing, Photo
 
@@ -84,10 +87,15 @@ class DataSet(Component):
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What the index keeps of a data set that is not ours: the store has no other way to know."""
+        """What the index keeps beside its recipe: the parameters that are its content, as they were written, and of a
+        data set that is not ours what the store has no other way to know."""
+        content = {key: self.params[key] for key in sorted(specs.of_content(self.function))}
+        written = {key: value for key, value in content.items() if value != self.tunables(self.function)[key]}
+        notes: dict[str, Any] = {CONTENT: written} if written else {}
         if self.is_ours:
-            return {}
-        return {"source": self.source.sha256} | ({"boxes": self.boxes} if self.boxes != DataSet.boxes else {})
+            return notes
+        boxes = {"boxes": self.boxes} if self.boxes != DataSet.boxes else {}
+        return notes | {"source": self.source.sha256} | boxes
 
     def listing(self, root: Path) -> Listing:
         """What the lists under ``root`` say. Raises :class:`DataError` where they are missing or disagree, and

@@ -60,12 +60,12 @@ def _inside(boxes: np.ndarray, sizes_wh: np.ndarray) -> np.ndarray:
 
 def _facts(path: Path, banner: int) -> tuple[tuple[int, int], int, str]:
     """Size without the banner, orientation and hash of one file; size 0 x 0 where it is no image, and no hash where it
-    is not even a file."""
+    is not even a file, or may not be read."""
     try:
         regular.check(path, PHOTO_BYTES)
-    except regular.Irregular:
+        sha256 = file_sha256(path)
+    except (regular.Irregular, PermissionError):
         return (0, 0), 1, ""
-    sha256 = file_sha256(path)
     from fgscore.datasets import _images
 
     try:
@@ -73,3 +73,22 @@ def _facts(path: Path, banner: int) -> tuple[tuple[int, int], int, str]:
     except BadImage:
         return (0, 0), 1, sha256
     return (width, max(0, height - banner)), orientation, sha256
+
+
+def unreadable(index: ImageIndex, root: Path) -> list[tuple[str, str]]:
+    """(image id, reason) of the photos of ``index`` below ``root`` that cannot be used, by their headers."""
+    rows = np.flatnonzero((index.sizes_wh == 0).any(axis=1)).tolist()
+    return [(str(index.image_ids[row]), _reason(root / str(index.paths[row]))) for row in rows]
+
+
+def _reason(path: Path) -> str:
+    from fgscore.datasets import _images
+
+    try:
+        regular.check(path, PHOTO_BYTES)
+        _images.read_header(path)
+    except regular.Irregular as error:
+        return f"is {error}"
+    except BadImage as error:
+        return str(error)
+    return "is no higher than the banner below it"

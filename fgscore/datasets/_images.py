@@ -27,9 +27,10 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 import numpy as np
-from PIL import Image, PngImagePlugin, TiffImagePlugin
+from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
 from fgscore import regular
+from fgscore.datasets._account import WITH_HEIF
 from fgscore.datasets._bare import bare
 from fgscore.errors import BadImage
 
@@ -46,9 +47,16 @@ TURNS = {
 SIDEWAYS = (5, 6, 7, 8)  # orientations that swap width and height
 MAX_PIXELS = 2 * 89_478_485  # Pillow's own limit for decompression bombs
 DEPTHS = (255, 4095, 65535)
-TIFF = (b"II*\0", b"MM\0*")
+TIFF, HEIF = (b"II*\0", b"MM\0*"), (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1")
 UNKNOWN = "not an image: unknown format"
 REACH = 16  # a scale is a file's own where its greatest value is at least this part of it
+
+NO_PHOTOS = {"EPS", "MPEG"}  # Pillow opens them and runs another program, or cannot show them
+
+with suppress(ImportError):  # not needed, and used where it is installed
+    import pillow_heif  # type: ignore[import-not-found]
+
+    pillow_heif.register_heif_opener()
 
 # once, and not around each photo: threads would take each other's filters. The limit is the rule; its warning is half
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -57,6 +65,13 @@ Source = Path | BinaryIO
 T = TypeVar("T")
 _log = logging.getLogger("fgscore")
 _stretched, _black = count(), count()  # photos that were, by this process
+
+
+def suffixes() -> set[str]:
+    """Suffixes of the formats that are read here, in small letters with the dot; none that is only recognised."""
+    formats, stub = Image.registered_extensions(), ImageFile.StubImageFile
+    stubs = {name for name, (opener, _) in Image.OPEN.items() if isinstance(opener, type) and issubclass(opener, stub)}
+    return {suffix.lower() for suffix, name in formats.items() if name in set(Image.OPEN) - stubs - NO_PHOTOS}
 
 
 def read_header(path: Path) -> tuple[int, int, int]:
@@ -83,6 +98,8 @@ def _read(source: Source, use: Callable[[Image.Image], T]) -> T:
     for stripped in bare(content):
         with suppress(BadImage), _open(io.BytesIO(stripped)) as picture:
             return use(picture)
+    if str(refused) == UNKNOWN and content[4:12] in HEIF:
+        raise BadImage(f"HEIC, which {WITH_HEIF}") from refused
     if str(refused) == UNKNOWN and content[:4] in TIFF:
         raise BadImage("a TIFF of numbers that are not read here, such as 64-bit or coloured floating point; save it "
                        "with 8 or 16 bits") from refused  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from fgscore import regular
+from fgscore.datasets._account import Account, printable
 from fgscore.errors import DataError, UsageError
-from fgscore.labels import UNLABELLED, class_named, without
+from fgscore.labels import UNLABELLED, class_named, shortened, without
 from fgscore.types import SPLITS
 
 
@@ -31,7 +33,12 @@ class Photo:
 @dataclass(frozen=True)
 class Listing:
     """What a data set's lists say. ``expected`` holds the published number of photos by split; ``banner`` is the number
-    of bottom rows that are no part of the photo."""
+    of bottom rows that are no part of the photo; ``where`` says how to get what is missing.
+
+    ``account`` is of the files below ``root`` that are no photos of it, ``remarks`` what a user should know of how it
+    was read, a line each. ``faults`` are refused unless forced, ``lacking`` are lists that are not there, without which
+    the others may be used where a partial copy is accepted.
+    """
 
     root: Path
     class_names: tuple[str, ...]
@@ -39,6 +46,10 @@ class Listing:
     expected: Mapping[str, int] = field(default_factory=dict)
     banner: int = 0
     where: str = ""
+    account: Account = Account()
+    remarks: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
 
     def class_named(self, label: int) -> str | None:
         """The name of class ``label``; None for -1, of a photo without one."""
@@ -107,12 +118,15 @@ def _contents(root: Path) -> str:
     return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "") if names else "an empty folder"
 
 
-def read_lines(path: Path) -> list[tuple[str, str]]:
-    """``(id, rest)`` of each line of a list file, split at the first space; blank lines are passed over."""
+def read_lines(path: Path, where: str = "get a complete copy") -> list[tuple[str, str]]:
+    """``(id, rest)`` of each line of a list file, split at the first space; blank lines are passed over. Raises
+    :class:`DataError` that ends in ``where``, how to get what is missing."""
     try:
         text = regular.read(path).decode("utf-8")
-    except OSError as error:
-        raise DataError(f"expected the list {path}, found none ({error.strerror}); get a complete copy") from error
+    except FileNotFoundError:
+        raise DataError(f"expected the list {path}, found none; {where}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"expected the list {path}, found something else ({error}); {where}") from error
     pairs = [line.strip().partition(" ") for line in text.splitlines() if line.strip()]
     return [(key, rest.strip()) for key, _, rest in pairs]
 
@@ -124,12 +138,17 @@ def present(listing: Listing, partial: bool) -> tuple[Listing, dict[str, Any]]:
     with ``partial`` and the counts noted. A list that points out of the data set's folder is refused outright.
     """
     for photo in listing.photos:
-        if photo.path.startswith("/") or "\\" in photo.path or ":" in photo.path or ".." in photo.path.split("/"):
+        if not is_below(photo.path):
             raise DataError(f"expected paths below {listing.root} in the lists, found {photo.path!r}; mend the list")
     _check_names(listing)
+    if listing.lacking and not partial:
+        raise DataError(f"{'; '.join(listing.lacking)}; {listing.where or 'complete the copy'}, or use "
+                        "the photos that have labels, with --partial")  # fmt: skip
     folders: dict[str, set[str]] = {}
     there = [p for p in listing.photos if _exists(listing.root, p.path, folders)]
     expected = sum(listing.expected.values()) or len(listing.photos)
+    if not expected:
+        raise DataError(f"expected photos in the lists of {listing.root}, found none; mend the list")
     if not there:
         raise DataError(
             f"expected {expected} photos under {listing.root}, found none; "
@@ -142,12 +161,22 @@ def present(listing: Listing, partial: bool) -> tuple[Listing, dict[str, Any]]:
     found = ", ".join(f"{n} {split}" for split, n in _split_counts(there, listing).items())
     wanted = ", ".join(f"{n} {split}" for split, n in listing.expected.items())
     if not partial:
+        here = {p.path for p in there}
+        named = shortened([p.path for p in listing.photos if p.path not in here])
         raise DataError(
             f"expected {expected} photos{f' ({wanted})' if wanted else ''} under {listing.root}, found {len(there)} "
-            f"({found}), missing {expected - len(there)}; {listing.where or 'complete the copy'}, or accept it with "
-            "--partial"
+            f"({found}), missing {expected - len(there)}{f' ({named})' if named else ''}; "
+            f"{listing.where or 'complete the copy'}, or accept it with --partial"
         )
     return replace(listing, photos=there), {"partial": {"expected": expected, "found": len(there)}}
+
+
+def is_below(path: str) -> bool:
+    """Whether ``path``, with '/', stays below the folder that it starts from, and names no drive of Windows. Else a
+    backslash and a colon are parts of names like others, but on Windows."""
+    parts = path.split("/")
+    leads_out = not parts[0] or ".." in parts or any(re.fullmatch(r"[A-Za-z]:", part) for part in parts)
+    return not leads_out and (os.name != "nt" or not set(path) & set("\\:"))
 
 
 def _check_names(listing: Listing) -> None:
@@ -156,7 +185,7 @@ def _check_names(listing: Listing) -> None:
         try:
             photo.path.encode("utf-8")
         except UnicodeEncodeError:
-            name = os.fsencode(photo.path).decode("utf-8", "backslashreplace")
+            name = printable(photo.path)
             raise DataError(f"expected file names in UTF-8 under {listing.root}, found {name}; rename it") from None
 
 

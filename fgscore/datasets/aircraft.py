@@ -47,14 +47,14 @@ def aircraft(
     folder = first_folder(
         root, "data", "fgvc-aircraft-2013b", "fgvc-aircraft-2013b/data", marker="images_box.txt", where=WHERE
     )
-    names = [" ".join(line).strip() for line in read_lines(folder / LISTS[level])]
-    boxes = dict(read_lines(folder / "images_box.txt"))
+    names = [" ".join(line).strip() for line in read_lines(folder / LISTS[level], WHERE)]
+    boxes = dict(read_lines(folder / "images_box.txt", WHERE))
     label_of = {name: i for i, name in enumerate(names)}
     try:
         photos = [
             Photo(number, f"images/{number}.jpg", label_of[name], split, _box(boxes.get(number)))
             for split in EXPECTED
-            for number, name in read_lines(folder / f"images_{level}_{split}.txt")
+            for number, name in read_lines(folder / f"images_{level}_{split}.txt", WHERE)
         ]
     except (KeyError, ValueError) as error:
         raise DataError(f"the lists in {folder} disagree at {error}; {WHERE}") from error
@@ -71,7 +71,9 @@ def clean(name: str, maker: str = "") -> str:
 
 def _makers(folder: Path, photos: list[Photo]) -> dict[int, str]:
     """Label to manufacturer, joined through the photos: the lists of names are not parallel."""
-    made_by = {n: name for split in EXPECTED for n, name in read_lines(folder / f"images_manufacturer_{split}.txt")}
+    made_by = {
+        n: name for split in EXPECTED for n, name in read_lines(folder / f"images_manufacturer_{split}.txt", WHERE)
+    }
     return {p.label: made_by[p.image_id] for p in photos if p.image_id in made_by}
 
 

@@ -7,6 +7,7 @@ test labels inside or beside the devkit are read too. The original host is gone:
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ import numpy as np
 from fgscore.datasets import DataSet, Listing, Photo, first_folder
 from fgscore.datasets._coop import resplit
 from fgscore.datasets._mat import read_mat
+from fgscore.errors import DataError
 
 EXPECTED = {
     "official": {"train": 8144, "test": 8041},
@@ -55,13 +57,18 @@ def cars(root: Path, /, *, protocol: Literal["official", "coop"] = "official", y
     ``cars_train/00001.jpg``.
 
     ``protocol='coop'`` takes the splits of CoOp's ``split_zhou_StanfordCars.json``; ``year_first`` moves the year to
-    the front of a class name, as CoOp does. Raises :class:`DataError` that says which list is missing.
+    the front of a class name, as CoOp does. Where the labels of the test photos are missing, those of train are listed
+    and what lacks is said. Raises :class:`DataError` that says which other list is missing.
     """
     folder, names, photos = _one_folder(root) or _two_folders(root)
+    lacking = f"expected the labels of the test photos in {folder / TEST_LABELS}, found none"
+    is_whole = any(photo.split == "test" for photo in photos)
+    if protocol == "coop" and not is_whole:
+        raise DataError(f"{lacking}; {WHERE}")
     if protocol == "coop":
         photos = resplit(photos, folder, COOP)
     names = tuple(clean(name, year_first) for name in names)
-    return Listing(folder, names, photos, EXPECTED[protocol], where=WHERE)
+    return Listing(folder, names, photos, EXPECTED[protocol], where=WHERE, lacking=() if is_whole else (lacking,))
 
 
 def clean(name: str, year_first: bool = False) -> str:
@@ -77,10 +84,11 @@ def _two_folders(root: Path) -> tuple[Path, tuple[str, ...], list[Photo]]:
         (d for d in (folder / "devkit", folder / "devkit" / "devkit", folder / "car_devkit" / "devkit") if _is_kit(d)),
         folder / "devkit",
     )
-    labels = next((p for p in (folder / TEST_LABELS, devkit / TEST_LABELS) if p.is_file()), folder / TEST_LABELS)
+    labels = next((p for p in (folder / TEST_LABELS, devkit / TEST_LABELS) if os.path.lexists(p)), None)
     names = read_mat(devkit / "cars_meta.mat", ("class_names",), WHERE)["class_names"]
     photos = _photos(folder, devkit / "cars_train_annos.mat", "cars_train", "train")
-    photos += _photos(folder, labels, "cars_test", "test")
+    if labels is not None:  # which the usual copies lack
+        photos += _photos(folder, labels, "cars_test", "test")
     return folder, tuple(str(name) for name in names), photos
 
 

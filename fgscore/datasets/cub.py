@@ -102,12 +102,12 @@ def cub(root: Path, /) -> Listing:
     Read from images.txt, image_class_labels.txt, train_test_split.txt, classes.txt and bounding_boxes.txt (official ids
     start at 1; boxes are x, y, width, height). The image id is the official number."""
     folder = first_folder(root, "CUB_200_2011", marker="images.txt", where=WHERE)
-    classes = read_lines(folder / "classes.txt")
+    classes = read_lines(folder / "classes.txt", WHERE)
     label_of = {class_id: i for i, (class_id, _) in enumerate(classes)}
-    labels = dict(read_lines(folder / "image_class_labels.txt"))
+    labels = dict(read_lines(folder / "image_class_labels.txt", WHERE))
     split = {"1": "train", "0": "test"}
-    splits = dict(read_lines(folder / "train_test_split.txt"))
-    boxes = dict(read_lines(folder / "bounding_boxes.txt"))
+    splits = dict(read_lines(folder / "train_test_split.txt", WHERE))
+    boxes = dict(read_lines(folder / "bounding_boxes.txt", WHERE))
     try:
         photos = [
             Photo(
@@ -117,7 +117,7 @@ def cub(root: Path, /) -> Listing:
                 split[splits[image_id]],
                 _box(boxes.get(image_id)),
             )
-            for image_id, path in read_lines(folder / "images.txt")
+            for image_id, path in read_lines(folder / "images.txt", WHERE)
         ]
     except (KeyError, ValueError) as error:
         raise DataError(f"the lists in {folder} disagree at {error}; {WHERE}") from error

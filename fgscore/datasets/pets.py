@@ -56,7 +56,7 @@ def pets(root: Path, /, *, protocol: Literal["official", "coop"] = "official") -
     breeds: dict[int, str] = {}
     photos = []
     for split, file in (("train", "trainval.txt"), ("test", "test.txt")):
-        for stem, rest in read_lines(folder / "annotations" / file):
+        for stem, rest in read_lines(folder / "annotations" / file, WHERE):
             label = _label(rest, folder / "annotations" / file)
             breed = stem.rpartition("_")[0].replace("_", " ")
             if breeds.setdefault(label, breed) != breed:

@@ -3,39 +3,27 @@ stay so until somebody wants numbers: an id ``007`` is ``007``."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 
-from fgscore import regular
+from fgscore import separated
 from fgscore.errors import DataError
 from fgscore.exchange.columns import joined
 from fgscore.exchange.contents import Contents, Entry, check_size
-from fgscore.exchange.numerals import is_number
-
-SEPARATORS = ",;\t"
-START = 1 << 20  # bytes in which the first row ends
-LONGEST = (1 << 31) - 1  # bytes that pyarrow takes at a time: a row must fit
+from fgscore.separated import is_number
 
 
 def csv_file(path: Path) -> Contents:
     """What a CSV file holds. Raises :class:`DataError` for one in another encoding, or without names."""
-    with open(path, "rb") as file:
-        start = file.read(START)
-    for mark, name in regular.MARKS.items():
-        if start.startswith(mark):
-            raise DataError(f"expected text in UTF-8 in {path}, found {name}; save it as UTF-8")
-    separator, header = _first_row(start)
+    separator, header = separated.first_row(path)
     if header and all(is_number(name) for name in header) and not header[0].isdecimal():
         raise DataError(f"expected names in the first row of {path}, found numbers, {header[0]} ...; add a first row, "
                         "as image_id,label,split,0,1,2")  # fmt: skip
-    table = _table(path, separator, header)
+    table = separated.cells(path, separator, header)
     times = Counter(table.column_names)
     columns = {
         name: Entry("text", (table.num_rows,), 0, lambda name=name: _texts(path, table, name))  # type: ignore[misc]
@@ -45,34 +33,6 @@ def csv_file(path: Path) -> Contents:
     }
     entries = joined(columns, lambda name: _numbers(path, table, name, separator))
     return Contents(path, entries, frozenset(entries), as_text=True)
-
-
-def _table(path: Path, separator: str, header: list[str]) -> pa.Table:
-    """The cells, as text."""
-    try:
-        return pa.csv.read_csv(
-            path,
-            pa.csv.ReadOptions(block_size=min(LONGEST, max(START, path.stat().st_size + 1))),
-            pa.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
-            pa.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False),
-        )
-    except pa.ArrowInvalid as error:
-        if "Empty CSV" not in str(error):
-            raise
-        return pa.table({name: pa.array([], pa.string()) for name in header})
-
-
-def _first_row(start: bytes) -> tuple[str, list[str]]:
-    """What separates columns, by which of :data:`SEPARATORS` the first row has most columns, and their names."""
-    text = start.decode("utf-8-sig", errors="replace")
-    found = {}
-    for separator in SEPARATORS:
-        try:
-            found[separator] = next(csv.reader(io.StringIO(text), delimiter=separator), [])
-        except csv.Error:
-            found[separator] = []
-    best = max(SEPARATORS, key=lambda separator: len(found[separator]))
-    return best, found[best]
 
 
 def _texts(path: Path, table: pa.Table, name: str) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from fgscore.errors import DataError
 from fgscore.exchange.arrays import check_told_apart, checked, twice
-from fgscore.labels import UNLABELLED, without
+from fgscore.labels import UNLABELLED, in_order, without
 from fgscore.store import index as index_store
 from fgscore.store.arrays import Arrays
 from fgscore.types import SPLITS, ImageIndex
@@ -125,18 +125,13 @@ def _by_name(names: np.ndarray, given: tuple[str, ...] | None, notes: list[str])
     if changed := [name for name, short in zip(names.tolist(), trimmed, strict=True) if name != short]:
         notes.append(f"labels: spaces around {len(changed)} names are taken off, as in {changed[0]!r}")
     named = set(trimmed) - {""}
-    classes = tuple(sorted(named, key=_by_number)) if given is None else given
+    classes = in_order(named) if given is None else given
     check_told_apart(classes, "labels")
     if strangers := sorted(named - set(classes)):
         raise DataError(f"expected labels among the {len(classes)} class names, found {strangers[0]!r} in row "
                         f"{trimmed.index(strangers[0])}; name the classes alike")  # fmt: skip
     place = {"": UNLABELLED} | {name: number for number, name in enumerate(classes)}
     return classes, np.array([place[name] for name in trimmed], np.int64)
-
-
-def _by_number(name: str) -> tuple[bool, int, str]:
-    """Numbers in their own order, before names."""
-    return (False, int(name), name) if name.isdecimal() else (True, 0, name)
 
 
 def _from_rows(labels: np.ndarray, names: np.ndarray) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fgscore.errors import DataError
+from fgscore.separated import is_number
 
 WHOLE = re.compile(r"\s*[+-]?\d+(\.0*)?\s*")
 CUT = "..."  # in the text of an array that numpy wrote in short
@@ -42,17 +43,6 @@ def from_text(array: np.ndarray, what: What) -> np.ndarray:
             both = f"{len(found[0])} numbers in row 0 and {len(found[row])} in row {row}"
             raise what.fault(f"rows of one length as {what.name}", both, "mend the row")
     return np.array(found)[:, 0] if found and len(found[0]) == 1 else np.array(found)
-
-
-def is_number(text: str) -> bool:
-    """Whether ``text`` is a number as tables write one, NaN too: no ``1_000`` of Python's, which is a name."""
-    if "_" in text or not text.isascii():
-        return False
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def reads_as_numbers(text: str, several: bool) -> bool:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from fgscore.errors import DataError
-from fgscore.exchange.numerals import What, from_text, is_number
+from fgscore.exchange.numerals import What, from_text
 from fgscore.labels import UNLABELLED
+from fgscore.separated import is_number
 from fgscore.types import SPLITS, split_named
 
 LARGEST = 1 << 53  # beyond it floating point skips whole numbers

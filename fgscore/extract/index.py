@@ -25,19 +25,23 @@ from fgscore.store.match import Store
 from fgscore.store.paths import check_name
 from fgscore.types import ImageIndex
 
+PASSED_OVER = "passed_over"  # of an index's notes: the files that are no photos of it, by reason
 _log = logging.getLogger("fgscore")
 
 
 @dataclass(frozen=True)
 class Indexed:
     """An index in the store, and where its photos lie on this machine. ``noun`` is what the classes are kinds of, such
-    as 'bird'; None where the data set does not say."""
+    as 'bird'; None where the data set does not say. ``account`` is of the files there that are no photos of it,
+    ``remarks`` what a user should know of how they were read."""
 
     artefact: Artefact
     index: ImageIndex
     root: Path
     summary: Summary
     noun: str | None = None
+    account: datasets.Account = datasets.Account()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,8 @@ def list_photos(store: Store, dataset: str | DataSet, photos: Photos = Photos(),
             chosen.prepare(root, lambda done, total: progress(f"{key}: draw", done, total))
     listing, notes = datasets.present(chosen.listing(root), photos.partial)
     listing, findings = check_listing(listing, photos.force) if chosen.is_looked_at else (listing, [])
-    notes = {**notes, **chosen.notes}
+    of_account = {PASSED_OVER: listing.account.by_reason()} if listing.account else {}
+    notes = {**notes, **chosen.notes, **of_account}
     earlier = _earlier(store, store.find("index", key, _recipe(chosen, photos).digest))
     if names := class_lists.given(photos.classes, earlier):
         listing, notes = names.applied(listing), {**notes, **names.notes}
@@ -152,8 +157,10 @@ def index_listed(store: Store, listed: Listed, progress: Progress = silent) -> I
     unchanged = artefact is not None and earlier is not None and _same(earlier, index)
     if artefact is None or not unchanged:
         artefact = index_store.write(store.layout, index, recipe)
-    summary = Summary(artefact.label, "index", int(not unchanged), int(unchanged), len(index))
-    return Indexed(artefact, index, listing.root, summary, dataset.noun)
+    failures = [{"image_id": image_id, "reason": reason}
+                for image_id, reason in datasets.unreadable(index, listing.root)]  # fmt: skip
+    summary = Summary(artefact.label, "index", int(not unchanged), int(unchanged), len(index), failures=failures)
+    return Indexed(artefact, index, listing.root, summary, dataset.noun, listing.account, listing.remarks)
 
 
 def _earlier(store: Store, artefact: Artefact | None) -> ImageIndex | None:

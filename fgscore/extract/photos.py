@@ -94,6 +94,8 @@ def _read(path: Path, sha256: str, banner: int) -> np.ndarray:
             f"photo {path} was a file when it was indexed, found {error}; run the same extract again"
         ) from error
     except OSError as error:
+        if not sha256:
+            raise BadImage(f"cannot be read: {error.strerror}") from None
         raise DataError(
             f"photo {path} cannot be read ({error.strerror}); name the photos' folder with --root DIR"
         ) from error

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fgscore import regular
+from fgscore import regular, specs
 from fgscore.errors import StoreError, quoted
 from fgscore.labels import UNLABELLED, measurable
 from fgscore.regular import file_sha256
 from fgscore.store import files, manifest, paths
 from fgscore.store.records import places
-from fgscore.types import ImageIndex
+from fgscore.types import CONTENT, ImageIndex
 
 ROWS = 1 << 12  # of the index, at a time
 IMAGES_PER_SHARD = 128
@@ -33,13 +34,22 @@ def recipe(component: str, params: Mapping[str, Any], version: int, limit: int |
     return manifest.Recipe("index", component, dict(params), version, extra=extra)
 
 
+def written(index: manifest.Artefact) -> str:
+    """The data set of an index as it was written, ``folder(name='mine', split=0.2)``."""
+    spec = specs.parse(index.recipe.component)
+    content: Mapping[str, Any] = {}
+    with suppress(StoreError):  # where the index is damaged, what it was made of is known from its plan
+        content = (index.manifest() or {"notes": {}})["notes"].get(CONTENT, {})
+    return specs.text(spec.name, {**spec.params, **content})
+
+
 def typed(index: manifest.Artefact, whole: bool = False) -> str:
     """The data set of an index as `extract` takes it, ``"folder(name='mine')" --limit 5``, or without its limit, as a
     ``whole``. Empty for an import, which has no photos."""
     if index.recipe.component == IMPORTED:
         return ""
     limit = None if whole else index.recipe.extra.get("limit")
-    return quoted(index.recipe.component) + (f" --limit {limit}" if limit else "")
+    return quoted(written(index)) + (f" --limit {limit}" if limit else "")
 
 
 def extract(dataset: str, components: Mapping[str, Iterable[str]] | None = None) -> str:

@@ -6,7 +6,7 @@ from fgscore import specs
 from fgscore.datasets import DataSet
 from fgscore.errors import UsageError
 from fgscore.store import index as index_store
-from fgscore.store.match import Store, dataset_key
+from fgscore.store.match import LIMIT, Store, dataset_key
 
 
 def as_indexed(store: Store, written: str) -> str:
@@ -19,10 +19,11 @@ def as_indexed(store: Store, written: str) -> str:
     spec = specs.parse(written)
     if specs.file_of(spec.name) or spec.name in DataSet.names():
         return written
-    indexed = [a.recipe for a in store.artefacts("index", dataset_key(written))]
-    found = list(dict.fromkeys(recipe.component for recipe in indexed))
-    if not found:
+    indexed = list(store.artefacts("index", dataset_key(written)))
+    if not indexed:
         return written  # binding it says what is wrong
+    whole = [index for index in indexed if not index.recipe.extra.get(LIMIT)]
+    found = list(dict.fromkeys(index_store.written(index) for index in whole or indexed))
     named = [specs.parse(component) for component in found]
     if any(one.name == index_store.IMPORTED for one in named):
         raise UsageError(f"{written} was imported: the store knows no photos of it; name those, as in `fgscore extract "

@@ -351,12 +351,13 @@ def of_dataset(index: manifest.Artefact, written: str | None) -> bool:
         specs.stored_name(spec.name) == recipe.name and components.same_source(DataSet, spec.name, source_of(index))
     ):
         return False
-    params = {**(DataSet.tunables(DataSet.ours(recipe.name)) if recipe.name in DataSet.ours_named() else {}),
-              **recipe.params}  # fmt: skip
     named = {key: value for key, value in spec.params.items() if key not in ("name", "file")}
-    if LIMIT in named and LIMIT not in params and named.pop(LIMIT) != recipe.extra.get(LIMIT):
+    if LIMIT in named and LIMIT not in recipe.params and named.pop(LIMIT) != recipe.extra.get(LIMIT):
         return False
-    return all(key in params and components.same(value, params[key]) for key, value in named.items())
+    path = specs.file_of(spec.name)
+    is_there = path and path.is_file() and set(named) - set(recipe.params)
+    own = DataSet.bind(specs.text(spec.name, named)).function if is_there else None
+    return components.agrees(DataSet, recipe, named, own)
 
 
 def source_of(artefact: manifest.Artefact) -> str | None:

@@ -57,7 +57,7 @@ def test_own_photos_are_validated(tmp_path, layouts):
     write("train/robin/a.jpg")
     write("test/robin/b.jpg")
     report = check("folder(name='mine')", Layout(tmp_path))
-    assert report.findings == ["the same file in train and elsewhere: test/robin/b.jpg"]
+    assert report.findings == ["the same file in test and train: test/robin/b.jpg = train/robin/a.jpg"]
     assert report.next == "fgscore check \"folder(name='mine')\"" and "Mend this" in report.advice
     assert report.otherwise == "fgscore index \"folder(name='mine')\" --force"
 

@@ -99,8 +99,8 @@ class TestCars:
 
     def test_missing_test_labels_are_named(self, tmp_path, layouts):
         (layouts.cars(tmp_path, TINY, 4) / "cars_test_annos_withlabels.mat").unlink()
-        with pytest.raises(DataError, match="cars_test_annos_withlabels.mat.*fgscore download cars"):
-            cars.cars(tmp_path)
+        with pytest.raises(DataError, match="cars_test_annos_withlabels.mat, found none.*fgscore download cars"):
+            present(cars.cars(tmp_path), partial=False)
 
     def test_a_damaged_list_is_named(self, tmp_path, layouts):
         (layouts.cars(tmp_path, TINY, 4) / "devkit" / "cars_meta.mat").write_bytes(b"not MATLAB" * 40)

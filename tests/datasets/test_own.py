@@ -85,9 +85,10 @@ def test_numbers_as_labels_and_ids_stay_strings(photos):
 @pytest.mark.parametrize(
     ("rows", "header", "message"),
     [
-        (["a.png,train"], "path,split", "expected the columns path, label and split.*add label"),
-        (["a.png,x,dev"], "path,label,split", "split of train, val or test in row 1.*'dev'"),
-        (["a.png,,train"], "path,label,split", "in row 1"),
+        (["a.png,train"], "path,bird", r"expected a column of labels.*found path, bird; say which, as table\(label="),
+        (["x,train"], "label,split", r"expected a column of paths.*found label, split; say which, as table\(path="),
+        (["a.png,x,holdout"], "path,label,split", "split of train, val or test in row 1.*'holdout'"),
+        ([",x,train"], "path,label,split", "a path in row 1"),
         (['"a.png,x,train'], "path,label", "table.csv"),
     ],
 )

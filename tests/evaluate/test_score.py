@@ -27,9 +27,9 @@ GLOBAL, LOCAL, ORACLE = map(Target.bind, ("global", "local", "oracle"))
 @pytest.fixture
 def bundle(store: Store, photos: Path, extract: Any) -> RegionBundle:
     """With two more classes, of which there is no photo: with two in all, both margins would be the same."""
-    for name in ("aardvark", "wren"):
-        (photos / "train" / name).mkdir()
-    extract()
+    names = photos.parent / "names.txt"
+    names.write_text("aardvark\nblue jay\ncrow\nwren\n")
+    extract("--classes", names)
     (found,) = match.bundles(Store(store.layout))
     assert isinstance(found, RegionBundle)
     assert found.index.class_names == ("aardvark", "blue jay", "crow", "wren")

@@ -80,8 +80,12 @@ def test_a_photo_that_went_away_costs_only_its_own_shard(store: Store, extract: 
 
 
 def test_another_class_name_costs_only_text(store: Store, extract: Extract, photos: Path) -> None:
-    (photos / "train" / "aardvark").mkdir()
-    assert work(extract()) == {"index": (1, 0), "text": (1, 0), **dict.fromkeys(IMAGE_KINDS, (0, 3))}
+    (photos.parent / "names.txt").write_text("aardvark\nblue jay\ncrow\n")
+    assert work(extract("--classes", photos.parent / "names.txt")) == {
+        "index": (1, 0),
+        "text": (1, 0),
+        **dict.fromkeys(IMAGE_KINDS, (0, 3)),
+    }
 
 
 def test_another_prompt_costs_only_text(store: Store, run: Callable[..., Any], photos: Path, extract: Extract) -> None:
