@@ -35,11 +35,12 @@ def _drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def embed(_drawings: Path, run: Run) -> Callable[..., Any]:
-    """``embed("grid")`` extracts the drawings with the encoder fake and these regions."""
+    """``embed("grid")`` extracts the drawings with the encoder fake and these regions; the part maps beside them are no
+    photos of the set, which is said and ends with 3 unless it is allowed."""
 
     def call(*regions: str, code: int = 0) -> Any:
         named = [word for text in regions for word in ("--regions", text)]
-        photos = ("folder(name=drawn)", "--root", _drawings, "--no-thumbnails", "--encoder", "fake")
+        photos = ("folder(name=drawn)", "--root", _drawings, "--no-thumbnails", "--encoder", "fake", "--allow-failures")
         done = run("embed", *photos, *named, "--json")
         assert done.code == code, done.err
         return done
