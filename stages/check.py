@@ -37,7 +37,8 @@ def check(
         if report.layout:
             counts = ", ".join(f"{report.found.get(s, 0)} of {n} {s}" for s, n in report.expected.items())
             found, expected = sum(report.found.values()), sum(report.expected.values())
-            print(f"photos: {found} of {expected} ({counts}), {report.classes} classes")
+            classes = f"{report.classes} class{'es' * (report.classes != 1)}"
+            print(f"photos: {found} of {expected} ({counts}), {classes}")
             _list("labels", [report.unlabelled] if report.unlabelled else [])
             _list("for a probe", report.probe)
         _list("missing", report.missing)

@@ -82,9 +82,7 @@ def among_photos(bench: Bench, share: float) -> Count:
         left_out = f'"images": {rest}' in shown and '"failed": 1' in shown
         count.note(code == 3 and _ours(said) and status == 0 and left_out, f"{thing}: {code} {said[-300:]}")
         checked, said = run("check", "folder", "--root", photos, "--data", data)
-        count.note(
-            checked == 3 and "strange.jpg" in said and _ours(said), f"{thing}, check: {checked} {said[-300:]}"
-        )
+        count.note(checked == 3 and "strange.jpg" in said and _ours(said), f"{thing}, check: {checked} {said[-300:]}")
         for folder in (photos, data):
             shutil.rmtree(folder, ignore_errors=True)
     return count
