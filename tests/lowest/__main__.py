@@ -24,7 +24,8 @@ PYTHON = FOLDER / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 HEAVY = {"torch", "torchvision", "transformers", "segment-anything", "numba", "huggingface_hub", "sentencepiece",
          "protobuf"}  # fmt: skip
 TOOLS = {"build", "import-linter", "mypy", "ruff", "selenium"}  # that no test asks for, or that it does without
-EXTRACT = ("extract", "folder(name='drawn')", "--encoder", "fake", "--regions", "random_crop(n=4)")
+# the part maps beside the drawings are no photos of the set, which is said and ends with 3 where it is not allowed
+EXTRACT = ("extract", "folder(name='drawn')", "--encoder", "fake", "--regions", "random_crop(n=4)", "--allow-failures")
 NOTHING_COLLECTED = 5  # where the arguments ask for tests of the slow half alone
 
 
