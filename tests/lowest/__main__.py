@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".venv-lowest"
 PYTHON = FOLDER / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 HEAVY = {"torch", "torchvision", "transformers", "segment-anything", "numba", "huggingface_hub", "sentencepiece",
-         "protobuf"}  # fmt: skip
+         "protobuf", "open_clip_torch", "timm"}  # fmt: skip
 TOOLS = {"build", "import-linter", "mypy", "ruff", "selenium"}  # that no test asks for, or that it does without
 # the part maps beside the drawings are no photos of the set, which is said and ends with 3 where it is not allowed
 EXTRACT = ("extract", "folder(name='drawn')", "--encoder", "fake", "--regions", "random_crop(n=4)", "--allow-failures")
