@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fgscore import specs, stats
+from fgscore import specs
 from fgscore.errors import DataError, NoLabels, StoreError, quoted
 from fgscore.evaluate import results
 from fgscore.evaluate.features import FeatureRun, Matrix, matrices, prepare
@@ -21,6 +21,7 @@ from fgscore.heads import UNUSED, Head, ProbeData, ProbeResult, few_shot, measur
 from fgscore.labels import UNLABELLED, measurable, unmeasurable
 from fgscore.machine.progress import Clock, Progress, silent
 from fgscore.machine.threads import ahead, processors
+from fgscore.stats import paired as stats
 from fgscore.store.match import Bundle
 
 VERSION = 5  # of the heads' code: a change that moves results raises it, so that none is mistaken for current

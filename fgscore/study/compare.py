@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fgscore import stats
 from fgscore.evaluate.probe import probe
 from fgscore.evaluate.results import Predictions, Result
 from fgscore.machine.progress import Progress, silent
+from fgscore.stats import paired as stats
 from fgscore.store import records
 from fgscore.study import paper
 from fgscore.study.grid import Line, is_crops

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from fgscore import stats
+from fgscore.stats import paired as stats
 
 Verdict = Literal["supported", "contradicted", "undecided"]
 ALPHA = 0.05

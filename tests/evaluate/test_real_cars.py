@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from fgscore import stats
+from fgscore.stats import paired as stats
 
 ARRAYS = ("globals:train=train", "globals:test=val", "labels:train=train_label", "labels:test=val_label")
 

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from fgscore import stats
 from fgscore.pooling import Pooling
+from fgscore.stats import paired as stats
 from fgscore.store.match import Store
 from fgscore.study import paper
 from fgscore.study.paper import Cell

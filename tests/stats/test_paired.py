@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import optimize
 from scipy.stats import binom
 
-from fgscore import stats
+from fgscore.stats import paired as stats
 
 OUTCOMES = st.lists(st.booleans(), min_size=1, max_size=60).map(np.array)
 
