@@ -89,7 +89,7 @@ Scorer = Annotated[
     list[str],
     typer.Option(
         "--scorer",
-        help='Scorer, as "entropy(tau=50)" or ./mine.py:myscore; or all. Repeatable.',
+        help='Scorer, as "entropy(tau=50)" or ./mine.py:myscore; or all but the controls, as all. Repeatable.',
         autocompletion=named("scorers"),
     ),
 ]

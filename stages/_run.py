@@ -228,10 +228,10 @@ def told_apart(bound: list[Any]) -> list[Any]:
 
 
 def scorers(names: list[str]) -> list[Any]:
-    """The scorers named; 'all' stands for every built-in one."""
+    """The scorers named; 'all' stands for every built-in one but the controls."""
     from fgscore.scorers import Scorer
 
-    texts = [t for name in names for t in (Scorer.ours_named() if name == "all" else [name])]
+    texts = [t for name in names for t in (Scorer.informed() if name == "all" else [name])]
     return told_apart([Scorer.bind(text) for text in dict.fromkeys(texts)])
 
 

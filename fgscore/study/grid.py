@@ -165,7 +165,7 @@ def table_one(family: Family) -> list[Line]:
     """The rows of the paper's Table 1 for all generators of ``family``: zero-shot, the global embedding, and of each
     generator the mean of its regions and every scorer with both pseudo-labels."""
     zero_shot = Plan([[Head.built_in("zeroshot")]]).lines(family.whole, WHOLE)
-    chosen = [Scorer.built_in(name) for name in Scorer.ours_named()]
+    chosen = [Scorer.built_in(name) for name in Scorer.informed()]
     targets = [t for t in map(Target.built_in, Target.ours_named()) if not t.reads_labels]
     poolings = [Pooling.built_in(name) for name in ("mean", "topk")]
     return [*zero_shot, *own_lines(family, chosen, targets, poolings, Plan([[Head.built_in("logreg")]]))]
