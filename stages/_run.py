@@ -108,11 +108,11 @@ def note(line: str) -> None:
     _say(_next.inside(f"note: {line}"))
 
 
-def main(function: Callable[..., Any]) -> None:
-    """Run one command as a program of its own: ``python -m stages.score``."""
+def main(function: Callable[..., Any], **settings: bool) -> None:
+    """Run one command as a program of its own: ``python -m stages.score``; ``settings`` are more of Typer's."""
     _streams.open_all()
     _next.begin_program()
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={**HELP, **settings})
     app.command()(guarded(function))
     app()
 
