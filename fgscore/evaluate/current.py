@@ -192,6 +192,6 @@ def _command(box: Mapping[str, tuple[str, ...]]) -> str:
     options += [("eval-split", measured)] if measured != "test" else []
     if crops:
         start, stop = (int(end) for end in crops.split(":"))
-        options += [("n-regions", str(stop - start)), ("resamples", str(stop // (stop - start)))]
+        options += [("n-regions", str(stop - start)), ("draws", str(stop // (stop - start)))]
     words = [f" --{key} {quoted(value)}" for key, value in options]
     return f"fgscore {'sweep' if crops else 'probe'} {quoted(asked(dataset))}{''.join(words)}"

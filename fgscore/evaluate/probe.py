@@ -21,7 +21,7 @@ from fgscore.heads import UNUSED, Head, ProbeData, ProbeResult, few_shot, measur
 from fgscore.labels import UNLABELLED, measurable, unmeasurable
 from fgscore.machine.progress import Clock, Progress, silent
 from fgscore.machine.threads import ahead, processors
-from fgscore.stats import paired as stats
+from fgscore.stats.accuracy import one_run
 from fgscore.store.match import Bundle
 
 VERSION = 5  # of the heads' code: a change that moves results raises it, so that none is mistaken for current
@@ -124,9 +124,6 @@ class ProbeRun:
         result = results.read(self.place)
         if result is None or result.digest != self.digest or not self.place.predictions.is_file():
             return None
-        if result.low is None:  # kept by a version that gave no interval
-            interval = stats.bootstrap(self.predictions().right)
-            result = replace(result, low=interval.low, high=interval.high)
         return result
 
     def predictions(self) -> Predictions:
@@ -323,7 +320,7 @@ def _keep(run: ProbeRun, matrix: Matrix, found: ProbeResult, seconds: float, fea
     index = run.bundle.index
     tested = matrix.rows[found.test_rows]
     predictions = Predictions(index.image_ids[tested], index.labels[tested], found.predictions)
-    interval = stats.bootstrap(predictions.right)
+    interval = one_run(found.accuracy, len(found.test_rows))
     result = Result(
         **run.labels(),
         accuracy=found.accuracy,

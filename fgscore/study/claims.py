@@ -19,7 +19,8 @@ from fgscore.store.match import Bundle, Store, bundles
 from fgscore.study import grid, paper, paper_claims
 from fgscore.study import verdicts as decide
 from fgscore.study.compare import Row, outcomes
-from fgscore.study.grid import CROPS, MASKS, Family, Plan
+from fgscore.study.draws import CROPS, MASKS
+from fgscore.study.grid import Family, Plan
 from fgscore.study.paper import Cell
 from fgscore.study.paper_claims import CLAIMS, Claim, Pair
 from fgscore.study.verdicts import Decision
@@ -44,7 +45,8 @@ class Study:
     @cached_property
     def runs(self) -> dict[Cell, ProbeRun]:
         """Every cell of the paper's tables that the cache can make, by the run that makes it."""
-        lines, _ = grid.paper_lines(self.family, grid.TABLES, Plan([[self.head]]))
+        plan = Plan([grid.fixed(self.head)])
+        lines, _ = grid.paper_lines(self.family, grid.TABLES, plan, standing=False)
         return {line.cell: line.runs[0] for line in lines if line.cell}
 
     @cached_property

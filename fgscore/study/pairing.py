@@ -22,13 +22,12 @@ from fgscore.stats.accuracy import accuracy
 from fgscore.stats.crossed import Contrast, contrast
 from fgscore.stats.paired import mcnemar
 from fgscore.store.match import Bundle, RegionBundle
-from fgscore.study.grid import is_crops
+from fgscore.study.draws import Window, crop_seed, is_crops, without_seed
 from fgscore.study.outcomes import Grid, Key, Outcomes, grid, images
 from fgscore.tables import Row
 from fgscore.targets import Target
 
 NAMED = ("regions", "encoder", "prompt")  # of what stands in the store; what neither setting names is held equal
-Window = tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -66,20 +65,8 @@ class Setting:
             if not self.pooling.needs_regions:
                 found.setdefault(bundle.family, [bundle])
             elif isinstance(bundle, RegionBundle):
-                found.setdefault((*bundle.family, _without_seed(bundle)), []).append(bundle)
-        return [sorted(group, key=_crop_seed) for group in found.values()]
-
-
-def _crop_seed(bundle: Bundle) -> int:
-    return int(bundle.regions.recipe.params.get("seed", 0)) if isinstance(bundle, RegionBundle) else 0
-
-
-def _without_seed(bundle: RegionBundle) -> tuple[Any, ...]:
-    """What tells regions apart, but for the seed of random crops."""
-    if not is_crops(bundle):
-        return (bundle.region_embeddings.path,)
-    recipe = bundle.regions.recipe
-    return (recipe.name, *sorted((k, str(v)) for k, v in recipe.params.items() if k != "seed"))
+                found.setdefault((*bundle.family, without_seed(bundle)), []).append(bundle)
+        return [sorted(group, key=crop_seed) for group in found.values()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +129,7 @@ def _same(name: str, *sides: tuple[Setting, Bundle]) -> bool:
     """Whether both sides have the same of what neither names; whole images are of any regions."""
     if name == "regions":
         pooled = [bundle for setting, bundle in sides if setting.pooling.needs_regions]
-        return len({_without_seed(bundle) for bundle in pooled if isinstance(bundle, RegionBundle)}) < 2
+        return len({without_seed(bundle) for bundle in pooled if isinstance(bundle, RegionBundle)}) < 2
     if name == "encoder":
         return len({bundle.globals.path for _, bundle in sides}) == 1
     return len({bundle.text and bundle.text.path for _, bundle in sides}) == 1

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from fgscore.evaluate import strategies
-from fgscore.stats.crossed import Contrast
 from fgscore.study.pairing import Compared
+from fgscore.study.sweep_tables import listed, varies
 from fgscore.tables import Column, Measured, Table, text
 
 SETTING = ("dataset", "regions", "encoder", "prompt", "scorer", "target", "pool", "features", "head", "shots")
@@ -85,13 +85,8 @@ def _effect(one: Compared) -> dict[str, Any]:
         "draws": one.row["draws"] or "",
         "seeds": one.row["seeds"] or "",
         "visible": text(one.effect.smallest_visible(), "difference").removeprefix("+"),
-        "shares": varies(one.effect),
+        "shares": varies(one.effect.shares),
     }
-
-
-def varies(effect: Contrast) -> str:
-    """``images 64 %, draws 36 %``: what to take more of."""
-    return ", ".join(f"{factor} {100 * share:.0f} %" for factor, share in effect.shares.items())
 
 
 def _notes(found: Sequence[Compared]) -> list[str]:
@@ -100,7 +95,8 @@ def _notes(found: Sequence[Compared]) -> list[str]:
     once = any(one.effect.repeats == 1 for one in found)
     left_out = sum(one.row["runs_left_out"] for one in found)
     notes = [
-        f"The interval says how far the difference moves with other {_and(factors)}; training images never vary in it.",
+        f"The interval says how far the difference moves with other {listed(factors)}; training images never vary in "
+        "it.",
         "A less B, in points, on the same images. Images that differ: on the mean over draws and seeds. Visible: the "
         "smallest difference that would have been found four times in five.",
     ]
@@ -114,7 +110,3 @@ def _notes(found: Sequence[Compared]) -> list[str]:
     if left_out:
         notes.append(f"{left_out} runs have no counterpart of the same draw and seed, and are left out.")
     return notes
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
