@@ -120,9 +120,7 @@ Head = Annotated[
         autocompletion=named("heads"),
     ),
 ]
-Seed = Annotated[
-    int, typer.Option("--seed", help="Of the head: the hold-out that chooses C, adamw's start, the shots.")
-]
+Seed = Annotated[int, typer.Option("--seed", help="Of adamw's start, of the shots, of what --select val holds out.")]
 Shots = Annotated[
     list[int] | None,
     typer.Option(

@@ -20,6 +20,7 @@ from fgscore.evaluate.features import FeatureRun, Rows
 from fgscore.evaluate.probe import names, result_digest, roles
 from fgscore.evaluate.results import Result
 from fgscore.evaluate.score import ScoreRun
+from fgscore.heads import Head
 from fgscore.pooling import Pooling
 from fgscore.scorers import Scorer
 from fgscore.store import manifest, paths
@@ -78,7 +79,7 @@ class _Cache:
                 continue
             labels, validation = self._labels_of(bundle), result.place.validation
             head = (result.head, result.shots, validation, result.lineage.get("head"), result.eval_split)
-            if result.digest == result_digest(features, contents, labels, *head):
+            if result.digest == result_digest(features, contents, labels, *head, _version(result.head)):
                 return Standing(result, State.CURRENT, parents["region_embeddings" if pooled else "globals"])
             state = State.STALE
         return Standing(result, state)
@@ -112,6 +113,14 @@ def _features(bundle: Bundle, parents: Mapping[str, manifest.Artefact], result: 
         return run.recipe.digest if run else None
     same = all(result.lineage.get(role) == parent.recipe.digest for role, parent in parents.items())
     return result.lineage.get("features", "") if same else ""
+
+
+def _version(head: str) -> int:
+    """The version that the head of that text has now; 1 for one that is not built in."""
+    try:
+        return Head.built_in(head).version
+    except UsageError:
+        return 1
 
 
 def rebuilt(bundle: Bundle, result: Result) -> FeatureRun | None:

@@ -75,6 +75,7 @@ class ProbeRun:
             self.validation,
             self.head.content,
             self.eval_split,
+            self.head.version if self.head.is_ours else 1,
         )
 
     @property
@@ -191,12 +192,15 @@ def result_digest(
     validation: bool,
     head_source: str | None = None,
     eval_split: str = "test",
+    head_version: int = 1,
 ) -> str:
     """The digest of a result: of the recipe digest of its ``features``, the content digests of each artefact's shards
-    by its role, see :func:`roles`, the digest of the index's ``labels``, the canonical text of its ``head`` and, of one
-    that is not ours, the digest of where it stands."""
+    by its role, see :func:`roles`, the digest of the index's ``labels``, the canonical text of its ``head``, the
+    version of one of ours and, of one that is not, the digest of where it stands."""
     other = None if eval_split == "test" else eval_split
-    asked = {"shots": shots, "validation": validation, "head_source": head_source, "eval_split": other}
+    later = head_version if head_version > 1 else None
+    asked = {"shots": shots, "validation": validation, "head_source": head_source, "eval_split": other,
+             "head_version": later}  # fmt: skip
     return specs.digest(
         {
             "version": VERSION,

@@ -169,20 +169,20 @@ class Lines:
         members = plan.draws.members(group) if pooling.needs_regions else [(self.family.whole, None)]
         stochastic = make(0).stochastic and make(0).seed is not None
         lottery = pooling.needs_scores and scorer is not None and scorer.is_control and "seed" in scorer.params
-        for i, (draw, seed) in enumerate(self._cells(len(members), moves, stochastic, lottery)):
+        for draw, seed in self._cells(len(members), moves, stochastic, lottery):
             bundle, window = members[draw if moves else 0]
-            drawn = _with_seed(scorer, i) if lottery and scorer else scorer
+            drawn = _with_seed(scorer, seed) if lottery and scorer else scorer
             scores = self._scored(bundle, drawn, target) if pooling.needs_scores and drawn else None
             rows = plan.rows if pooling.needs_regions else "unit"
             features = FeatureRun(bundle, pooling, scores, rows, window)
             head = make(seed if stochastic else plan.seeds.of(0)[0])
-            key = (draw if moves else None, seed if stochastic else i if lottery else None)
+            key = (draw if moves else None, seed if stochastic or lottery else None)
             yield key, ProbeRun(features, head, shots, eval_split=plan.eval_split)
 
     def _cells(self, members: int, moves: bool, stochastic: bool, lottery: bool) -> list[tuple[int, int]]:
         """Draw and seed of each run. A head that starts at random has the seeds of all draws where regions have but
-        one, so that it is paired with those that have more; a control that is drawn has as many as its runs, or, of a
-        head without seeds, at least RANDOM."""
+        one, so that it is paired with those that have more; a control that is drawn has the head's seeds or, where the
+        head has none, at least RANDOM of its own."""
         if stochastic:
             draws = members if moves else self._most
             return list(dict.fromkeys((j, s) for j in range(draws) for s in self.plan.seeds.of(j)))
