@@ -16,7 +16,7 @@ from . import _options as o
 
 OWN = ("dataset", "subject", "save_probe", "data", "json", "help")  # options of probe that are no part of a setting
 REFUSED: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")  # Typer's own, or click's
-ONE = 'each setting is one argument in the words of `fgscore probe --help`, as "--scorer soft_margin --k 5"'
+ONE = 'each setting is one argument in the words of `fgscore probe`, as "--scorer soft_margin --k 5"'
 
 
 def compare(

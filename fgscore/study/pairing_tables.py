@@ -102,8 +102,8 @@ def _notes(found: Sequence[Compared]) -> list[str]:
     ]
     if once:
         notes.append(
-            "Crops or seeds were seen once: no p and no word. More are used where they are there: `fgscore extract` "
-            'with --regions "random_crop(seed=1)", or `fgscore probe` with --seed 1.'
+            "Crops or seeds were seen once: no p and no word. More are used where they are there: cached regions by "
+            "random_crop(seed=1) and so on, results by --seed 1."
         )
     if len(found) > 1:
         notes.append(f"{len(found)} comparisons, each at 5 %.")

@@ -77,7 +77,7 @@ def varies(shares: Mapping[str, float]) -> str:
     """``images 64 %, draws 36 %``: of what to take more; of one factor its name alone."""
     if len(shares) < 2:
         return next(iter(shares), "")
-    return ", ".join(f"{factor} {100 * share:.0f} %" for factor, share in shares.items())
+    return ", ".join(f"{factor} {round(100 * share)} %" for factor, share in shares.items())
 
 
 def _names(row: Row) -> dict[str, Any]:
