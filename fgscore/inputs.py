@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, TypeVar, overload
 
 import numpy as np
@@ -31,6 +32,28 @@ class Softmax(NamedTuple):
         gap = np.einsum("rc,rc->r", weights, gaps) / total
         return Softmax(read_only(weights), read_only(total), read_only(gap))
 
+
+def image_keys(image_ids: np.ndarray) -> np.ndarray:
+    """(N,) uint64: of each image the first 64 bits of the SHA-256 of its id. They stand for the ids where these, which
+    may name the class, must not be seen."""
+    digests = (hashlib.sha256(image_id.encode()).digest() for image_id in image_ids.tolist())
+    return np.array([int.from_bytes(digest[:8], "big") for digest in digests], np.uint64)
+
+
+def unnamed(batch: RegionBatch) -> RegionBatch:
+    """``batch`` with the keys of its images, in hexadecimal digits, in place of their ids."""
+    keys = image_keys(batch.image_ids).tolist()
+    return replace(batch, image_ids=np.array([f"{key:016x}" for key in keys], np.str_))
+
+
+def _scrambled(x: np.ndarray) -> np.ndarray:
+    """uint64 to uint64, each bit of the result depending on all of the argument: splitmix64's finaliser."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # the step of the same generator
 
 T = TypeVar("T")
 
@@ -70,6 +93,9 @@ class ScoreInputs:
     ``regions`` (R, d), ``globals`` (N, d) and ``text`` (C, d) are float32; the similarities and the geometry are
     computed or read only when touched. Every array is read-only, since scorers share them: work on a copy.
 
+    ``image_keys`` (N,) uint64 tell images apart without their ids, see :func:`image_keys`, and ``numbers`` (R,) are the
+    numbers of the regions in their images, by position where left out; both for :meth:`drawn`.
+
     Where there is no text, ``text`` and ``logit_scale`` are given as None: to touch them, or a similarity with text,
     raises :class:`NoText`, and everything else works.
     """
@@ -80,6 +106,8 @@ class ScoreInputs:
     text: OfText[np.ndarray] = OfText()
     logit_scale: OfText[float] = OfText()
     read_regions: Callable[[], RegionBatch] | None = None
+    image_keys: np.ndarray | None = None
+    numbers: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n, r, d = len(self.globals), len(self.regions), np.shape(self.text if self.has_text else self.globals)[-1]
@@ -88,7 +116,8 @@ class ScoreInputs:
         if self.has_text:
             check_array(self, "text", (None, d), np.float32)
         check_offsets(self, n, r)
-        for name in ("offsets", "regions", "globals", *(("text",) if self.has_text else ())):
+        given = {"text": self.has_text, "image_keys": self.image_keys is not None, "numbers": self.numbers is not None}
+        for name in ("offsets", "regions", "globals", *(name for name, there in given.items() if there)):
             object.__setattr__(self, name, read_only(getattr(self, name)))
 
     @property
@@ -102,7 +131,8 @@ class ScoreInputs:
         geometry = None if self.read_regions is None else lambda: _copied(self._geometry)
         offsets, regions, globals_ = (c.copy() for c in (self.offsets, self.regions, self.globals))
         text, scale = (self.text.copy(), self.logit_scale) if self.has_text else (None, None)
-        made = ScoreInputs(offsets, regions, globals_, text, scale, geometry)
+        keys, numbers = (None if c is None else c.copy() for c in (self.image_keys, self.numbers))
+        made = ScoreInputs(offsets, regions, globals_, text, scale, geometry, keys, numbers)
         made.__dict__.update({k: read_only(self.__dict__[k].copy()) for k in SIMILARITIES if k in self.__dict__})
         return made
 
@@ -110,6 +140,22 @@ class ScoreInputs:
     def image_of_region(self) -> np.ndarray:
         """(R,) int64: the image that each region belongs to."""
         return read_only(np.repeat(np.arange(len(self.globals)), np.diff(self.offsets)))
+
+    @lazy
+    def number_of_region(self) -> np.ndarray:
+        """(R,) int64: its number in its image, from 0."""
+        if self.numbers is not None:
+            return read_only(np.asarray(self.numbers, np.int64))
+        return read_only(np.arange(len(self.regions)) - self.offsets[:-1][self.image_of_region])
+
+    def drawn(self, seed: int) -> np.ndarray:
+        """(R,) uint64: for each region a number as if drawn at random. It depends on ``seed``, the key of its image and
+        its own number alone, so on nothing that is seen, and not on which images come with it."""
+        if self.image_keys is None:
+            raise AttributeError("these inputs were made without keys of images: nothing can be drawn for them")
+        of_seed = np.uint64((seed + 1) * int(GOLDEN) % (1 << 64))
+        images = _scrambled(self.image_keys + of_seed)
+        return _scrambled(images[self.image_of_region] + (self.number_of_region + 1).astype(np.uint64) * GOLDEN)
 
     @lazy
     def region_text(self) -> np.ndarray:

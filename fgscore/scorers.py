@@ -1,4 +1,4 @@
-"""The paper's region scorers (section 3.4).
+"""The paper's region scorers (section 3.4), and controls: scores that know nothing, or not what they seem to.
 
 A scorer sees a :class:`~fgscore.inputs.ScoreInputs`, which holds no labels, and ``target`` (R,) int64, the class each
 region is scored against; all arrays are read-only.
@@ -6,18 +6,21 @@ region is scored against; all arrays are read-only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
-from annotated_types import Gt
+from annotated_types import Ge, Gt
 
-from fgscore.components import Component
-from fgscore.errors import BadParameter, FgscoreError, NoText
-from fgscore.inputs import ScoreInputs
+from fgscore import specs
+from fgscore.components import OURS, Component, Source
+from fgscore.errors import BadParameter, FgscoreError, NoText, UsageError
+from fgscore.inputs import ScoreInputs, image_keys
 from fgscore.types import RegionBatch, read_only
 
+OF = "of"  # the parameter of a control that names the scorer it is made from
 SMALL_REST = 0.05  # of the softmax's sum: where the other classes have less, soft_margin sums them by themselves
 Tau = Annotated[float, Gt(0)] | None  # None: the encoder's own logit scale
 
@@ -26,7 +29,8 @@ Tau = Annotated[float, Gt(0)] | None  # None: the encoder's own logit scale
 class Scorer(Component):
     """A function ``f(inputs, target, /, *, hyper-parameters) -> (R,) float32``, larger is better, bound.
 
-    ``needs_target`` is False for one that does not look at ``target``. What a scorer is given is its own, so that
+    ``needs_target`` is False for one that does not look at ``target``; ``is_control`` is True for one that is there for
+    others to be compared with, and that "all" does not mean. What a scorer is given is its own, so that
     nothing it does reaches another. Example, in a file of one's own::
 
         def closeness(inputs, target, /, *, power=1.0):
@@ -42,6 +46,21 @@ class Scorer(Component):
     takes: ClassVar[tuple[str, ...]] = ("inputs", "target")
 
     needs_target: bool = True
+    is_control: bool = False
+
+    @classmethod
+    def informed(cls) -> list[str]:
+        """The names of ours that are meant to find something: all but the controls."""
+        return [name for name in cls.ours_named() if not cls.built_in(name).is_control]
+
+    @classmethod
+    def _made(cls, spec: specs.Spec, function: Callable[..., Any], source: Source) -> Self:
+        """One that names another by its parameter ``of`` needs the target that it needs, and is as new as it is."""
+        made = super()._made(spec, function, source)
+        if source is not OURS or OF not in made.params:
+            return made
+        inner = cls.built_in(str(made.params[OF]))
+        return replace(made, needs_target=inner.needs_target, version=made.version + inner.version - 1)
 
     @cached_property
     def needs_text(self) -> bool:
@@ -135,6 +154,45 @@ def entropy(inputs: ScoreInputs, target: np.ndarray, /, *, tau: Tau = None, lam:
     return np.take_along_axis(weights, target[:, None], axis=1)[:, 0] / total - np.float32(lam) * information
 
 
+def _one_of_ours(text: str) -> str:
+    """The canonical text of a scorer of ours; raises :class:`UsageError` for any other, as results name controls, and
+    nothing that a result names is loaded."""
+    if specs.file_of(specs.parse(text).name) or specs.parse(text).name not in Scorer.ours_named():
+        raise UsageError(f"{OF}= takes a scorer of fgscore's own, {', '.join(Scorer.ours_named())}; found {text!r}")
+    return Scorer.built_in(text).canonical
+
+
+Ours = Annotated[str, specs.StoredAs(_one_of_ours)]
+Seed = Annotated[int, Ge(0)]
+
+
+@Scorer.declares(needs_target=False, is_control=True)
+def random(inputs: ScoreInputs, target: np.ndarray, /, *, seed: Seed = 0) -> np.ndarray:
+    """Control: a random number between 0 and 1 a region."""
+    return (inputs.drawn(seed) >> np.uint64(40)).astype(np.float32) / np.float32(1 << 24)
+
+
+@Scorer.declares(is_control=True)
+def shuffled(inputs: ScoreInputs, target: np.ndarray, /, *, of: Ours = "soft_margin", seed: Seed = 0) -> np.ndarray:
+    """Control: the scores of another scorer, given to the regions of each image at random."""
+    scores, images = Scorer.built_in(of)(inputs, target), inputs.image_of_region
+    found = np.empty_like(scores)
+    found[np.lexsort((inputs.drawn(seed), images))] = scores[np.lexsort((inputs.number_of_region, images))]
+    return found
+
+
+@Scorer.declares(is_control=True)
+def reverse(inputs: ScoreInputs, target: np.ndarray, /, *, of: Ours = "soft_margin") -> np.ndarray:
+    """Control: the scores of another scorer with the other sign, so that the worst regions come first."""
+    return -Scorer.built_in(of)(inputs, target)
+
+
+@Scorer.declares(needs_target=False, is_control=True)
+def area(inputs: ScoreInputs, target: np.ndarray, /) -> np.ndarray:
+    """Control: the region's share of the image, so that the largest come first."""
+    return inputs.area
+
+
 def _tau(inputs: ScoreInputs, tau: float | None) -> float:
     return float(inputs.logit_scale if tau is None else tau)
 
@@ -169,4 +227,4 @@ def _textless() -> ScoreInputs:
     boxes, area = np.concatenate([corner, corner + 16], axis=1), np.full(6, 0.25)
     offsets, unknown = np.array([0, 3, 6]), np.full(6, np.nan)
     batch = RegionBatch(np.array(["a", "b"]), offsets, boxes, area, unknown, unknown)
-    return ScoreInputs(offsets, rows[:6], rows[6:], None, None, read_regions=lambda: batch)
+    return ScoreInputs(offsets, rows[:6], rows[6:], None, None, lambda: batch, image_keys(batch.image_ids))

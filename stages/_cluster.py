@@ -110,7 +110,7 @@ def sweep(store: Any, lines: list[Any], array: Array, bars: Any) -> DetachedSwee
     """Have jobs compute the results of ``lines`` that are missing. Returns None once all are there."""
     from fgscore.execute import cluster_sweep
 
-    runs = [run for line in lines for run in (*line.runs, *line.baseline)]
+    runs = [run for line in lines for run in line.needed]
     made = cluster_sweep.submit(store, runs, array.jobs, array.options, bars)
     if not made.jobs:
         return None

@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "aggregate": "aggregate:aggregate",
     "probe": "probe:probe",
     "sweep": "sweep:sweep",
+    "compare": "compare:compare",
     "claims": "claims:claims",
     "locate": "locate:locate",
     "diagnose": "diagnose:diagnose",
@@ -47,6 +48,8 @@ COMMANDS: Mapping[str, str] = {
     "list": "list:list_components",
     "contract": "contract:contract",
 }
+
+WITH_OPTIONS = ("compare",)  # whose arguments may look like options: "--pool self"
 
 
 def function(name: str) -> Any:
@@ -68,7 +71,8 @@ def command(name: str) -> Any:
     """A command in full, as Typer makes it of its function."""
     from ._run import HELP, guarded
 
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP)
+    settings = {**HELP, "ignore_unknown_options": name in WITH_OPTIONS}
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=settings)
     app.command(name)(guarded(function(name)))
     return typer.main.get_command(app)
 

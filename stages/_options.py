@@ -89,7 +89,7 @@ Scorer = Annotated[
     list[str],
     typer.Option(
         "--scorer",
-        help='Scorer, as "entropy(tau=50)" or ./mine.py:myscore; or all. Repeatable.',
+        help='Scorer, as "entropy(tau=50)" or ./mine.py:myscore; or all but the controls, as all. Repeatable.',
         autocompletion=named("scorers"),
     ),
 ]
@@ -120,9 +120,7 @@ Head = Annotated[
         autocompletion=named("heads"),
     ),
 ]
-Seed = Annotated[
-    int, typer.Option("--seed", help="Of the head: the hold-out that chooses C, adamw's start, the shots.")
-]
+Seed = Annotated[int, typer.Option("--seed", help="Of adamw's start, of the shots, of what --select val holds out.")]
 Shots = Annotated[
     list[int] | None,
     typer.Option(

@@ -108,11 +108,11 @@ def note(line: str) -> None:
     _say(_next.inside(f"note: {line}"))
 
 
-def main(function: Callable[..., Any]) -> None:
-    """Run one command as a program of its own: ``python -m stages.score``."""
+def main(function: Callable[..., Any], **settings: bool) -> None:
+    """Run one command as a program of its own: ``python -m stages.score``; ``settings`` are more of Typer's."""
     _streams.open_all()
     _next.begin_program()
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={**HELP, **settings})
     app.command()(guarded(function))
     app()
 
@@ -228,10 +228,10 @@ def told_apart(bound: list[Any]) -> list[Any]:
 
 
 def scorers(names: list[str]) -> list[Any]:
-    """The scorers named; 'all' stands for every built-in one."""
+    """The scorers named; 'all' stands for every built-in one but the controls."""
     from fgscore.scorers import Scorer
 
-    texts = [t for name in names for t in (Scorer.ours_named() if name == "all" else [name])]
+    texts = [t for name in names for t in (Scorer.informed() if name == "all" else [name])]
     return told_apart([Scorer.bind(text) for text in dict.fromkeys(texts)])
 
 

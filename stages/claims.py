@@ -26,7 +26,8 @@ def claims(
 ) -> None:
     """Say of each finding of the paper whether your results support it, contradict it or leave it open.
 
-    Only results that are there count; what is missing is named with the command that makes it.
+    Only results that are there count, with all their draws of crops and seeds of the head; what is missing is named
+    with the command that makes it.
 
     Example: fgscore claims
     Example: fgscore claims cub --head logreg --margin 0.5
@@ -47,8 +48,11 @@ def claims(
         terminal.show(*claims_tables.tables(rows))
         for command in dict.fromkeys(row["next"] for row in rows if row["next"]):
             _next.step(command, "Missing results. Next")
+        for command in dict.fromkeys(row["more"] for row in rows if row["more"]):
+            _next.step(command, "Too few draws for a word. Next")
 
-    _run.emit({"claims": [{**row, "next": _next.here(row["next"])} for row in rows]}, json, show)
+    told = [{**row, "next": _next.here(row["next"]), "more": _next.here(row["more"])} for row in rows]
+    _run.emit({"claims": told}, json, show)
 
 
 if __name__ == "__main__":

@@ -37,14 +37,15 @@ def diagnose(
     from fgscore.study import grid
 
     chosen, modes, pools = _run.scorers(scorer), _run.targets(target), _run.poolings(["topk"], k)
-    plan = grid.Plan([[one] for one in _run.heads(head, [0])], eval_split=eval_split)
+    plan = grid.Plan([grid.fixed(one) for one in _run.heads(head, [0])], eval_split=eval_split)
     found: dict[str, list[Any]] = {"pseudo_labels": [], "scorers": [], "agreement": [], "results": []}
     with _run.Bars() as bars:
         cached = _run.bundles(data, _run.subject(subject, dataset, False), regions, encoder, prompt)
         asked = []
         for runs in _run.scored(cached, chosen, modes, "diagnose"):
             family = grid.Family((runs[0].bundle,))
-            asked.append((runs, grid.own_lines(family, [run.scorer for run in runs], modes, pools, plan)))
+            lines = grid.own_lines(family, [run.scorer for run in runs], modes, pools, plan, standing=False)
+            asked.append((runs, lines))
         usable = {id(line) for line in _run.with_needs([line for _, lines in asked for line in lines])}
         for runs, lines in asked:
             lines = [line for line in lines if id(line) in usable]
@@ -54,7 +55,7 @@ def diagnose(
             rows = library.of_regions(runs[0].bundle, runs, pools, bars)
             for key, made in rows.items():
                 found[key] += made
-            probe([run for line in lines for run in line.runs], bars)
+            probe([run for line in lines for run in (*line.runs, *line.whole.runs)], bars)
             found["results"] += [_result(line, top) for line in lines]
 
     def show() -> None:
@@ -70,7 +71,7 @@ def _result(line: Any, top: int) -> dict[str, Any]:
     from fgscore.study import diagnose as library
 
     run = line.runs[0]
-    row = run.labels() if line.is_baseline else library.flips(run, line.baseline[0])
+    row = library.flips(run, line.whole.runs[0]) if line.baseline else run.labels()
     confusions = library.confusions(run, top)
     regions = line.runs[0].bundle.labels["regions"]  # the global embedding too is listed with its bundle
     return {**row, "regions": regions, "pairs": confusions["pairs"], "classes": confusions["classes"], "top": top}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from typing import Annotated, Any
 
 import typer
@@ -26,13 +27,25 @@ def sweep(
     k: o.K_ = None,
     head: o.Head = [o.HEAD],  # noqa: B006
     seed: Annotated[list[int] | None, typer.Option("--seed", help="Of adamw's training. Repeatable.")] = None,
-    head_seeds: Annotated[int, typer.Option("--head-seeds", min=1, help="Train adamw with seeds 0 to N-1.")] = 1,
+    head_seeds: Annotated[
+        int, typer.Option("--head-seeds", min=1, max=100, help="Train adamw with N seeds for each draw.")
+    ] = 1,
     shots: o.Shots = None,
     n_regions: Annotated[
         int | None,
         typer.Option("--n-regions", min=1, help="Use so many of the cached crops an image.", show_default=False),
     ] = None,
-    resamples: Annotated[int, typer.Option("--resamples", min=1, help="So many disjoint draws of them.")] = 1,
+    draws: Annotated[
+        int | None,
+        typer.Option(
+            "--draws",
+            "--resamples",
+            min=1,
+            help="Draws of crops in a row: cached seeds, or disjoint blocks of --n-regions; every cached seed where "
+            "left out.",
+            show_default=False,
+        ),
+    ] = None,
     select: Annotated[
         str | None,
         typer.Option("--select", help="val: choose k and hyper-parameters on validation images.", show_default=False),
@@ -50,29 +63,32 @@ def sweep(
     data: o.Data = o.DATA,
     json: o.Json = False,
 ) -> None:
-    """Compute the paper's tables, or any grid, with intervals and tests against the global embedding alone.
+    """Compute the paper's tables, or any grid, with controls in each, intervals and tests.
+
+    What is scored is compared with the mean of the same regions, the mean with the global embedding twice. --draws 3
+    and --head-seeds 3 make what a verdict needs.
 
     Each result is kept as soon as it is there: the same command goes on where it stopped. A list in a component, as
     in entropy(tau=[10,50]), stands for one of each.
 
     Example: fgscore sweep demo --table 1
-    Example: fgscore sweep --table all --head adamw --head-seeds 5
+    Example: fgscore sweep --table all --head adamw --draws 3 --head-seeds 3
     Example: fgscore sweep cub --scorer "entropy(tau=[10,50,100], lam=[0.1,0.5])" --k 1 --k 5 --select val
-    Example: fgscore sweep cub --regions random_crop --n-regions 32 --resamples 5
+    Example: fgscore sweep cub --regions random_crop --n-regions 32 --draws 5
     Example: fgscore sweep --table all --executor slurm --jobs 8 --slurm time=01:00:00 --wait
     """
     from fgscore.study import compare, grid, selection
+    from fgscore.study.draws import Draws
 
     if select is not None and select not in SELECT:
         raise UsageError(f"--select: expected val, found {select!r}")
-    if resamples > 1 and n_regions is None:
-        raise UsageError(f"--resamples {resamples} needs --n-regions: how many crops each draw has")
     if select and executor:
         raise UsageError("--select val chooses here, from what is there; leave out --executor, or --select")
     array = _cluster.wanted(executor, jobs, slurm, wait)
-    draws = grid.Draws(n_regions, resamples) if n_regions else None
     seeds = _seeds(seed, head_seeds)
-    plan = grid.Plan(_heads(head, seeds), shots or (None,), _features.rows(features), draws, eval_split)
+    plan = grid.Plan(
+        _heads(head), seeds, shots or (None,), _features.rows(features), Draws(draws, n_regions), eval_split
+    )
     tables = _tables(table)
     if tables and (scorer, target, pool, k) != ([o.SCORER], [o.TARGET], [o.POOL], None):
         raise UsageError("--table brings its own scorers, targets, pooling and k; leave out --table, or the others")
@@ -101,19 +117,25 @@ def sweep(
     _run.emit({"results": rows, "selection": candidates, "skipped": skipped}, json, show)
 
 
-def _seeds(seed: list[int] | None, head_seeds: int) -> list[int]:
+def _seeds(seed: list[int] | None, head_seeds: int) -> Any:
+    from fgscore.study.draws import Seeds
+
     if seed and head_seeds > 1:
         raise UsageError(f"expected --seed or --head-seeds, found both: --seed {seed[0]} and --head-seeds {head_seeds}")
-    return seed or list(range(head_seeds))
+    return Seeds(head_seeds, tuple(dict.fromkeys(seed or ())))
 
 
-def _heads(names: list[str], seeds: list[int]) -> list[list[Any]]:
-    """Each head with its seeds: those of training for adamw, the first alone where chance only splits validation."""
+def _heads(names: list[str]) -> list[Any]:
+    """Each head by its seed, of one that has none always the same."""
     from fgscore import specs
-    from fgscore.heads import Head
 
     texts = dict.fromkeys(text for name in names for text in specs.expand(name))
-    return [_run.heads([t], seeds if Head.bind(t).stochastic else seeds[:1]) for t in texts]
+    _run.heads(list(texts), [0])  # refused before anything is looked up
+    return [cache(partial(_head, text)) for text in texts]
+
+
+def _head(text: str, seed: int) -> Any:
+    return _run.heads([text], [seed])[0]
 
 
 def _tables(names: list[str] | None) -> list[int]:

@@ -24,9 +24,9 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
-def invent(layout: Layout, name: str, seed: int, val: int = 0, component: str = "") -> None:
-    """One data set ``name`` with crops and masks: 12 crops an image, 0 to 6 masks; a region embeds its class the more
-    clearly, the more of it lies on the object."""
+def invent(layout: Layout, name: str, seed: int, val: int = 0, component: str = "", crop_seeds: int = 1) -> None:
+    """One data set ``name`` with crops, of ``crop_seeds`` seeds, and masks: 12 crops an image, 0 to 6 masks; a region
+    embeds its class the more clearly, the more of it lies on the object."""
     rng = np.random.default_rng(seed)
     store = Store(layout)
     labels = np.repeat(np.arange(CLASSES), TRAIN + val + TEST)
@@ -72,7 +72,8 @@ def invent(layout: Layout, name: str, seed: int, val: int = 0, component: str = 
         manifest.Recipe("globals", "fake", encoder, parents=parent),
         {i: GlobalShard(ids[rows], whole[rows], np.ones(rows.stop - rows.start)) for i, rows in index.shards.items()},
     )
-    for generator, params in (("random_crop", {"n": CROPS}), ("sam", {"checkpoint": "demo", "n": 6})):
+    more: list[tuple[str, dict[str, Any]]] = [("random_crop", {"n": CROPS, "seed": s}) for s in range(1, crop_seeds)]
+    for generator, params in [("random_crop", {"n": CROPS}), ("sam", {"checkpoint": "demo", "n": 6}), *more]:
         batches, embedded = {}, {}
         for number, rows in index.shards.items():
             batch = regions_of(ids[rows], generator, rng)
@@ -135,5 +136,5 @@ def study(_invented: Path, data: Path) -> Store:
 
 @pytest.fixture
 def invent_into() -> Callable[..., None]:
-    """``invent_into(layout, name, seed, val=0, component="")`` adds one more."""
+    """``invent_into(layout, name, seed, val=0, component="", crop_seeds=1)`` adds one more."""
     return invent

@@ -106,17 +106,42 @@ def test_c_is_the_best_on_the_official_validation_images():
     assert result.details["validation_accuracy"] == max(wanted)
 
 
-def test_without_official_validation_a_part_of_train_chooses_c():
+def test_without_official_validation_five_folds_of_train_choose_c():
     data = blobs(per_class=30, spread=1.6, seed=1)
-    result = Head.bind("logreg(seed=4)")(data)
+    result = Head.bind("logreg")(data)
     train = data.rows("train")
-    held = heads.holdout(data.labels[train], 0.2, 4)
-    as_if = data.split.copy().astype("<U5")
-    as_if[train[held]] = "val"
-    official = Head.bind("logreg")(ProbeData(data.features, data.labels, as_if, data.n_classes))
-    assert result.details == official.details
-    np.testing.assert_array_equal(result.predictions, official.predictions)
-    assert result.n_train == len(train)
+    fold = heads.folds(data.labels[train], 5)
+    right = dict.fromkeys(C_GRID, 0)
+    for held in (fold == i for i in range(5)):
+        split = np.full(len(data.labels), "unused", "<U6")
+        split[train[~held]], split[train[held]] = "train", "test"
+        for c in C_GRID:
+            found = Head.bind(f"logreg(C={c:g})")(replace(data, split=split))
+            right[c] += (found.predictions == data.labels[train[held]]).sum()
+    best = max(right.values())
+    assert result.details["validation_accuracy"] == pytest.approx(best / len(train), abs=1.01 / len(train))
+    assert right[result.details["C"]] >= best - 1, "but for an image on the border, the best of all"
+    assert result.details["folds"] == 5
+
+
+def test_c_does_not_depend_on_the_seed():
+    data = blobs(per_class=30, spread=1.6, seed=1)
+    one, other = (Head.bind(text)(data) for text in ("logreg", "logreg(seed=4)"))
+    assert one.details == other.details
+    np.testing.assert_array_equal(one.predictions, other.predictions)
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=60).map(np.array), st.integers(2, 6))
+def test_folds_have_their_share_of_each_class_and_leave_one(labels, number):
+    found = heads.folds(labels, number)
+    for label in np.unique(labels):
+        counts = np.bincount(found[labels == label] + 1, minlength=number + 1)
+        if (labels == label).sum() == 1:
+            assert counts[0] == 1
+        else:
+            assert counts[0] == 0 and np.ptp(counts[1:]) <= 1
+            assert counts.max() < (labels == label).sum(), "some image of it is left to learn from"
+    np.testing.assert_array_equal(found, heads.folds(labels, number))
 
 
 def test_one_image_a_class_leaves_nothing_to_validate_on():

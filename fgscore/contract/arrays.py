@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from fgscore.contract import Broken, law, same, untouched
-from fgscore.inputs import ScoreInputs
+from fgscore.inputs import ScoreInputs, image_keys
 from fgscore.pooling import Pooling
 from fgscore.scorers import Scorer
 from fgscore.targets import Target
@@ -35,7 +35,8 @@ def inputs(sizes: tuple[int, ...] = SIZES, seed: int = 0) -> ScoreInputs:
         rng.random(r),
     )
     regions, globals_, text = rows[:r], rows[r : r + n], rows[r + n :]
-    return ScoreInputs(offsets, regions, globals_, text, 100.0, read_regions=lambda: batch)
+    return ScoreInputs(offsets, regions, globals_, text, 100.0, read_regions=lambda: batch,
+                       image_keys=image_keys(batch.image_ids))  # fmt: skip
 
 
 def classes(of: ScoreInputs) -> np.ndarray:
@@ -57,7 +58,7 @@ def images(of: ScoreInputs, start: int, stop: int) -> tuple[ScoreInputs, slice]:
         batch.predicted_iou[part], batch.stability[part],
     )  # fmt: skip
     made = replace(of, offsets=own.offsets, regions=of.regions[part], globals=of.globals[start:stop],
-                   read_regions=lambda: own)  # fmt: skip
+                   read_regions=lambda: own, image_keys=image_keys(own.image_ids))  # fmt: skip
     return made, part
 
 
@@ -68,7 +69,8 @@ def in_another_order(of: ScoreInputs) -> tuple[ScoreInputs, np.ndarray]:
     batch = _geometry(of)
     own = RegionBatch(batch.image_ids, of.offsets, batch.boxes_xyxy[order], batch.area[order],
                       batch.predicted_iou[order], batch.stability[order])  # fmt: skip
-    return replace(of, regions=of.regions[order], read_regions=lambda: own), order
+    made = replace(of, regions=of.regions[order], read_regions=lambda: own, numbers=of.number_of_region[order])
+    return made, order
 
 
 def of_other_classes(of: ScoreInputs) -> tuple[ScoreInputs, np.ndarray]:

@@ -20,6 +20,7 @@ from fgscore.evaluate.features import FeatureRun, Rows
 from fgscore.evaluate.probe import names, result_digest, roles
 from fgscore.evaluate.results import Result
 from fgscore.evaluate.score import ScoreRun
+from fgscore.heads import Head
 from fgscore.pooling import Pooling
 from fgscore.scorers import Scorer
 from fgscore.store import manifest, paths
@@ -81,7 +82,7 @@ class _Cache:
                 continue
             labels, validation = self._labels_of(bundle), result.place.validation
             head = (result.head, result.shots, validation, result.lineage.get("head"), result.eval_split)
-            if result.digest == result_digest(features, contents, labels, *head):
+            if result.digest == result_digest(features, contents, labels, *head, _version(result.head)):
                 return Standing(result, State.CURRENT, parents["region_embeddings" if pooled else "globals"])
             state = State.STALE
         return Standing(result, state)
@@ -115,6 +116,14 @@ def _features(bundle: Bundle, parents: Mapping[str, manifest.Artefact], result: 
         return run.recipe.digest if run else None
     same = all(result.lineage.get(role) == parent.recipe.digest for role, parent in parents.items())
     return result.lineage.get("features", "") if same else ""
+
+
+def _version(head: str) -> int:
+    """The version that the head of that text has now; 1 for one that is not built in."""
+    try:
+        return Head.built_in(head).version
+    except UsageError:
+        return 1
 
 
 def rebuilt(bundle: Bundle, result: Result) -> FeatureRun | None:
@@ -195,6 +204,6 @@ def _command(box: Mapping[str, tuple[str, ...]]) -> str:
     options += [("eval-split", measured)] if measured != "test" else []
     if crops:
         start, stop = (int(end) for end in crops.split(":"))
-        options += [("n-regions", str(stop - start)), ("resamples", str(stop // (stop - start)))]
+        options += [("n-regions", str(stop - start)), ("draws", str(stop // (stop - start)))]
     words = [f" --{key} {quoted(value)}" for key, value in options]
     return f"fgscore {'sweep' if crops else 'probe'} {quoted(asked(dataset))}{''.join(words)}"

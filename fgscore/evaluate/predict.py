@@ -24,7 +24,7 @@ from fgscore.evaluate.saved import SavedProbe
 from fgscore.evaluate.zeroshot import ranked
 from fgscore.extract.part import Part
 from fgscore.extract.parts import EncoderPart, GeneratorPart
-from fgscore.inputs import ScoreInputs
+from fgscore.inputs import ScoreInputs, image_keys, unnamed
 from fgscore.machine.packages import check_package
 from fgscore.machine.progress import Progress, silent
 from fgscore.models import Maker
@@ -159,7 +159,13 @@ class Predictor:
         whole, _ = _stored(self._encoder, self._encoder.images([image.copy()]), image_id)
         batch, rows, norms = self._regions(image_id, image, whole.shape[1])
         inputs = ScoreInputs(
-            batch.offsets, rows, whole, self.probe.text, self.probe.logit_scale, read_regions=lambda: batch
+            batch.offsets,
+            rows,
+            whole,
+            self.probe.text,
+            self.probe.logit_scale,
+            read_regions=lambda: unnamed(batch),
+            image_keys=image_keys(batch.image_ids),
         )
         features, _ = self._pooling(
             inputs.regions * norms[:, None] if self.probe.made_of["features"] == "raw" else inputs.regions,

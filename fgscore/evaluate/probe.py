@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fgscore import specs, stats
+from fgscore import specs
 from fgscore.errors import DataError, NoLabels, StoreError, quoted
 from fgscore.evaluate import results
 from fgscore.evaluate.features import FeatureRun, Matrix, matrices, prepare
@@ -21,6 +21,7 @@ from fgscore.heads import UNUSED, Head, ProbeData, ProbeResult, few_shot, measur
 from fgscore.labels import UNLABELLED, measurable, unmeasurable
 from fgscore.machine.progress import Clock, Progress, silent
 from fgscore.machine.threads import ahead, processors
+from fgscore.stats.accuracy import one_run
 from fgscore.store.match import Bundle
 
 VERSION = 5  # of the heads' code: a change that moves results raises it, so that none is mistaken for current
@@ -74,6 +75,7 @@ class ProbeRun:
             self.validation,
             self.head.content,
             self.eval_split,
+            self.head.version if self.head.is_ours else 1,
         )
 
     @property
@@ -129,9 +131,6 @@ class ProbeRun:
         result = results.read(self.place)
         if result is None or result.digest != self.digest or not self.place.predictions.is_file():
             return None
-        if result.low is None:  # kept by a version that gave no interval
-            interval = stats.bootstrap(self.predictions().right)
-            result = replace(result, low=interval.low, high=interval.high)
         return result
 
     def predictions(self) -> Predictions:
@@ -206,12 +205,15 @@ def result_digest(
     validation: bool,
     head_source: str | None = None,
     eval_split: str = "test",
+    head_version: int = 1,
 ) -> str:
     """The digest of a result: of the recipe digest of its ``features``, the content digests of each artefact's shards
-    by its role, see :func:`roles`, the digest of the index's ``labels``, the canonical text of its ``head`` and, of one
-    that is not ours, the digest of where it stands."""
+    by its role, see :func:`roles`, the digest of the index's ``labels``, the canonical text of its ``head``, the
+    version of one of ours and, of one that is not, the digest of where it stands."""
     other = None if eval_split == "test" else eval_split
-    asked = {"shots": shots, "validation": validation, "head_source": head_source, "eval_split": other}
+    later = head_version if head_version > 1 else None
+    asked = {"shots": shots, "validation": validation, "head_source": head_source, "eval_split": other,
+             "head_version": later}  # fmt: skip
     return specs.digest(
         {
             "version": VERSION,
@@ -335,7 +337,7 @@ def _keep(run: ProbeRun, matrix: Matrix, found: ProbeResult, seconds: float, fea
     index = run.bundle.index
     tested = matrix.rows[found.test_rows]
     predictions = Predictions(index.image_ids[tested], index.labels[tested], found.predictions)
-    interval = stats.bootstrap(predictions.right)
+    interval = one_run(found.accuracy, len(found.test_rows))
     result = Result(
         **run.labels(),
         accuracy=found.accuracy,

@@ -19,6 +19,7 @@ from fgscore.errors import UsageError
 from fgscore.evaluate import sealed, strategies
 from fgscore.evaluate.sealed import DamagedResult, Files, Place, places
 from fgscore.heads import mean_per_class, top1
+from fgscore.stats.accuracy import one_run
 
 __all__ = ["DamagedResult", "Place", "Predictions", "Result", "places", "read", "read_all", "read_predictions", "write"]
 
@@ -42,7 +43,7 @@ class Result:
     ones.
 
     What was measured, on ``n_test`` images: ``accuracy``, the share that is right, ``low`` and ``high``, its 95 %
-    bootstrap interval, ``per_class``, the mean of the classes' own accuracies, all in 0..1; ``without_regions``, how
+    interval over images, ``per_class``, the mean of the classes' own accuracies, all in 0..1; ``without_regions``, how
     many images have none to pool. ``seconds`` are in all, ``features_seconds`` those for features; ``details`` is JSON
     of the head.
 
@@ -189,6 +190,9 @@ def _result(place: Place, row: dict[str, Any]) -> Result:
             values[column.name] = _value(place, column, row.pop(column.name))
         elif column.default is MISSING and column.default_factory is MISSING:
             raise DamagedResult(place.row, f"not a result (it lacks {column.name})")
+    if values["n_test"] > 0 and 0 <= values["accuracy"] <= 1:  # versions before kept none, or one by a bootstrap
+        interval = one_run(values["accuracy"], values["n_test"])
+        values |= {"low": interval.low, "high": interval.high}
     result = Result(**values, more=row, place=place)
     if result.digest[:NAME_DIGITS] != place.name:
         raise DamagedResult(place.row, "the row of another result")

@@ -15,7 +15,7 @@ import numpy as np
 
 from fgscore import ragged
 from fgscore.errors import DataError, NoLabels, NoText, StoreError
-from fgscore.inputs import ScoreInputs
+from fgscore.inputs import ScoreInputs, image_keys, unnamed
 from fgscore.machine.lazy import lazy
 from fgscore.machine.progress import Clock, Progress, Summary, provenance, silent
 from fgscore.machine.threads import ahead, processors
@@ -71,7 +71,8 @@ class Block:
             globals=self.globals[images],
             text=None if self.bank is None else self.bank.text,
             logit_scale=None if self.bank is None else self.bank.logit_scale,
-            read_regions=lambda: records.at(self.read_regions(), images),
+            read_regions=lambda: unnamed(records.at(self.read_regions(), images)),
+            image_keys=image_keys(self.image_ids[images]),
         )
 
 

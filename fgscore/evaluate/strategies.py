@@ -25,6 +25,10 @@ SCORERS = {
     "hard_margin": "Hard negative margin",
     "soft_margin": "Soft negative margin",
     "entropy": "Entropy confidence",
+    "random": "Random scores",
+    "shuffled": "Shuffled scores",
+    "reverse": "Reversed scores",
+    "area": "Area of the region",
 }
 ZERO_SHOT, GLOBAL_LINEAR = "Zero-shot", "Global linear"
 POOLINGS = {"none": GLOBAL_LINEAR, "self": "Global embedding twice", "mean": "Average local"}

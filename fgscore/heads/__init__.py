@@ -240,6 +240,18 @@ def holdout(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     return held
 
 
+def folds(labels: np.ndarray, number: int) -> np.ndarray:
+    """(n,) int64: for each image the fold, from 0, in which it is held out; -1 for the only one of its class. Each fold
+    has its share of every class, or what of it there is. It depends on the order of the labels alone."""
+    rng = np.random.default_rng(0)
+    found = np.full(len(labels), -1)
+    for i, label in enumerate(np.unique(labels)):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        if len(rows) > 1:
+            found[rows] = (np.arange(len(rows)) + i) % number  # not all begin with the first: folds are of one size
+    return found
+
+
 def measured_on(eval_split: str, split: np.ndarray) -> np.ndarray:
     """(N,) the split for measuring on the images of ``eval_split``, 'test' or 'val': those are called test, and where
     they are the validation images, the test images are out of it."""

@@ -14,10 +14,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from annotated_types import Ge, Gt
 
-from fgscore.heads import Head, Linear, Outcome, ProbeData, holdout, top1
+from fgscore.heads import Head, Linear, Outcome, ProbeData, folds
 from fgscore.heads._softmax import Optimum, SoftmaxRegression, onward
 
 C_GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)  # unit rows are short: the best C lies far above scikit-learn's 1
+FOLDS = 5
 
 # Of the largest element of the gradient, at C = 1. scikit-learn's own 1e-4 stops short: on 200 classes of features like
 # CLIP's a fit at C = 10,000 then loses one point against the optimum, and one image in sixty depends on where it began.
@@ -39,7 +40,7 @@ class Optima:
     final: Optimum
 
 
-@Head.declares(thread_safe=True, begins_near=True, stochastic=False)
+@Head.declares(version=2, thread_safe=True, begins_near=True, stochastic=False)
 def logreg(
     data: ProbeData,
     test: np.ndarray,
@@ -50,8 +51,10 @@ def logreg(
     max_iter: Annotated[int, Ge(1)] = 2000,
     seed: Annotated[int, Ge(0)] = 0,
 ) -> Outcome:
-    """Multinomial logistic regression (scikit-learn); C on validation, then refit on train and validation.
+    """Multinomial logistic regression (scikit-learn); C on official validation images, or by five folds of the train
+    images, then refit on train and validation.
 
+    The folds are fixed, so that nothing here depends on ``seed``: it decides which images few shots are.
     ``near`` is the path of a fit on features much like these, of the same width: it saves time, and moves nothing by
     more than the tolerance.
     """
@@ -65,7 +68,7 @@ def logreg(
     chosen: tuple[Optimum, ...] = ()
     details: dict[str, Any] = {}
     if C == "auto":
-        held = _held(data.split[train], y, seed)
+        held = _held(data.split[train], y)
         c, chosen = _choose(x, y, held, max_iter, details, near.chosen if near else ())
     else:
         c = float(C)
@@ -83,26 +86,54 @@ def _principal(x: np.ndarray) -> np.ndarray:
     return np.asarray(np.linalg.eigh(x.T @ x)[1])
 
 
-def _held(split: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
-    """(n,) bool: the training images to choose C on, official validation ones where there are any."""
+def _held(split: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
+    """(n,) bool each: the training images to choose C on, once for each fit without them: official validation ones
+    where there are any, else those of each of five folds."""
     official = split == "val"
-    return official if official.any() else holdout(labels, 0.2, seed)
+    if official.any():
+        return [official]
+    of = folds(labels, FOLDS)
+    return [of == fold for fold in range(FOLDS) if (of == fold).any()]
 
 
 def _choose(
-    x: np.ndarray, y: np.ndarray, held: np.ndarray, max_iter: int, details: dict[str, Any], near: tuple[Optimum, ...]
+    x: np.ndarray,
+    y: np.ndarray,
+    several: list[np.ndarray],
+    max_iter: int,
+    details: dict[str, Any],
+    near: tuple[Optimum, ...],
 ) -> tuple[float, tuple[Optimum, ...]]:
-    """The C of C_GRID that is best on the rows ``held``, the smallest of equals, and the solutions at each; 10 where
-    they are of one class. ``details`` say where they could not tell."""
-    fit, labels = x[~held], y[~held]
-    if not held.any() or len(np.unique(labels)) < 2:
+    """The C of C_GRID that is best on the rows held out, ``several`` times, the smallest of equals, and the solutions
+    at each, of the first time; 10 where they are of one class. ``details`` say where they could not tell."""
+    several = [held for held in several if len(np.unique(y[~held])) > 1]
+    if not several:
         details["validation"] = "too few images"
         return 10.0, ()
-    if len(np.unique(y[held])) < 2:
-        details["validation"] = f"{_images(held)} of one class"
+    any_held = np.any(several, axis=0)
+    if len(np.unique(y[any_held])) < 2:
+        details["validation"] = f"{_images(any_held)} of one class"
         return 10.0, ()
-    problem = SoftmaxRegression(fit, labels)
+    first: tuple[Optimum, ...] = ()
+    right = np.zeros(len(C_GRID))
+    for held in several:
+        models = _path(x[~held], y[~held], max_iter, near or first)
+        right += [(y[held] == model.predict(x[held])).sum() for model in models]
+        first = first or models
+    accuracies = (right / sum(held.sum() for held in several)).tolist()
+    details["validation_accuracy"] = best = max(accuracies)
+    details["folds"] = len(several)
+    if min(accuracies) == best:
+        often = {0.0: "wrong", 1.0: "right"}.get(best, "as often right")
+        details["validation"] = f"{_images(any_held)} {often} at every C"
+    return C_GRID[int(np.argmax(accuracies))], first
+
+
+def _path(x: np.ndarray, y: np.ndarray, max_iter: int, near: tuple[Optimum, ...]) -> tuple[Optimum, ...]:
+    """The solution at each C of C_GRID, each from the one before, or as far from there as the one of ``near`` is."""
+    problem = SoftmaxRegression(x, y)
     models: list[Optimum] = []
+    near = near if near and np.array_equal(near[0].classes, np.unique(y)) else ()  # a fold may lack a class
     for i, c in enumerate(C_GRID):  # one path: each solution starts the next, weaker-regularised one
         start = models[-1] if models else near[0] if near else None
         if near and models:
@@ -110,13 +141,8 @@ def _choose(
         elif len(models) > 1:  # as far again as from the C before
             start = onward(models[-1], models[-1], models[-2])
         found = problem.fit(c, tolerance(c), max_iter, start)
-        models.append(found if found.converged else _finished(found, fit, labels, c, max_iter))
-    accuracies = [top1(y[held], model.predict(x[held])) for model in models]
-    details["validation_accuracy"] = best = max(accuracies)
-    if min(accuracies) == best:
-        right = {0.0: "wrong", 1.0: "right"}.get(best, "as often right")
-        details["validation"] = f"{_images(held)} {right} at every C"
-    return C_GRID[int(np.argmax(accuracies))], tuple(models)
+        models.append(found if found.converged else _finished(found, x, y, c, max_iter))
+    return tuple(models)
 
 
 def _images(held: np.ndarray) -> str:

@@ -2,70 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cache, partial
 from pathlib import Path
 
-import numpy as np
-
 from fgscore import specs
-from fgscore.errors import NothingCached, UsageError, quoted
+from fgscore.errors import NothingCached, UsageError
 from fgscore.evaluate import results
-from fgscore.evaluate.probe import ProbeRun, no_labels
+from fgscore.evaluate.probe import no_labels
+from fgscore.evaluate.results import Result
 from fgscore.heads import Head
 from fgscore.labels import unmeasurable
-from fgscore.store.match import Bundle, Store, bundles
+from fgscore.stats import words
+from fgscore.stats.combined import LEAST, Combined, combined
+from fgscore.stats.crossed import Contrast as Effect
+from fgscore.stats.crossed import sharing
+from fgscore.stats.paired import holm
+from fgscore.store.match import Bundle, RegionBundle, Store, bundles
 from fgscore.study import grid, paper, paper_claims
-from fgscore.study import verdicts as decide
-from fgscore.study.compare import Row, outcomes
-from fgscore.study.grid import CROPS, MASKS, Family, Plan
-from fgscore.study.paper import Cell
-from fgscore.study.paper_claims import CLAIMS, Claim, Pair
-from fgscore.study.verdicts import Decision
+from fgscore.study.compare import Row
+from fgscore.study.draws import CROPS, MASKS, of_one_row
+from fgscore.study.grid import Family
+from fgscore.study.known import Study
+from fgscore.study.paper_claims import CLAIMS, Claim
 
 MARGIN = 0.01
 ALL = "all"
-Outcome = tuple[np.ndarray, np.ndarray]  # image ids (n,) sorted, right (n,) bool
-
-
-@dataclass(frozen=True)
-class Study:
-    """What is known of one data set, encoder, prompt, pair of generators and head."""
-
-    family: Family
-    head: Head
-
-    @property
-    def whole(self) -> Bundle:
-        """For names."""
-        return self.family.whole
-
-    @cached_property
-    def runs(self) -> dict[Cell, ProbeRun]:
-        """Every cell of the paper's tables that the cache can make, by the run that makes it."""
-        lines, _ = grid.paper_lines(self.family, grid.TABLES, Plan([[self.head]]))
-        return {line.cell: line.runs[0] for line in lines if line.cell}
-
-    @cached_property
-    def known(self) -> dict[Cell, Outcome]:
-        """Outcomes of the cells that have results."""
-        seen: dict[str, Outcome | None] = {}
-        for run in self.runs.values():
-            if run.digest not in seen:
-                seen[run.digest] = outcomes([run.predictions()]) if run.kept() else None
-        found = {cell: seen[run.digest] for cell, run in self.runs.items()}
-        return {cell: outcome for cell, outcome in found.items() if outcome is not None}
-
-    def way_out(self, claim: Claim) -> str:
-        """The command that makes what ``claim`` lacks here, or what else does; empty where it lacks nothing."""
-        if lacking := {cell.regions: None for cell in claim.cells if cell not in self.runs}:
-            return self.whole.extract(*lacking) or f"import regions of {' and '.join(lacking)}"
-        if all(cell in self.known for cell in claim.cells):
-            return ""
-        tables = " ".join(f"--table {table}" for table in claim.tables)
-        head = "" if self.head.canonical == "logreg" else f" --head {quoted(self.head.canonical)}"
-        return f"fgscore sweep {quoted(self.whole.asked)} {tables}{head}"
 
 
 def verdicts(
@@ -77,15 +40,17 @@ def verdicts(
     heads: Sequence[str] = (),
     margin: float = MARGIN,
 ) -> list[Row]:
-    """One row for every claim, head and data set in the cache, and where several data sets have the results one for
-    all of them together, their test images pooled. ``heads`` left out: those that have results.
+    """One row for every claim, head and data set in the cache, and where three data sets or more have the results one
+    for all of them together, each weighing the same. ``heads`` left out: those that have results.
 
-    A row has ``claim``, ``source``, ``kind``, ``dataset`` ('all' for the pooled), ``regions``, ``encoder``,
-    ``prompt``, ``head``; ``verdict`` ('supported', 'contradicted', 'undecided', 'missing'), ``difference`` with
-    ``low`` and ``high``, the ``contrast`` it is of, ``contrasts`` (their number), ``p`` and ``margin`` for claims of
-    equality, ``n_test``; ``paper_verdict``, ``paper_difference``, ``paper_contrast``, ``paper_datasets`` (in how many
-    of the data sets it looks at it holds) and ``paper_dataset`` ('all' where the paper does not have ours); ``next``,
-    the command that makes what is missing. Differences are in 0..1.
+    A row has ``claim``, ``source``, ``kind``, ``dataset`` ('all' for several), ``regions``, ``encoder``, ``prompt``,
+    ``head``; ``verdict`` (a word of :mod:`fgscore.stats.words`, or 'missing'), ``difference`` with ``low`` and
+    ``high``, the ``contrast`` it is of, ``contrasts`` (their number), ``p`` and ``p_holm`` (over the ``family`` of
+    claims of a head and data set; of equality p alone), ``margin`` and ``bound`` for claims of equality, ``draws``,
+    ``seeds``, ``shares`` of the variance, ``differ``, ``visible``, ``n_test``, ``agree`` (of several data sets);
+    ``paper_verdict``, ``paper_difference``, ``paper_contrast``, ``paper_datasets`` (in how many of the data sets it
+    looks at it holds) and ``paper_dataset`` ('all' where the paper does not have ours); ``next``, the command that
+    makes what is missing, and ``more``, the one that adds draws where there are too few. Differences are in 0..1.
     """
     if not 0 < margin < 1:
         raise UsageError(f"expected a margin between 0 and 100 points, found {100 * margin:g}")
@@ -101,129 +66,166 @@ def verdicts(
             f"claims are about regions, found whole images alone of {', '.join(names)}; "
             f"{next(iter(found.values())).way_out(CROPS, MASKS)}"
         )
-    rows = [_row([study], claim, margin) for study in studies for claim in CLAIMS]
+    rows = [row for study in studies for row in _rows([study], margin)]
     for group in _pooled(studies):
-        for claim in CLAIMS:
-            complete = {study.whole.dataset: study for study in group[::-1] if not study.way_out(claim)}
-            rows += [_row(list(complete.values())[::-1], claim, margin)] if len(complete) > 1 else []
+        rows += _rows(group, margin)
     return rows
 
 
 def _studies(found: Sequence[Bundle], asked: Sequence[str]) -> Iterator[Study]:
-    with_results = cache(partial(_heads_with_results, found[0].store.layout.results))
+    of_dataset = cache(partial(_kept, found[0].store.layout.results))
     for family in grid.families(found):
-        if not family.of(CROPS) and not family.of(MASKS):
+        crops, masks = (of_one_row(family.of(generator)) for generator in (CROPS, MASKS))
+        if not crops and not masks:
             continue
-        crops, masks = (family.of(generator) or [None] for generator in (CROPS, MASKS))  # type: ignore[list-item]
-        for pair in ((c, m) for c in crops for m in masks):
-            chosen = Family(tuple(b for b in pair if b))
-            heads = [Head.bind(text) for text in asked] or with_results(family.whole.index_artefact.dataset)
-            studies = [Study(chosen, head) for head in heads]
+        kept = of_dataset(family.whole.index_artefact.dataset)
+        empty: list[list[RegionBundle]] = [[]]
+        for c, m in ((c, m) for c in crops or empty for m in masks or empty):
+            chosen = Family((*c, *m))
+            heads = [Head.bind(text) for text in asked] or _heads_with_results(kept)
+            studies = [Study(chosen, head, [r for r in kept if _name(r.head) == head.name]) for head in heads]
             # the global probe alone, which any head may have, is no result that a claim could use
-            usable = [study for study in studies if asked or len(study.known) > 1]
-            yield from usable or [Study(chosen, Head.built_in("logreg"))]
+            usable = [study for study in studies if asked or any(cell.regions for cell in study.known)]
+            yield from usable or [Study(chosen, Head.built_in("logreg"), kept)]
 
 
-def _heads_with_results(root: Path, dataset: str) -> list[Head]:
-    """Every head of ours that has a result of a data set, in the order of their texts, but for those of another seed
-    than 0; none is looked up but what is built in."""
-    texts = {result.head for result in results.read_all(root, dataset) if result.seed <= 0}
-    return [Head.built_in(text) for text in sorted(texts) if specs.parse(text).name in Head.ours_named()]
+def _name(head: str) -> str:
+    return specs.parse(head).name
+
+
+def _kept(root: Path, dataset: str) -> list[Result]:
+    return results.read_all(root, dataset)
+
+
+def _heads_with_results(kept: Sequence[Result]) -> list[Head]:
+    """Every head of ours that trains and has a result, whatever its seed, in the order of their texts; none is looked
+    up but what is built in."""
+    found: dict[str, Head] = {}
+    for spec in (specs.parse(text) for text in sorted({result.head for result in kept})):
+        if spec.name in Head.ours_named():
+            head = Head.built_in(specs.text(spec.name, {k: v for k, v in spec.params.items() if k != "seed"}))
+            found.setdefault(head.canonical, head)
+    return [head for _, head in sorted(found.items())]
 
 
 def _pooled(studies: Sequence[Study]) -> list[list[Study]]:
-    """Studies that agree in encoder, prompt and head, where they are of several data sets."""
-    groups: dict[tuple[str, ...], list[Study]] = {}
-    for study in studies:
+    """Studies that agree in encoder, prompt and head, where they are of three data sets or more: of each the whole
+    rather than a part, and one alone."""
+    groups: dict[tuple[str, ...], dict[str, Study]] = {}
+    for study in sorted(studies, key=lambda s: (s.whole.limit is not None, "partial" in s.whole.index.notes)):
         key = (study.whole.globals.recipe.component, study.whole.labels["prompt"], study.head.canonical)
-        groups.setdefault(key, []).append(study)
-    return [group for group in groups.values() if len({study.whole.dataset for study in group}) > 1]
+        groups.setdefault(key, {}).setdefault(study.whole.whole_dataset, study)
+    return [sorted(group.values(), key=studies.index) for group in groups.values() if len(group) >= LEAST]
 
 
-def _row(group: Sequence[Study], claim: Claim, margin: float) -> Row:
-    first = group[0]
-    whole, pooled = first.whole, len(group) > 1
-    name = ALL if pooled else whole.dataset
+@dataclass(frozen=True)
+class _Found:
+    """The effects of a claim, by contrast, of each study; ``whole`` those of all together."""
+
+    claim: Claim
+    by_study: list[list[Effect]]
+    whole: list[Effect] | list[Combined]
+
+
+def _rows(group: Sequence[Study], margin: float) -> list[Row]:
+    """The claims of one family: a head on one data set, or on several together."""
+    found = [_found(group, claim) for claim in CLAIMS]
+    if len(group) > 1:
+        found = [one for one in found if len(one.by_study) >= LEAST]
+    judged = [one for one in found if one.whole and one.claim.kind == "better"]
+    p = {one.claim.name: words.joint_p(one.whole) for one in judged}
+    told = [name for name, one in p.items() if one is not None]
+    corrected = dict(zip(told, holm([p[name] or 0.0 for name in told]).tolist(), strict=True))
+    by_claim = [(one, p.get(one.claim.name), corrected.get(one.claim.name)) for one in found]
+    return [_row(group, *one, margin, len(judged)) for one in by_claim]
+
+
+def _found(group: Sequence[Study], claim: Claim) -> _Found:
+    by_study = []
+    for study in group:
+        if study.way_out(claim):
+            continue
+        effects = [study.effect(contrast_) for contrast_ in claim.contrasts]
+        if all(effects):
+            by_study.append(sharing([effect for effect in effects if effect]))
+    if len(group) == 1:
+        return _Found(claim, by_study, by_study[0] if by_study else [])
+    whole = [combined(of) for of in zip(*by_study, strict=True)] if len(by_study) >= LEAST else []
+    return _Found(claim, by_study, whole)
+
+
+def _row(group: Sequence[Study], one: _Found, p: float | None, holm_p: float | None, margin: float, tests: int) -> Row:
+    first, claim = group[0], one.claim
+    whole, several = first.whole, len(group) > 1
+    name = ALL if several else whole.dataset
     missing = list(dict.fromkeys(way for study in group if (way := study.way_out(claim))))
-    decision = None if missing else _decide(group, claim, margin)
+    figures = _figures(one, margin, p, holm_p, tests)
+    few = figures["verdict"] in ("one draw", "two draws")
     return {
         "claim": claim.name,
         "source": claim.source,
         "kind": claim.kind,
         "dataset": name,
         "datasets": [study.whole.dataset for study in group],
-        "regions": [] if pooled else [b.labels["regions"] for b in first.family.bundles if b.labels["regions"]],
+        "regions": [] if several else list(dict.fromkeys(_regions(first))),
         "encoder": whole.globals.recipe.component,
         "prompt": whole.labels["prompt"],
         "head": first.head.canonical,
         "margin": margin if claim.kind == "equal" else None,
         "contrasts": len(claim.contrasts),
-        **_figures(decision),
+        **figures,
         **_paper(claim, margin, name),
-        "next": "; ".join(missing),
+        "next": "" if several else "; ".join(missing),
+        "more": "; ".join(dict.fromkeys(study.more(claim) for study in group)) if few else "",
     }
 
 
-def _figures(decision: Decision | None) -> Row:
-    if decision is None:
-        names = ("contrast", "difference", "low", "high", "level", "p", "n_test")
-        return {"verdict": "missing", **dict.fromkeys(names)}
-    e = decision.estimate
-    return {
-        "verdict": decision.verdict,
-        "contrast": decision.contrast,
-        "difference": e.value,
-        "low": e.low,
-        "high": e.high,
-        "level": round(e.level, 4),
-        "p": decision.p,
-        "n_test": e.n,
-    }
+def _regions(study: Study) -> Iterator[str]:
+    for generator in (CROPS, MASKS):
+        for group in of_one_row(study.family.of(generator)):
+            yield group[0].labels["regions"]
+
+
+def _figures(one: _Found, margin: float, p: float | None, holm_p: float | None, tests: int) -> Row:
+    names = ("contrast", "difference", "low", "high", "level", "p", "p_holm", "family", "bound", "n_test", "differ",
+             "visible", "draws", "seeds", "agree")  # fmt: skip
+    row: Row = {"verdict": "missing", **dict.fromkeys(names), "shares": {}}
+    if not one.whole:
+        return row
+    if one.claim.kind == "equal":
+        equality = words.equal(one.whole, margin)
+        shown, word, level = equality.widest, equality.word, 0.9
+        row |= {"p": equality.p, "bound": equality.bound}
+    else:
+        shown, level = min(one.whole, key=lambda effect: effect.value), 0.95
+        matters = abs(paper_claims.matters(one.claim)) or words.POINT
+        word = (
+            words.over_sets(one.whole, one.by_study, tests, holm_p, matters)
+            if isinstance(shown, Combined)
+            else words.different(one.whole, holm_p, tests, matters)
+        )
+        row |= {"p": p, "p_holm": holm_p, "family": tests, "visible": shown.smallest_visible(tests)}
+    assert isinstance(shown, Effect | Combined)
+    place = [id(effect) for effect in one.whole].index(id(shown))
+    low, high = shown.interval(level)
+    row |= {"verdict": word, "contrast": one.claim.contrasts[place].name, "difference": shown.value, "low": low,
+            "high": high, "level": level, "differ": shown.differ}  # fmt: skip
+    if isinstance(shown, Combined):
+        return {**row, "n_test": sum(effects[place].n for effects in one.by_study), "agree": shown.agree}
+    of_chance = {factor: shown.levels.get(factor, 0) for factor in ("draws", "seeds")}
+    return {**row, "n_test": shown.n, "shares": shown.shares, **of_chance}
 
 
 def _paper(claim: Claim, margin: float, dataset: str) -> Row:
     own = dataset if dataset in paper.DATASETS else None
     printed = paper_claims.printed(claim, margin, own)
+    if printed is None:
+        names = ("paper_verdict", "paper_difference", "paper_contrast", "paper_datasets")
+        return {**dict.fromkeys(names), "paper_dataset": own or ALL}
     return {
-        "paper_verdict": "supported" if printed.supported else "contradicted",
+        "paper_verdict": printed.verdict,
         "paper_difference": printed.value,
         "paper_contrast": printed.contrast,
         "paper_datasets": printed.datasets,
         "paper_dataset": own or ALL,
     }
-
-
-def _decide(group: Sequence[Study], claim: Claim, margin: float) -> Decision:
-    if claim.kind == "equal":
-        both = {c.name: _joined([_right(study.known, c.pairs[0]) for study in group]) for c in claim.contrasts}
-        return decide.equal(both, margin)
-    contrasts = {}
-    for contrast in claim.contrasts:
-        per_study = [_mean_difference(study.known, contrast.pairs) for study in group]
-        contrasts[contrast.name] = np.concatenate(per_study)
-    return decide.better(contrasts)
-
-
-def _joined(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    return np.concatenate([a for a, _ in pairs]), np.concatenate([b for _, b in pairs])
-
-
-def _right(known: Mapping[Cell, Outcome], pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """Right or wrong by both of a pair, on the images that both have."""
-    (ids_a, a), (ids_b, b) = (known[cell] for cell in pair)
-    if np.array_equal(ids_a, ids_b):
-        return a, b
-    _, at_a, at_b = np.intersect1d(ids_a, ids_b, assume_unique=True, return_indices=True)
-    return a[at_a], b[at_b]
-
-
-def _mean_difference(known: Mapping[Cell, Outcome], pairs: Sequence[Pair]) -> np.ndarray:
-    """(n,) mean over ``pairs`` of first less second, image by image, on the images that all have."""
-    common = known[pairs[0][0]][0]
-    for cell in (cell for pair in pairs for cell in pair):
-        common = common if np.array_equal(common, known[cell][0]) else np.intersect1d(common, known[cell][0])
-    total = np.zeros(len(common))
-    for pair in pairs:
-        a, b = (right[np.searchsorted(ids, common)] for ids, right in (known[cell] for cell in pair))
-        total += a - b
-    return total / len(pairs)

@@ -9,6 +9,7 @@ from typing import Any
 
 from fgscore.evaluate import strategies
 from fgscore.study import paper, paper_claims
+from fgscore.study.sweep_tables import listed, varies
 from fgscore.tables import Column, Row, Table, text
 
 SETTING = ("dataset", "regions", "encoder", "prompt", "head")
@@ -22,7 +23,15 @@ COLUMNS = (
     Column("difference", "points", "difference"),
     Column("interval", "interval", "interval"),
     Column("p", "p", "p"),
+    Column("p_holm", "p (Holm)", "p"),
+    Column("bound", "within", "difference"),
     Column("contrast", "of"),
+    Column("draws", "draws", "count"),
+    Column("seeds", "seeds", "count"),
+    Column("shares", "varies by"),
+    Column("differ", "images that differ", "count"),
+    Column("visible", "visible, about", "difference"),
+    Column("agree", "data sets that agree", "count"),
     Column("n_test", "test images", "count"),
     Column("paper_verdict", "by the paper's figures"),
     Column("paper_difference", "points", "difference"),
@@ -57,9 +66,18 @@ def _line(row: Row) -> dict[str, Any]:
         **row,
         "regions": ", ".join(f"{one}{strategies.bound(one)}" for one in row["regions"]),
         "interval": None if row["low"] is None else (row["low"], row["high"]),
+        "bound": None if row["bound"] is None else _points(row["bound"]),
+        "visible": None if row["visible"] is None else _points(row["visible"]),
+        "shares": varies(row["shares"]),
+        "draws": row["draws"] or "",
+        "seeds": row["seeds"] or "",
         "contrast": _named(row["contrast"]),
         "paper_contrast": _named(row["paper_contrast"]),
-        "paper_of": len(paper.DATASETS) if row["paper_dataset"] == "all" else 1,
+        "paper_of": None
+        if row["paper_verdict"] is None
+        else len(paper.DATASETS)
+        if row["paper_dataset"] == "all"
+        else 1,
     }
 
 
@@ -73,16 +91,28 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     margins = {row["margin"] for row in rows} - {None}
     repeats = paper.repeats()
     rms = (sum(value**2 for value in repeats) / len(repeats)) ** 0.5
+    factors = list(dict.fromkeys(factor for row in rows for factor in row["shares"])) or ["images"]
+    families = dict.fromkeys(row["family"] for row in rows if row["family"])
+    several = [
+        "All together: the mean over data sets, each weighing the same, with an interval at least as wide as they "
+        "scatter; mixed where one says the opposite by itself."
+    ] if any(row["agree"] is not None for row in rows) else []  # fmt: skip
+    few = [
+        "One draw, two draws: of crops, or seeds of the head; a word needs three, better five."
+    ] if any(row["verdict"] in ("one draw", "two draws") for row in rows) else []  # fmt: skip
     return [
-        "Better: the mean over settings of the paired difference, image by image, with its 95 % bootstrap interval. "
-        "Supported above zero, contradicted below, undecided across; of several differences all must be above.",
+        "Better: the mean over settings of the paired difference, with its 95 % interval; of several the smallest is "
+        "shown, and all must be above zero.",
+        *(f"p, after Holm's correction over {n} claims of a head and data set, decides." for n in families),
         *(
-            f"Equal, with a p: two one-sided tests (Tango's score) of every difference against a margin, here "
-            f"{_points(margin)} points. Supported where all are within, contradicted where one is surely outside. "
-            "Shown: the largest, with its 90 % interval."
+            f"Equal: all differences are surely within the points said, by two one-sided tests at 0.05; equivalent "
+            f"where that is less than the margin, here {_points(margin)} points. Shown: the one that decides, with its "
+            "90 % interval."
             for margin in sorted(margins)
         ),
-        "Intervals are over test images; the variance of training is not in them.",
+        f"Intervals: {listed(factors)} vary in them, training images never do.",
+        *several,
+        *few,
         paper_claims.RULE,
         f"The paper prints {len(repeats)} settings twice (k = 5 in Tables 1, 3 and 4): they differ by up to "
         f"{_points(max(map(abs, repeats)))} points, {_points(rms)} root mean square.",

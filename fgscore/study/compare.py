@@ -1,96 +1,181 @@
-"""Lines of a grid as rows of a table: accuracy with its interval, and the paired difference to the global probe."""
+"""Lines of a grid as rows of a table: accuracy with its interval, and the paired difference to what it is compared
+with."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache, reduce
 from typing import Any
 
 import numpy as np
 
-from fgscore import stats
 from fgscore.evaluate.probe import probe
 from fgscore.evaluate.results import Predictions, Result
 from fgscore.machine.progress import Progress, silent
+from fgscore.stats import words
+from fgscore.stats.accuracy import Estimate, accuracy, mean_per_class
+from fgscore.stats.crossed import Contrast, contrast, sharing
+from fgscore.stats.paired import holm, mcnemar
 from fgscore.store import records
 from fgscore.study import paper
-from fgscore.study.grid import Line, is_crops
+from fgscore.study.draws import is_crops
+from fgscore.study.grid import Line
+from fgscore.study.outcomes import Outcomes, grid, images
+from fgscore.study.paper import Cell
 
 Row = dict[str, Any]
+Read = Callable[[str], Predictions]
+AGAINST = {"none": "global", "self": "self"}  # what a baseline is called; others by the name of their pooling
 
 
 def compare(lines: Sequence[Line], progress: Progress = silent) -> list[Row]:
     """One row a line, every run computed where it is not known.
 
-    A row has what was compared (as a probe's row), ``table``, ``runs`` and: ``accuracy``, ``low`` and ``high`` (95 %
-    bootstrap interval over test images), ``per_class``, ``spread`` (standard deviation over its runs), ``difference``
-    to the global probe with ``difference_low`` and ``difference_high``, ``p`` (exact McNemar of the first run) and
-    ``p_holm``, ``paper``, ``paper_gain``, ``undecided`` (of :class:`Result`), ``upper_bound``. Where a line has several
-    runs, outcomes are means over them; ``fixed_regions`` marks masks, of which there is one set an image and no other
-    draw. Holm's family is every comparison of one data set under one head in this call.
+    A row has what was compared (as a probe's row, of its first run), ``table``, ``is_control``, ``runs``, ``draws`` and
+    ``seeds`` (0 where chance moves neither) and: ``accuracy`` with ``low`` and ``high``, ``per_class`` with its own
+    (95 %), ``spread`` (standard deviation over its runs), ``against``, what it is compared with, the ``difference`` to
+    that with ``difference_low`` and ``difference_high``, ``df`` (one for all rows of a table that vary in the same
+    factors), the ``shares`` of its variance by factor, ``differ`` (images that do), ``visible`` (the smallest that
+    could have been found); ``p``, ``p_holm`` and ``word``, which controls have not; ``p_mcnemar`` (exact, without
+    draws and seeds), ``over_global``, ``paper``, ``paper_gain``, ``undecided`` (of :class:`Result`), ``upper_bound``.
+    Holm's family is a table's differences of one data set under one head, whatever else is asked for.
     """
-    runs = {run.digest: run for line in lines for run in (*line.runs, *line.baseline)}
+    runs = {run.digest: run for line in lines for run in line.needed}
     known = dict(zip(runs, probe(list(runs.values()), progress), strict=True))
     read = cache(lambda digest: runs[digest].predictions())
-    rows = [_row(line, [known[run.digest] for run in line.runs], read) for line in lines]
-    families: dict[tuple, list[Row]] = {}
-    for row in rows:
-        families.setdefault((row["dataset"], row["head"], row["shots"]), []).append(row)
+    rows = [_row(line, known, read) for line in lines]
+    effects = [_effect(line, read) for line in lines]
+    families: dict[tuple, list[int]] = {}
+    for i, (line, row) in enumerate(zip(lines, rows, strict=True)):
+        if effects[i]:
+            key = (*line.runs[0].bundle.family, line.table, row["head"], row["shots"])
+            families.setdefault(key, []).append(i)
     for family in families.values():
-        _adjust([row for row in family if row["p"] is not None])
+        own = [effect for i in family if (effect := effects[i])]
+        shared = sharing([effect.contrast for effect in own])
+        for i, one in zip(family, shared, strict=True):
+            rows[i] |= _figures(one)
+        _decide([(lines[i], rows[i], one) for i, one in zip(family, shared, strict=True)])
+    for row, effect in zip(rows, effects, strict=True):
+        row |= {"p_mcnemar": effect.mcnemar if effect else None}
     return rows
 
 
 def known(lines: Sequence[Line]) -> list[Line]:
     """Those of ``lines`` whose results, and those to compare with, are all there: nothing would be computed."""
-    return [line for line in lines if all(run.known() for run in (*line.runs, *line.baseline))]
+    return [line for line in lines if all(run.known() for run in line.needed)]
 
 
-def _row(line: Line, results: Sequence[Result], read: Callable[[str], Predictions]) -> Row:
-    ids, ours = outcomes([read(run.digest) for run in line.runs])
-    interval = stats.bootstrap(ours)
+@dataclass(frozen=True)
+class _Effect:
+    contrast: Contrast
+    mcnemar: float | None
+
+
+def outcomes_of(line: Line, read: Read) -> Outcomes:
+    """The predictions of its runs by draw and seed."""
+    return Outcomes({key: read(run.digest) for key, run in zip(line.keys, line.runs, strict=True)})
+
+
+def _row(line: Line, known: dict[str, Result], read: Read) -> Row:
+    results = [known[run.digest] for run in line.runs]
+    own = outcomes_of(line, read)
+    whole, by_class, counts = _measured(own)
     accuracies = [result.accuracy for result in results]
+    over = whole.value - _measured(outcomes_of(line.whole, read))[0].value if line.baseline else None
+    nothing = ("difference", "difference_low", "difference_high", "df", "differ", "visible", "p", "p_holm", "word")
     return {
         **line.runs[0].labels(),
-        "table": line.cell.table if line.cell else 0,
+        "table": line.table,
+        "is_control": line.is_control,
         "runs": len(line.runs),
-        "accuracy": float(np.mean(accuracies)),
-        "low": interval.low,
-        "high": interval.high,
-        "per_class": float(np.mean([result.per_class for result in results])),
+        **counts,
+        "accuracy": whole.value,
+        "low": whole.low,
+        "high": whole.high,
+        "per_class": by_class.value,
+        "per_class_low": by_class.low,
+        "per_class_high": by_class.high,
         "spread": float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else None,
-        "fixed_regions": not line.is_baseline and not is_crops(line.runs[0].bundle),
-        "n_test": results[0].n_test,
+        "fixed_regions": line.pooling.needs_regions and not is_crops(line.runs[0].bundle),
+        "n_test": whole.n,
         "n_train": results[0].n_train,
         "seconds": sum(result.seconds for result in results),
         "converged": all(result.converged for result in results),
         "computed": sum(not result.cached for result in results),
         "undecided": next((result.undecided for result in results if result.undecided), ""),
         "upper_bound": results[0].is_oracle,
-        **_difference(line, ids, ours, read),
+        "against": _against(line),
+        "over_global": over,
+        "shares": {},
+        "comparisons": 0,
+        **dict.fromkeys(nothing),
         **_printed(line),
         "digests": [run.digest for run in line.runs],
     }
 
 
-def _difference(line: Line, ids: np.ndarray, ours: np.ndarray, read: Callable[[str], Predictions]) -> Row:
-    if line.is_baseline:
-        names = ("difference", "difference_low", "difference_high", "only_it", "only_global", "p", "p_holm")
-        return dict.fromkeys(names)
-    whole_ids, whole = outcomes([read(run.digest) for run in line.baseline])
-    found = stats.paired_difference(*paired(ids, ours, whole_ids, whole))
-    first_ids, first = outcomes([read(line.runs[0].digest)])
-    base_ids, base = outcomes([read(line.baseline[0].digest)])
-    test = stats.mcnemar(*paired(first_ids, first, base_ids, base))
+def _against(line: Line) -> str:
+    name = line.baseline.pooling.name if line.baseline else ""
+    return AGAINST.get(name, name)
+
+
+def _measured(own: Outcomes) -> tuple[Estimate, Estimate, Row]:
+    """Accuracy, mean per class, and how many draws and seeds they are of."""
+    found, ids = grid([own]), images([own])
+    assert found is not None, "runs of one setting have themselves in common"
+    first = next(iter(own.runs.values()))
+    labels = first.labels[records.places(first.image_ids, ids)]
+    right = found.values(own, ids)
+    counts = {"draws": len(found.draws) if found.has_draws else 0, "seeds": found.cells if found.has_seeds else 0}
+    return accuracy(right, found.chance), mean_per_class(right, labels, found.chance), counts
+
+
+def _effect(line: Line, read: Read) -> _Effect | None:
+    if line.baseline is None:
+        return None
+    both = [outcomes_of(line, read), outcomes_of(line.baseline, read)]
+    common, ids = grid(both), images(both)
+    if common is None or not len(ids):
+        return None
+    a, b = (common.values(one, ids) for one in both)
+    return _Effect(contrast(a - b, common.chance), None if common.chance else mcnemar(a, b).p)
+
+
+def _figures(effect: Contrast) -> Row:
+    low, high = effect.interval()
     return {
-        "difference": found.value,
-        "difference_low": found.low,
-        "difference_high": found.high,
-        "only_it": test.only_a,
-        "only_global": test.only_b,
-        "p": test.p,
-        "p_holm": None,
+        "difference": effect.value,
+        "difference_low": low,
+        "difference_high": high,
+        "df": effect.df,
+        "shares": effect.shares,
+        "differ": effect.differ,
     }
+
+
+def _decide(family: Sequence[tuple[Line, Row, Contrast]]) -> None:
+    """p, Holm's p and the word of every row of a table but the controls, and what each could have seen."""
+    judged = [one for one in family if not one[0].is_control]
+    p = [effect.p for _, _, effect in judged]
+    told = [i for i, one in enumerate(p) if one is not None]
+    corrected = dict(zip(told, holm([p[i] or 0.0 for i in told]).tolist(), strict=True))
+    for _, row, effect in family:
+        row["visible"] = effect.smallest_visible(max(1, len(judged)))
+    for i, (line, row, effect) in enumerate(judged):
+        row |= {"p": p[i], "p_holm": corrected.get(i), "comparisons": len(judged)}
+        row["word"] = words.different([effect], corrected.get(i), len(judged), _matters(line))
+
+
+def _matters(line: Line) -> float:
+    """The difference that the paper prints for this row against its own mean or global embedding, else one point."""
+    cell, dataset = line.cell, line.runs[0].bundle.dataset
+    if cell is None or dataset not in paper.DATASETS:
+        return words.POINT
+    base = Cell(1, "", "none", "", "") if cell.scorer == "mean" else Cell(1, cell.regions, "mean", "", "")
+    own, other = paper.accuracy(dataset, cell), paper.accuracy(dataset, base)
+    return words.POINT if own is None or other is None else abs(own - other) or words.POINT
 
 
 def _printed(line: Line) -> Row:
@@ -100,15 +185,6 @@ def _printed(line: Line) -> Row:
     if line.cell is None or not whole or line.runs[0].shots:
         return {"paper": None, "paper_gain": None}
     return {"paper": paper.accuracy(bundle.dataset, line.cell), "paper_gain": paper.gain(bundle.dataset, line.cell)}
-
-
-def _adjust(rows: Sequence[Row]) -> None:
-    """Holm's correction, each distinct comparison counted once though it stand in several tables."""
-    p = {row["digests"][0]: row["p"] for row in rows}
-    adjusted = dict(zip(p, stats.holm(list(p.values())).tolist(), strict=True))
-    for row in rows:
-        row["p_holm"] = adjusted[row["digests"][0]]
-        row["comparisons"] = len(p)
 
 
 def outcomes(predictions: Sequence[Predictions]) -> tuple[np.ndarray, np.ndarray]:

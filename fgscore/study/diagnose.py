@@ -11,7 +11,7 @@ from itertools import combinations
 
 import numpy as np
 
-from fgscore import ragged, stats
+from fgscore import ragged
 from fgscore.errors import DataError, quoted
 from fgscore.evaluate.joined import Joined, join
 from fgscore.evaluate.probe import ProbeRun
@@ -19,6 +19,7 @@ from fgscore.evaluate.score import ScoreRun
 from fgscore.labels import UNLABELLED
 from fgscore.machine.progress import Progress, silent
 from fgscore.pooling import Pooling
+from fgscore.stats.paired import mcnemar
 from fgscore.store import records
 from fgscore.store.match import RegionBundle
 from fgscore.study.compare import Row, outcomes, paired
@@ -189,5 +190,5 @@ def flips(run: ProbeRun, baseline: ProbeRun) -> Row:
         "broke": common[(right == 0) & (was_right == 1)].tolist(),
         "still_wrong": int(((right == 0) & (was_right == 0) & other).sum()),
         "n_test": len(common),
-        "p": stats.mcnemar(right, was_right).p,
+        "p": mcnemar(right, was_right).p,
     }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fgscore.errors import DataError, UsageError
+from fgscore import specs
+from fgscore.errors import DataError
 from fgscore.evaluate.features import FeatureRun, Rows
 from fgscore.evaluate.probe import ProbeRun
 from fgscore.evaluate.score import ScoreRun, target_of
@@ -15,21 +16,28 @@ from fgscore.pooling import Pooling
 from fgscore.scorers import Scorer
 from fgscore.store.match import Bundle, RegionBundle
 from fgscore.study import paper
+from fgscore.study.draws import CROPS, MASKS, Draws, Seeds, is_crops, of_one_row
+from fgscore.study.outcomes import Key
 from fgscore.study.paper import Cell
 from fgscore.targets import Target
 
 TABLES = (1, 2, 3, 4)
-WHOLE = Pooling.built_in("none")
-CROPS, MASKS = "random_crop", "sam"
+WHOLE, TWICE, MEAN, TOPK = (Pooling.built_in(name) for name in ("none", "self", "mean", "topk"))
+CONTROLS = ("random", "shuffled(of={of})", "reverse(of={of})")
+RANDOM = 5  # seeds of a control, at least, where the head has none
+MakeHead = Callable[[int], Head]
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a table. ``runs`` differ in their seed or their draw of crops only; ``baseline`` are the same heads
-    on the global embedding alone. ``cell`` is its place in the paper, if it has one."""
+    """One line of a table: ``runs`` that differ in draw and seed only, and their ``keys``; the line that it is compared
+    with, the one ``baseline`` to tell what its own idea adds. ``cell`` is its place in the paper, if it has one."""
 
     runs: tuple[ProbeRun, ...]
-    baseline: tuple[ProbeRun, ...]
+    keys: tuple[Key, ...]
+    baseline: Line | None
+    is_control: bool = False
+    table: int = 0
     cell: Cell | None = None
 
     def lacks(self) -> DataError | None:
@@ -37,9 +45,24 @@ class Line:
         return self.runs[0].lacks()
 
     @property
-    def is_baseline(self) -> bool:
-        """Whether it is the global embedding alone."""
-        return self.runs[0].features.pooling.name == "none"
+    def chain(self) -> list[Line]:
+        """It, what it is compared with, what that is compared with, to the global embedding."""
+        return [self, *(self.baseline.chain if self.baseline else [])]
+
+    @property
+    def whole(self) -> Line:
+        """The global embedding alone, under the same head."""
+        return self.chain[-1]
+
+    @property
+    def needed(self) -> list[ProbeRun]:
+        """All runs that its row is made from."""
+        return [run for line in self.chain for run in line.runs]
+
+    @property
+    def pooling(self) -> Pooling:
+        """What makes its features."""
+        return self.runs[0].features.pooling
 
 
 @dataclass(frozen=True)
@@ -66,125 +89,217 @@ def families(bundles: Sequence[Bundle]) -> list[Family]:
     return [Family(tuple(group)) for group in groups.values()]
 
 
-@dataclass(frozen=True)
-class Draws:
-    """``resamples`` disjoint draws of ``n_regions`` cached crops an image."""
-
-    n_regions: int
-    resamples: int = 1
-
-    def windows(self) -> list[tuple[int, int]]:
-        """First and last crop, exclusive, of each draw."""
-        return [(i * self.n_regions, (i + 1) * self.n_regions) for i in range(self.resamples)]
-
-    def enough(self, bundle: RegionBundle) -> bool:
-        """Whether so many crops an image were generated."""
-        return int(bundle.regions.recipe.params.get("n", 0)) >= self.n_regions * self.resamples
+def fixed(head: Head) -> MakeHead:
+    """``head`` whatever the seed."""
+    return lambda seed: head
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What every line of a grid has in common. ``heads``: each the same head with one seed or several."""
+    """What every line of a grid has in common. ``heads``: each by its seed."""
 
-    heads: Sequence[Sequence[Head]]
+    heads: Sequence[MakeHead]
+    seeds: Seeds = Seeds()
     shots: Sequence[int | None] = (None,)
     rows: Rows = "unit"
-    draws: Draws | None = None
+    draws: Draws = Draws()
     eval_split: str = "test"
+
+
+@dataclass
+class Lines:
+    """The lines of one family by one plan, each made once."""
+
+    family: Family
+    plan: Plan
+    _made: dict[tuple, Line] = field(default_factory=dict)
     _scores: dict[tuple, ScoreRun] = field(default_factory=dict)
 
-    def lines(
-        self, bundle: Bundle, pooling: Pooling, scored: ScoreRun | None = None, cell: Cell | None = None
-    ) -> Iterator[Line]:
+    def groups(self, generator: str) -> list[list[RegionBundle]]:
+        """The regions of ``generator`` that have the draws asked for, those that are draws of one row together."""
+        return self.plan.draws.usable(of_one_row(self.family.of(generator)))
+
+    def of(
+        self,
+        group: Sequence[Bundle],
+        pooling: Pooling,
+        scorer: Scorer | None = None,
+        target: Target | None = None,
+        table: int = 0,
+        cell: Cell | None = None,
+    ) -> list[Line]:
         """One line for each head and number of shots."""
-        whole = FeatureRun(bundle, WHOLE)
-        features = self._draws(bundle, pooling, scored) if pooling.needs_regions else [FeatureRun(bundle, pooling)]
-        for seeds in self.heads:
-            for n in self.shots if seeds[0].trains else (None,):
-                runs = tuple(self._run(one, head, n) for one in features for head in seeds)
-                yield Line(runs, tuple(self._run(whole, head, n) for head in seeds), cell)
+        made = []
+        for make in self.plan.heads:
+            trains = make(0).trains
+            for n in self.plan.shots if trains else (None,):
+                line = self._line(group, pooling, make, n, scorer, target)
+                control = pooling.name == TWICE.name or bool(scorer and scorer.is_control)
+                made.append(replace(line, is_control=control, table=table, cell=cell))
+        return made
 
-    def _run(self, features: FeatureRun, head: Head, shots: int | None) -> ProbeRun:
-        return ProbeRun(features, head, shots, eval_split=self.eval_split)
+    def _line(
+        self, group: Sequence[Bundle], pooling: Pooling, make: MakeHead, shots: int | None,
+        scorer: Scorer | None = None, target: Target | None = None,
+    ) -> Line:  # fmt: skip
+        names = (scorer and scorer.identity, target and target.identity) if pooling.needs_scores else None
+        at = tuple(bundle.artefacts[0].path for bundle in group) if pooling.needs_regions else None
+        key = (at, pooling.identity, names, id(make), shots)
+        if key not in self._made:
+            runs = dict(self._runs(group, pooling, make, shots, scorer, target))
+            baseline = self._baseline(group, pooling, make, shots)
+            self._made[key] = Line(tuple(runs.values()), tuple(runs), baseline)
+        return self._made[key]
 
-    def _draws(self, bundle: Bundle, pooling: Pooling, scored: ScoreRun | None) -> list[FeatureRun]:
-        if self.draws and is_crops(bundle):
-            return [FeatureRun(bundle, pooling, scored, self.rows, window) for window in self.draws.windows()]
-        return [FeatureRun(bundle, pooling, scored, self.rows)]
+    def _baseline(self, group: Sequence[Bundle], pooling: Pooling, make: MakeHead, shots: int | None) -> Line | None:
+        """The mean of the same regions for what is scored; for what is as wide as that the global embedding twice, from
+        which a head that trains may gain by itself; else the global embedding."""
+        if pooling.name == WHOLE.name:
+            return None
+        if pooling.needs_scores:
+            return self._line(group, MEAN, make, shots)
+        wide = pooling.needs_regions and make(0).trains
+        return self._line(group, TWICE if wide else WHOLE, make, shots)
 
-    def scored(self, bundle: RegionBundle, scorer: Scorer, target: Target | None) -> ScoreRun:
-        """The scores of a line, the same object for the same scores."""
+    def _runs(
+        self, group: Sequence[Bundle], pooling: Pooling, make: MakeHead, shots: int | None, scorer: Scorer | None,
+        target: Target | None,
+    ) -> Iterator[tuple[Key, ProbeRun]]:  # fmt: skip
+        plan, moves = self.plan, pooling.needs_regions and is_crops(group[0])
+        members = plan.draws.members(group) if pooling.needs_regions else [(self.family.whole, None)]
+        stochastic = make(0).stochastic and make(0).seed is not None
+        lottery = pooling.needs_scores and scorer is not None and scorer.is_control and "seed" in scorer.params
+        for draw, seed in self._cells(len(members), moves, stochastic, lottery):
+            bundle, window = members[draw if moves else 0]
+            drawn = _with_seed(scorer, seed) if lottery and scorer else scorer
+            scores = self._scored(bundle, drawn, target) if pooling.needs_scores and drawn else None
+            rows = plan.rows if pooling.needs_regions else "unit"
+            features = FeatureRun(bundle, pooling, scores, rows, window)
+            head = make(seed if stochastic else plan.seeds.of(0)[0])
+            key = (draw if moves else None, seed if stochastic or lottery else None)
+            yield key, ProbeRun(features, head, shots, eval_split=plan.eval_split)
+
+    def _cells(self, members: int, moves: bool, stochastic: bool, lottery: bool) -> list[tuple[int, int]]:
+        """Draw and seed of each run. A head that starts at random has the seeds of all draws where regions have but
+        one, so that it is paired with those that have more; a control that is drawn has the head's seeds or, where the
+        head has none, at least RANDOM of its own."""
+        if stochastic:
+            draws = members if moves else self._most
+            return list(dict.fromkeys((j, s) for j in range(draws) for s in self.plan.seeds.of(j)))
+        return [(i % members, i) for i in range(max(RANDOM, members) if lottery else members)]
+
+    @property
+    def _most(self) -> int:
+        groups = [group for group in of_one_row(self.family.of(CROPS)) if self.plan.draws.enough(group)]
+        return max((len(self.plan.draws.members(group)) for group in groups), default=1)
+
+    def _scored(self, bundle: Bundle, scorer: Scorer, target: Target | None) -> ScoreRun:
+        """The scores of a run, the same object for the same scores."""
+        assert isinstance(bundle, RegionBundle)
         run = ScoreRun(bundle, scorer, target and target_of(bundle, scorer, target))
         key = (bundle.region_embeddings.path, bundle.family, scorer.identity, run.target and run.target.identity)
         return self._scores.setdefault(key, run)
 
-    def usable(self, bundles: Sequence[RegionBundle]) -> list[RegionBundle]:
-        """Those of ``bundles`` with enough cached crops for the draws; raises :class:`UsageError` with the number
-        needed where some have crops and none enough."""
-        draws = self.draws
-        if draws is None or not any(is_crops(b) for b in bundles):
-            return list(bundles)
-        kept = [b for b in bundles if not is_crops(b) or draws.enough(b)]
-        if any(is_crops(b) for b in kept):
-            return kept
-        need, bundle = draws.n_regions * draws.resamples, bundles[0]
-        held = max(int(b.regions.recipe.params.get("n", 0)) for b in bundles)
-        raise UsageError(
-            f"{draws.resamples} disjoint draws of {draws.n_regions} crops need {need} cached crops an image, found "
-            f"{held} of {bundle.dataset}; {bundle.way_out(f'{CROPS}(n={need})')}"
-        )
+    def standing(self, table: int, groups: Sequence[Sequence[Bundle]], poolings: Sequence[Pooling]) -> list[Line]:
+        """The rows that every table has: zero-shot, the global embedding, the same twice, and for each of ``groups``
+        the mean of its regions and, for each of ``poolings`` that needs scores, the controls."""
+        lines = list(self._zero_shot(table)) + self.of([self.family.whole], WHOLE, table=table)
+        lines += self.of([self.family.whole], TWICE, table=table)
+        return lines + [line for group in groups for line in self.controls(table, group, poolings)]
+
+    def controls(self, table: int, group: Sequence[Bundle], poolings: Sequence[Pooling]) -> list[Line]:
+        """The mean of the regions of ``group``, and the controls by each of ``poolings`` that needs scores."""
+        lines = self.of(group, MEAN, table=table)
+        of = "soft_margin" if group[0].text else "region_global"
+        for pooling in (p for p in poolings if p.needs_scores):
+            for name in CONTROLS:
+                scorer = Scorer.built_in(name.format(of=of))
+                lines += self.of(group, pooling, scorer, Target.built_in("global"), table)
+        return lines
+
+    def _zero_shot(self, table: int) -> Iterator[Line]:
+        if self.family.whole.text and not all(make(0).needs_text for make in self.plan.heads):
+            zero = fixed(Head.built_in("zeroshot"))
+            line = Lines(self.family, replace(self.plan, heads=[zero]))._line([self.family.whole], WHOLE, zero, None)
+            yield replace(line, is_control=True, table=table)
 
 
-def is_crops(bundle: Bundle) -> bool:
-    """Whether its regions are random crops, of which there can be more than one draw."""
-    return isinstance(bundle, RegionBundle) and bundle.regions.recipe.name == CROPS
+def _with_seed(scorer: Scorer, seed: int) -> Scorer:
+    """A control of ours with another seed."""
+    return Scorer.built_in(specs.text(scorer.name, {**scorer.params, "seed": seed}))
 
 
-def paper_lines(family: Family, tables: Sequence[int], plan: Plan) -> tuple[list[Line], list[str]]:
-    """The lines of the paper's tables that the cache can make of ``family``, and the generators of those it cannot."""
+def paper_lines(
+    family: Family, tables: Sequence[int], plan: Plan, standing: bool = True
+) -> tuple[list[Line], list[str]]:
+    """The lines of the paper's tables that the cache can make of ``family``, with the ``standing`` rows of each, and
+    the generators of those it cannot."""
+    made = Lines(family, plan)
     lines: list[Line] = []
     missing: dict[str, None] = {}
-    usable = {generator: plan.usable(family.of(generator)) for generator in (CROPS, MASKS)}
-    for cell in (cell for table in tables for cell in paper.cells(table)):
-        if not cell.regions:
-            lines += plan.lines(family.whole, WHOLE, cell=cell)
-            continue
-        if not usable[cell.regions]:
-            missing[cell.regions] = None
-        for bundle in usable[cell.regions]:
-            pooling = Pooling.built_in(cell.pool)
-            scored = None
-            if pooling.needs_scores:
-                target = Target.built_in(cell.target) if cell.target else None
-                scored = plan.scored(bundle, Scorer.built_in(cell.scorer), target)
-            lines += plan.lines(bundle, pooling, scored, cell)
+    usable = {generator: made.groups(generator) for generator in (CROPS, MASKS)}
+    for table in tables:
+        cells = paper.cells(table)
+        own = [line for cell in cells for line in _of_cell(made, usable, cell)]
+        generators = list(dict.fromkeys(cell.regions for cell in cells if cell.regions))
+        missing.update({generator: None for generator in generators if not usable[generator]})
+        groups = [group for generator in generators for group in usable[generator]]
+        lines += _once([*own, *(made.standing(table, groups, [TOPK]) if standing else [])])
     return lines, list(missing)
 
 
+def _of_cell(made: Lines, usable: dict[str, list[list[RegionBundle]]], cell: Cell) -> list[Line]:
+    if not cell.regions:
+        return made.of([made.family.whole], WHOLE, table=cell.table, cell=cell)
+    pooling = Pooling.built_in(cell.pool)
+    scorer = Scorer.built_in(cell.scorer) if pooling.needs_scores else None
+    target = Target.built_in(cell.target) if cell.target else None
+    return [
+        line for group in usable[cell.regions] for line in made.of(group, pooling, scorer, target, cell.table, cell)
+    ]
+
+
+def _once(lines: Sequence[Line]) -> list[Line]:
+    """``lines`` without those that stand before them already; global embeddings first, each with its kind."""
+    seen = {tuple(run.digest for run in line.runs): line for line in reversed(lines)}
+    kept = [line for line in lines if seen[tuple(run.digest for run in line.runs)] is line]
+    return sorted(kept, key=lambda line: line.pooling.needs_regions)
+
+
 def table_one(family: Family) -> list[Line]:
-    """The rows of the paper's Table 1 for all generators of ``family``: zero-shot, the global embedding, and of each
-    generator the mean of its regions and every scorer with both pseudo-labels."""
-    zero_shot = Plan([[Head.built_in("zeroshot")]]).lines(family.whole, WHOLE)
-    chosen = [Scorer.built_in(name) for name in Scorer.ours_named()]
+    """The rows of the paper's Table 1 for all generators of ``family``, without controls: zero-shot, the global
+    embedding, and of each generator the mean of its regions and every scorer with both pseudo-labels."""
+    zero_shot = Lines(family, Plan([fixed(Head.built_in("zeroshot"))])).of([family.whole], WHOLE)
+    chosen = [Scorer.built_in(name) for name in Scorer.informed()]
     targets = [t for t in map(Target.built_in, Target.ours_named()) if not t.reads_labels]
-    poolings = [Pooling.built_in(name) for name in ("mean", "topk")]
-    return [*zero_shot, *own_lines(family, chosen, targets, poolings, Plan([[Head.built_in("logreg")]]))]
+    plan = Plan([fixed(Head.built_in("logreg"))])
+    return [*zero_shot, *own_lines(family, chosen, targets, [MEAN, TOPK], plan, standing=False)]
 
 
 def own_lines(
-    family: Family, chosen: Sequence[Scorer], targets: Sequence[Target], poolings: Sequence[Pooling], plan: Plan
+    family: Family,
+    chosen: Sequence[Scorer],
+    targets: Sequence[Target],
+    poolings: Sequence[Pooling],
+    plan: Plan,
+    standing: bool = True,
 ) -> list[Line]:
-    """The global embedding first, then every pooling, for topk by every scorer against every target."""
+    """The global embedding first, then every pooling, for topk by every scorer against every target, and the
+    ``standing`` rows before those of each generator."""
+    made = Lines(family, plan)
     of_whole = [WHOLE, *(p for p in poolings if not p.needs_regions and p.name != WHOLE.name)]
-    lines = [line for pooling in of_whole for line in plan.lines(family.whole, pooling)]
-    with_regions = [b for b in family.bundles if isinstance(b, RegionBundle)]
-    kinds = dict.fromkeys(b.regions.recipe.name for b in with_regions)
-    for bundle in (b for kind in kinds for b in plan.usable(family.of(kind))):
-        for pooling in (p for p in poolings if p.needs_regions):
+    lines = made.standing(0, [], poolings) if standing else []
+    lines += [line for pooling in of_whole for line in made.of([family.whole], pooling)]
+    kinds = dict.fromkeys(b.regions.recipe.name for b in family.bundles if isinstance(b, RegionBundle))
+    with_regions = [p for p in poolings if p.needs_regions]
+    for group in (group for kind in kinds for group in made.groups(kind) if with_regions):
+        lines += made.controls(0, group, poolings) if standing else []
+        for pooling in with_regions:
             if not pooling.needs_scores:
-                lines += plan.lines(bundle, pooling)
+                lines += made.of(group, pooling)
                 continue
-            runs = [plan.scored(bundle, scorer, target) for scorer in chosen for target in targets]
-            for scored in {run.recipe.digest: run for run in runs}.values():
-                lines += plan.lines(bundle, pooling, scored)
-    return lines
+            for scorer in chosen:
+                asked = [target_of(group[0], scorer, target) for target in targets]
+                for target in {one and one.identity: one for one in asked}.values():
+                    lines += made.of(group, pooling, scorer, target)
+    return _once(lines)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fgscore import ragged, stats
+from fgscore import ragged
 from fgscore.evaluate.joined import Joined, join
 from fgscore.evaluate.score import ScoreRun
 from fgscore.machine.progress import Progress, silent
 from fgscore.pooling import Pooling
+from fgscore.stats import accuracy
 from fgscore.study.annotations import Shares, shares
 from fgscore.study.compare import Row
 
@@ -57,7 +58,7 @@ def _rows(joined: Joined, found: Shares, name: str, k: int | None) -> list[Row]:
         there = ~np.isnan(best["on"])
         if not there.any():
             continue
-        gain = stats.paired_difference(best["on"][there], every["on"][there])
+        gain = accuracy.mean(best["on"][there] - every["on"][there])
         rows.append(
             {
                 "annotation": annotation,

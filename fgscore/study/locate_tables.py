@@ -24,7 +24,7 @@ COLUMNS = (
 NOTES = (
     "Area on it: mean share of a kept region's area that lies on what is annotated; half on it: share of kept regions "
     "with half their area there; covered: mean share of it inside a kept region.",
-    "Chance: the same over all regions, as keeping k at random would give. Intervals: bootstrap over images.",
+    "Chance: the same over all regions, as keeping k at random would give. Intervals: Student's t over images.",
 )
 
 

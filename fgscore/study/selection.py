@@ -21,7 +21,8 @@ def choose(lines: Sequence[Line], progress: Progress = silent) -> tuple[list[Lin
     """
     groups: dict[tuple, list[Line]] = {}
     for line in lines:
-        groups.setdefault(_key(line), []).append(line)
+        if not line.is_control:
+            groups.setdefault(_key(line), []).append(line)
     contested = [line for group in groups.values() if len(group) > 1 for line in group]
     runs = [on_validation(line.runs[0]) for line in contested]
     accuracy = {id(line): found.accuracy for line, found in zip(contested, probe(runs, progress), strict=True)}
@@ -34,14 +35,33 @@ def choose(lines: Sequence[Line], progress: Progress = silent) -> tuple[list[Lin
             for line in group
             if len(group) > 1
         ]
-    whole = {_baseline_key(line): line.runs for line in chosen if line.is_baseline}
-    return [replace(line, baseline=whole.get(_baseline_key(line), line.baseline)) for line in chosen], rows
+    best_of = {_baseline_key(line): line for line in chosen}
+    kept = [line for line in lines if any(line is one for one in chosen) or _goes_with(line, chosen)]
+    return [_rebased(line, best_of) for line in kept], rows
+
+
+def _goes_with(line: Line, chosen: Sequence[Line]) -> bool:
+    """Whether a control is one of the settings that were chosen: by the same head and, where it scores, pooling."""
+    heads = {one.runs[0].head.canonical for one in chosen}
+    poolings = {one.pooling.canonical for one in chosen}
+    scores = line.pooling.needs_scores
+    head = line.runs[0].head
+    return line.is_control and (not head.trains or head.canonical in heads) and (
+        not scores or line.pooling.canonical in poolings)  # fmt: skip
+
+
+def _rebased(line: Line, best_of: dict[tuple, Line]) -> Line:
+    """``line`` against the line that was chosen for what it is compared with."""
+    if line.baseline is None:
+        return line
+    return replace(line, baseline=_rebased(best_of.get(_baseline_key(line.baseline), line.baseline), best_of))
 
 
 def _baseline_key(line: Line) -> tuple:
-    """The global probe that was chosen for the same data, kind of head and shots is what to compare with."""
+    """What stands for the same baseline whatever the hyper-parameters: data, regions, pooling, kind of head, shots."""
     run = line.runs[0]
-    return *run.bundle.family, run.head.name, run.shots
+    regions = run.labels()["regions"]
+    return *run.bundle.family, regions, line.pooling.name, run.head.name, run.shots, line.table
 
 
 def _key(line: Line) -> tuple:

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fgscore.evaluate import strategies
-from fgscore.tables import Column, Measured, Row, Table
+from fgscore.tables import Column, Measured, Row, Table, text
 
 NAMES = ("regions", "encoder", "prompt", "target", "strategy", "k", "head", "shots", "eval_split")
 MEASURED = (
     Column("accuracy", "top-1", "accuracy"),
     Column("spread", "sd of runs", "accuracy"),
     Column("per_class", "per class", "accuracy"),
-    Column("difference", "against global", "difference"),
+    Column("against", "against"),
+    Column("difference", "difference", "difference"),
     Column("interval", "95 % interval", "interval"),
+    Column("word", "that it is better"),
     Column("p", "p", "p"),
     Column("p_holm", "p (Holm)", "p"),
+    Column("p_mcnemar", "McNemar's p", "p"),
+    Column("differ", "images that differ", "count"),
+    Column("visible", "visible, about", "difference"),
+    Column("shares", "varies by"),
+    Column("over_global", "over global", "difference"),
     Column("paper", "paper", "accuracy"),
     Column("paper_difference", "ours - paper", "difference"),
     Column("paper_gain", "paper's gain", "difference"),
+    Column("draws", "draws", "count"),
+    Column("seeds", "seeds", "count"),
     Column("n_test", "test images", "count"),
     Column("converged", "converged", "flag"),
     strategies.UNDECIDED,
 )
 ONCE = ("encoder", "prompt", "head", "shots", "eval_split", "n_test", strategies.UNDECIDED.key)
+AGAINST = {"self": "global twice"}
+BASELINES = {
+    "mean": "what is scored, against the mean of the same regions",
+    "self": "the mean, against the global embedding twice, which is as wide",
+    "global": "the global embedding twice, against it once",
+}
 TITLES = {
     1: "Table 1: scoring strategies, k = 5",
     2: "Table 2: true labels against pseudo-labels, k = 5",
@@ -58,47 +73,77 @@ def candidates(rows: Sequence[Row]) -> Table:
     return Table("candidates", "Chosen on validation images", columns, lines, once=("dataset", "target", "head"))
 
 
+def varies(shares: Mapping[str, float]) -> str:
+    """``images 64 %, draws 36 %``: of what to take more; of one factor its name alone."""
+    if len(shares) < 2:
+        return next(iter(shares), "")
+    return ", ".join(f"{factor} {round(100 * share)} %" for factor, share in shares.items())
+
+
 def _names(row: Row) -> dict[str, Any]:
     strategy = strategies.strategy(row["scorer"], row["pool"], row["head"])
     return {"strategy": strategy, "target": strategies.target_name(row["target"]), "regions": row["regions"] or "-"}
 
 
 def _line(row: Row, several: bool) -> dict[str, Any]:
-    compared = row["difference"] is not None
+    compared, named = row["difference"] is not None, _names(row)
     spread: float | str | None = row["spread"]
     if several and row["fixed_regions"] and spread is None:
         spread = "one set of masks"
     return {
         **row,
-        **_names(row),
+        **named,
+        "head": None if named["strategy"] == strategies.ZERO_SHOT else row["head"],  # a head of its own by nature
         "k": strategies.kept(row["pool"]),
         "shots": row["shots"] or "",
         "eval_split": strategies.measured_on(row.get("eval_split")),
         "accuracy": Measured(row["accuracy"], row["low"], row["high"]),
         "spread": spread,
+        "against": AGAINST.get(row["against"], row["against"]),
         "interval": (row["difference_low"], row["difference_high"]) if compared else None,
+        "visible": text(row["visible"], "difference").removeprefix("+") if compared else None,
+        "shares": varies(row["shares"]),
+        "draws": row["draws"] or "",
+        "seeds": row["seeds"] or "",
         "paper_difference": None if row["paper"] is None else row["accuracy"] - row["paper"],
-        "paper_gain": row["paper_gain"] if compared else None,
+        "paper_gain": row["paper_gain"] if row["over_global"] is not None else None,
         "converged": None if row["converged"] else False,
     }
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:
     """What the numbers mean, a sentence or two each."""
-    n = max((row.get("comparisons", 0) for row in rows), default=0)
+    factors = list(dict.fromkeys(factor for row in rows for factor in row["shares"]))
+    varying = factors or ["images", *(f for f in ("draws", "seeds") if any(row[f] > 1 for row in rows))]
     notes = [
-        "Intervals: 95 %, bootstrap over test images. They tell of the choice of test images; the variance of training "
-        "is not in them."
+        f"Intervals: 95 %; {listed(varying)} vary in them, training images never do. Top-1: Wilson's; differences: "
+        "Student's t, one number of degrees of freedom for a table."
     ]
-    if n:
+    against = dict.fromkeys(row["against"] for row in rows if row["against"])
+    if against:
+        ways = "; ".join(BASELINES[name] for name in BASELINES if name in against)
         notes.append(
-            "Against global: points over the global embedding alone under the same head, on the same images; p: "
-            f"McNemar, exact; Holm's correction over all comparisons of a data set under one head, here {n}."
+            f"Differences, in points, on the same images under the same head: {ways}. Random, shuffled and reversed "
+            "scores, and the global embedding twice, are controls: no p is asked of them."
+        )
+    families = {(row["dataset"], row["table"], row["head"], row["shots"]): row["comparisons"] for row in rows
+                if row["comparisons"]}  # fmt: skip
+    if families:
+        counts = " or ".join(str(n) for n in dict.fromkeys(families.values()))
+        several = f"{len(families)} families at 5 % each." if len(families) > 1 else "one family at 5 %."
+        notes.append(
+            f"p: two-sided, and after Holm's correction over the {counts} differences of a table under one head: "
+            f"{several} Visible: the smallest difference that would have been found four times in five."
+        )
+    if any(row["word"] in ("one draw", "two draws") for row in rows):
+        notes.append(
+            "One draw, two draws: of crops, or seeds of the head; a word needs three, better five: --draws 3, and "
+            "--head-seeds 3 for a head that starts at random."
         )
     if any(row["runs"] > 1 for row in rows):
         notes.append(
             "Lines of several runs: mean accuracy, and its standard deviation over draws of crops and seeds of the "
-            "head; p is of the first run. Masks have one set an image, so no other draw to spread over."
+            "head. Masks have one set an image, so no other draw to spread over."
         )
     notes += strategies.bounds(rows)
     if any(row["paper"] is not None for row in rows):
@@ -107,3 +152,8 @@ def _notes(rows: Sequence[Row]) -> list[str]:
             "own global linear probe. Another encoder or head is another experiment."
         )
     return notes
+
+
+def listed(names: Sequence[str]) -> str:
+    """``images, draws and seeds``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -18,7 +18,7 @@ from fgscore.heads.logreg import C_GRID, tolerance
 from fgscore.machine.threads import ahead, processors
 from fgscore.store.match import bundles
 from fgscore.study import compare
-from fgscore.study.grid import CROPS, MASKS, Plan, families, paper_lines
+from fgscore.study.grid import CROPS, MASKS, Plan, families, fixed, paper_lines
 
 TABLES = (1, 3, 4)
 ALIKE = 1e-3  # one test image in a thousand
@@ -52,7 +52,7 @@ def grid(folder: Path, size: Size, cells: int) -> dict[str, Any]:
     put_aside(folder, "scores", "features")
     shutil.rmtree(folder / "results", ignore_errors=True)
     (family,) = families(bundles(store))
-    lines, _ = paper_lines(family, TABLES, Plan([[Head.bind("logreg")]]))
+    lines, _ = paper_lines(family, TABLES, Plan([fixed(Head.bind("logreg"))]))
     distinct = list({line.runs[0].digest: line for line in lines}.values())  # k = 5 is in two tables
     count = min(cells, len(distinct))
     sample = [distinct[i] for i in np.linspace(0, len(distinct) - 1, count).astype(int)]

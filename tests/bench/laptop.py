@@ -35,7 +35,7 @@ from fgscore.tables import Column, Kind, Table
 from fgscore.targets import Target
 
 ROOT = Path(__file__).resolve().parents[2]
-ALL = list(Scorer.ours_named())
+ALL = Scorer.informed()
 MODES = ["global", "local"]
 ROUNDS = 5
 

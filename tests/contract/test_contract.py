@@ -22,6 +22,9 @@ HEAVY = {"adamw", "clip(model='demo')", SAM}  # what needs torch
 PARAMETERS = (
     (Scorer, "soft_margin(tau=1)"),
     (Scorer, "entropy(tau=10, lam=0.5)"),
+    (Scorer, "random(seed=3)"),
+    (Scorer, "shuffled(of=region_global, seed=1)"),
+    (Scorer, "reverse(of='entropy(tau=10)')"),
     (Pooling, "topk(k=1)"),
     (Pooling, "topk(k=all, temperature=0.1)"),
     (Head, "logreg(C=1)"),

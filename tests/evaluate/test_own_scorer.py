@@ -134,7 +134,7 @@ def test_what_a_built_in_scorer_is_given_is_read_only(store: Store) -> None:
     assert isinstance(bundle, RegionBundle)
     inputs = scoring.read_block(bundle, 0).inputs
     names = [name for name in dir(inputs) if isinstance(getattr(inputs, name), np.ndarray)]
-    assert len(names) == 13
+    assert len(names) == 15
     assert not [name for name in names if getattr(inputs, name).flags.writeable]
     assert not any(array.flags.writeable for array in inputs.softmax(3.0))
 

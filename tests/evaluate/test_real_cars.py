@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from fgscore import stats
+from fgscore.stats import paired as stats
 
 ARRAYS = ("globals:train=train", "globals:test=val", "labels:train=train_label", "labels:test=val_label")
 
@@ -23,7 +23,7 @@ def test_heads_on_real_embeddings(real_data: Path, run: Callable[..., Any], data
     heads = ("--head", "zeroshot", "--head", "adamw", "--head", "logreg(C=10)")
     done = run("sweep", "cars16", "--pool", "none", *heads, "--json")
     assert done.code == 0, done.err
-    rows = {r["head"].partition("(")[0]: r for r in done.json["results"]}
+    rows = {r["head"].partition("(")[0]: r for r in done.json["results"] if r["pool"] == "none"}
     assert round(rows["zeroshot"]["accuracy"], 4) == 0.5896  # the published top-1 of this model is 0.5941
     assert 0.66 < rows["adamw"]["accuracy"] < 0.71
     assert 0.72 < rows["logreg"]["accuracy"] < 0.75
@@ -38,3 +38,9 @@ def test_heads_on_real_embeddings(real_data: Path, run: Callable[..., Any], data
     test = stats.mcnemar(right["logreg"], right["adamw"])
     assert test.p < 1e-6, "thirty epochs leave the paper's head far from the optimum here"
     assert np.mean(right["logreg"]) - np.mean(right["adamw"]) == pytest.approx((test.only_a - test.only_b) / 1635)
+    twice = {r["head"].partition("(")[0]: r for r in done.json["results"] if r["pool"] == "self"}
+    assert 0.03 < twice["adamw"]["difference"] < 0.05, "from the width alone, which nothing was added to"
+    assert abs(twice["logreg"]["difference"]) < 0.02, "C = 10 is half as strict on rows twice as long"
+    assert {(r["is_control"], r["word"], r["p"]) for r in twice.values()} == {(True, None, None)}
+    told = run("sweep", "cars16", "--pool", "none", *heads).out
+    assert "the global embedding twice, are controls: no p is asked of them" in " ".join(told.split())

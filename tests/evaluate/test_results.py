@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from fgscore.errors import StoreError
 from fgscore.evaluate import results
 from fgscore.evaluate.results import Place, Predictions, Result
+from fgscore.stats.accuracy import one_run
 from fgscore.store import files
 
 Run = Callable[..., Any]
@@ -36,9 +37,13 @@ def measured(predictions: Predictions) -> dict[str, Any]:
     """Accuracies by loops."""
     pairs = list(zip(predictions.labels.tolist(), predictions.predictions.tolist(), strict=True))
     own = [[p == c for label, p in pairs if label == c] for c in sorted({label for label, _ in pairs})]
+    accuracy = sum(label == p for label, p in pairs) / len(pairs)
+    interval = one_run(accuracy, len(pairs))
     return {
         "n_test": len(pairs),
-        "accuracy": sum(label == p for label, p in pairs) / len(pairs),
+        "accuracy": accuracy,
+        "low": interval.low,
+        "high": interval.high,
         "per_class": sum(sum(right) / len(right) for right in own) / len(own),
     }
 
@@ -62,8 +67,6 @@ def written(draw: st.DrawFn) -> tuple[Result, Predictions]:
         head=draw(st.sampled_from(["zeroshot", "adamw(seed=3)"])),
         shots=draw(COUNT),
         seed=draw(st.integers(-1, 1 << 31)),
-        low=draw(st.none() | SHARE),
-        high=draw(st.none() | SHARE),
         n_train=draw(COUNT),
         without_regions=draw(COUNT),
         converged=draw(st.booleans()),
@@ -155,11 +158,17 @@ LATER = ("crops", "shots", "seed", "low", "high", "features_seconds", "labels_di
 
 
 def test_a_row_of_before_reads_with_what_it_has(tmp_path: Path) -> None:
-    place = keep(tmp_path, example(low=0.1, high=0.9, shots=4, lineage={"features": "x"}))
+    place = keep(tmp_path, example(shots=4, lineage={"features": "x"}))
     strip(place, *LATER)
     found = results.read(place)
     assert found == example()
-    assert (found.shots, found.seed, found.low, found.lineage) == (0, -1, None, {})
+    assert (found.shots, found.seed, found.lineage) == (0, -1, {})
+
+
+def test_an_interval_of_before_is_told_by_the_rule_of_now(tmp_path: Path) -> None:
+    """It was a bootstrap's, or none."""
+    found = results.read(keep(tmp_path, example(low=0.1, high=0.9)))
+    assert found is not None and (found.low, found.high) == (example().low, example().high)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ from fgscore.scorers import Scorer
         ("entropy(tau=50)", "topk(k='all')", "logreg", "Entropy confidence (tau=50)"),
         ("entropy", "topk(k=3, temperature=0.1)", "logreg", "Entropy confidence, temperature=0.1"),
         ("mine.py:f(a=1)", "topk", "logreg", "mine.py:f (a=1)"),
+        ("shuffled", "topk", "logreg", "Shuffled scores"),
+        ("shuffled(of='entropy(tau=5)', seed=1)", "topk", "logreg", "Shuffled scores (of='entropy(tau=5)', seed=1)"),
     ],
 )
 def test_a_setting_is_called_as_in_the_paper(scorer: str, pool: str, head: str, name: str) -> None:

@@ -153,15 +153,17 @@ def test_confusions_and_flips_are_those_of_the_predictions(study: Store, run: Ru
 
 def test_a_result_that_is_not_there_is_named_with_the_way_out(study: Store) -> None:
     family = grid.families(match.bundles(study, "cub", "sam"))[0]
-    plan = grid.Plan([[Head.bind("logreg(C=10)")]])
-    line = grid.own_lines(family, [Scorer.bind("entropy")], [Target.bind("global")], [Pooling.bind("topk")], plan)[1]
+    plan = grid.Plan([grid.fixed(Head.bind("logreg(C=10)"))])
+    asked = [Scorer.bind("entropy")], [Target.bind("global")], [Pooling.bind("topk")]
+    line = grid.own_lines(family, *asked, plan, standing=False)[1]
     with pytest.raises(DataError, match="no such result of cub is there; run `fgscore probe cub .*entropy"):
         library.confusions(line.runs[0])
 
 
 def test_nothing_wrong_makes_no_pairs(study: Store, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     family = grid.families(match.bundles(study, "cub", "sam"))[0]
-    line = next(grid.Plan([[Head.bind("zeroshot")]]).lines(family.whole, Pooling.bind("none")))
+    plan = grid.Plan([grid.fixed(Head.bind("zeroshot"))])
+    (line,) = grid.Lines(family, plan).of([family.whole], Pooling.bind("none"))
     from fgscore.evaluate.probe import ProbeRun
     from fgscore.evaluate.results import Predictions
 

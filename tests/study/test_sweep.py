@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from scipy import stats as scipy_stats
 
-from fgscore import stats
+from fgscore.evaluate import results
 from fgscore.pooling import Pooling
+from fgscore.stats.accuracy import accuracy
+from fgscore.stats.crossed import contrast
+from fgscore.stats.paired import holm, mcnemar
 from fgscore.store.match import Store
 from fgscore.study import paper
 from fgscore.study.paper import Cell
@@ -33,9 +37,38 @@ def right(store: Store, dataset: str, digest: str) -> dict[str, bool]:
 
 def test_table_one_has_the_papers_rows_in_its_order(study: Store, run: Run) -> None:
     rows = sweep(run, "cub", "--table", "1", *FAST)["results"]
-    found = [(r["regions"].partition("(")[0], r["scorer"] or r["pool"], r["target"]) for r in rows]
+    found = [
+        (r["regions"].partition("(")[0], r["scorer"] or r["pool"], r["target"]) for r in rows if not r["is_control"]
+    ]
     assert found == [(c.regions, c.scorer, c.target) for c in paper.cells(1)]
     assert {r["table"] for r in rows} == {1}
+
+
+def test_every_table_has_its_controls(study: Store, run: Run) -> None:
+    for asked in (("--table", "3"), ("--k", "2", "--scorer", "entropy")):
+        rows = sweep(run, "cub", *asked, *FAST)["results"]
+        whole = [(r["pool"], r["head"]) for r in rows if not r["regions"]]
+        assert sorted(whole) == [("none", "logreg(C=10)"), ("none", "zeroshot"), ("self", "logreg(C=10)")]
+        generators = {r["regions"] for r in rows} - {""}
+        for regions in generators:
+            of = [r for r in rows if r["regions"] == regions]
+            assert [r["against"] for r in of if r["pool"] == "mean"] == ["self"]
+            controls = {r["scorer"]: r for r in of if r["is_control"]}
+            assert list(controls) == ["random", "shuffled", "reverse"]
+            assert {r["p"] for r in controls.values()} == {r["word"] for r in controls.values()} == {None}
+            assert {r["against"] for r in of if r["scorer"]} == {"mean"}
+            assert controls["random"]["runs"] == 5 and len(set(controls["random"]["digests"])) == 5
+    out = run("sweep", "cub", "--k", "2", *FAST).out
+    assert "what is scored, against the mean of the same regions" in " ".join(out.split())
+
+
+def test_without_text_the_controls_are_made_from_what_needs_none(study: Store, run: Run) -> None:
+    import shutil
+
+    shutil.rmtree(study.layout.cache / "cub" / "text")
+    rows = sweep(run, "cub", "--regions", "sam", "--scorer", "region_global", *FAST)["results"]
+    scorers = ["", "", "", "random", "shuffled(of='region_global')", "reverse(of='region_global')", "region_global"]
+    assert [r["scorer"] for r in rows] == scorers
 
 
 @pytest.mark.slow
@@ -43,11 +76,12 @@ def test_every_table_of_every_data_set(study: Store, run: Run) -> None:
     result = sweep(run, "--table", "all", *FAST)
     rows = result["results"]
     assert result["skipped"] == []
-    assert [sum(r["table"] == t for r in rows) for t in (1, 2, 3, 4)] == [42, 48, 56, 56]
+    counts = [sum(r["table"] == t for r in rows) for t in (1, 2, 3, 4)]
+    assert counts == [2 * n for n in (21 + 2 + 6, 24 + 3 + 8, 28 + 3 + 4, 28 + 3 + 4)]
     assert {r["dataset"] for r in rows} == {"cub", "pets"}
     probes = list((study.layout.results / "cub" / "probes").glob("*.parquet"))
     # 21 of table 1, 8 true labels more in table 2, 6 of 7 values of k more for 4 lines in tables 3 and 4 each
-    assert len(probes) == 21 + 8 + 4 * 6 * 2
+    assert len(probes) == 21 + 8 + 4 * 6 * 2 + 2 + 2 * (5 + 5 + 1), "and zero-shot, twice the global, controls"
     again = sweep(run, "--table", "all", *FAST)["results"]
     assert not any(r["computed"] for r in again)
     assert [r["accuracy"] for r in again] == [r["accuracy"] for r in rows]
@@ -72,7 +106,7 @@ def test_a_sweep_that_is_cut_short_goes_on_where_it_stopped(
     assert kept in (4, 5)  # one may have been under way beside the one that was interrupted
     monkeypatch.setattr(Head, "__call__", whole)
     rows = sweep(run, "cub", "--table", "1", *FAST)["results"]
-    assert sum(r["computed"] for r in rows) == 21 - kept
+    assert sum(r["computed"] for r in rows) == 21 + 2 + 2 * 11 - kept
 
 
 def test_fits_begin_where_the_first_of_their_width_ended(
@@ -91,8 +125,8 @@ def test_fits_begin_where_the_first_of_their_width_ended(
     monkeypatch.setattr(Head, "__call__", watched)
     sweep(run, "cub", "--table", "1", *FAST)
     alone, pooled = (starts[width] for width in sorted(starts))
-    assert [alone, pooled[:2]] == [[None], [None, None]]
-    assert len(pooled) == 20
+    assert [alone[:2], pooled[:2]] == [[None, None], [None, None]], "the global embedding, and zero-shot"
+    assert len(pooled) == 20 + 1 + 2 * 11
     assert len({id(near) for near in pooled[2:]}) == 1 and pooled[2] is not None
 
 
@@ -140,7 +174,7 @@ def test_a_row_of_a_sweep_is_that_of_probe(study: Store, run: Run) -> None:
     (swept,) = [r for r in rows if r["scorer"] == "entropy"]
     assert swept["computed"] == 0
     for key in ("accuracy", "low", "high", "per_class", "n_test", "pool", "head", "regions", "encoder"):
-        assert swept[key] == probed[key], key
+        assert swept[key] == (pytest.approx(probed[key]) if isinstance(probed[key], float) else probed[key]), key
     (path,) = [p for p in study.layout.results.glob("cub/probes/*") if p.stem == probed["digest"][:16]]
     (row,) = pq.read_table(path).to_pylist()
     told = {"cached": False, "undecided": ""}
@@ -149,40 +183,53 @@ def test_a_row_of_a_sweep_is_that_of_probe(study: Store, run: Run) -> None:
 
 def test_differences_and_p_are_those_of_the_predictions(study: Store, run: Run) -> None:
     rows = sweep(run, "cub", "--table", "1", *FAST)["results"]
-    whole = right(study, "cub", rows[0]["digests"][0])
     assert rows[0]["difference"] is None and rows[0]["p"] is None
+    names = {"mean": "mean", "self": "self", "global": "none"}
+    of = {(r["pool"], r["regions"]): right(study, "cub", r["digests"][0]) for r in rows if not r["scorer"]}
     p = []
-    for row in rows[1:]:
+    for row in (r for r in rows if r["against"] and not r["is_control"]):
+        whole = of[names[row["against"]], row["regions"] if row["against"] == "mean" else ""]
         ours = right(study, "cub", row["digests"][0])
         assert set(ours) == set(whole) and len(ours) == 60
         assert row["difference"] == pytest.approx(np.mean([ours[i] - whole[i] for i in whole]))
         assert row["difference_low"] <= row["difference"] <= row["difference_high"]
-        only = (sum(ours[i] > whole[i] for i in whole), sum(ours[i] < whole[i] for i in whole))
-        assert (row["only_it"], row["only_global"]) == only
-        p.append(row["p"])
-    assert [r["p_holm"] for r in rows[1:]] == pytest.approx(stats.holm(p).tolist())
-    assert {r["comparisons"] for r in rows[1:]} == {20}
+        d = np.array([float(ours[i]) - whole[i] for i in whole])
+        more = np.append(d, (1, -1))
+        half = scipy_stats.t.ppf(0.975, 59) * scipy_stats.sem(more)
+        assert row["difference_high"] - row["difference"] == pytest.approx(half)
+        assert row["differ"] == np.abs(d).sum()
+        crops = row["regions"].startswith("random_crop")
+        assert (row["p"] is None) == crops == (row["word"] == "one draw"), "crops were drawn once"
+        if not crops:
+            p.append(row["p"])
+            assert row["p"] == pytest.approx(2 * scipy_stats.t.sf(abs(d.mean()) / scipy_stats.sem(more), 59))
+            both = [np.array([outcomes[i] for i in whole]) for outcomes in (ours, whole)]
+            assert row["p_mcnemar"] == pytest.approx(mcnemar(*both).p)
+    told = [r["p_holm"] for r in rows if r["p"] is not None]
+    assert told == pytest.approx(holm(p).tolist()) and len(told) == 10
+    assert {r["comparisons"] for r in rows if r["against"] and not r["is_control"]} == {20}
 
 
-def test_a_comparison_in_two_tables_counts_once_in_holms_family(study: Store, run: Run) -> None:
-    rows = sweep(run, "cub", "--table", "1", "--table", "2", *FAST)["results"]
-    assert {r["comparisons"] for r in rows if r["p"] is not None} == {28}
-    twice = [r for r in rows if (r["scorer"], r["target"]) == ("entropy", "local") and r["regions"][:3] == "sam"]
-    assert [r["table"] for r in twice] == [1, 2]
-    assert twice[0]["p_holm"] == twice[1]["p_holm"]
+def test_p_of_a_table_does_not_change_when_another_is_asked_for(study: Store, run: Run) -> None:
+    def told(*tables: str) -> list[tuple[float | None, ...]]:
+        asked = [word for table in tables for word in ("--table", table)]
+        rows = sweep(run, "cub", *asked, *FAST)["results"]
+        return [tuple(r[key] for key in ("p", "p_holm", "df", "word", "visible")) for r in rows if r["table"] == 1]
+
+    assert told("1") == told("1", "2") == told("2", "1")
 
 
 def test_the_papers_numbers_stand_beside_ours(study: Store, run: Run) -> None:
     rows = sweep(run, "cub", "--table", "1", "--table", "2", *FAST)["results"]
-    for row in rows:
+    for row in (r for r in rows if r["paper"] is not None):
         k = "5" if row["pool"].startswith("topk") else ""
         scorer = row["scorer"] or row["pool"]
         cell = Cell(row["table"], row["regions"].partition("(")[0], scorer, row["target"], k)
         assert row["paper"] == paper.accuracy("cub", cell) is not None
         assert row["upper_bound"] == (row["target"] == "oracle")
     out = run("sweep", "cub", "--table", "2", *FAST).out
-    assert "oracle (upper bound)" in out and "reads the labels of test images" in out
-    line = next(line for line in out.splitlines() if "oracle" in line and "Soft" in line and "sam" in line)
+    assert "(upper" in out and "reads the labels of test images" in " ".join(out.split())
+    line = " ".join(line for line in out.splitlines() if "oracle" in line and "Soft" in line and "sam" in line)
     assert "0.7002" in line
     oracle = next(r for r in rows if r["target"] == "oracle" and r["scorer"] == "soft_margin" and "sam" in r["regions"])
     assert f"{100 * (oracle['accuracy'] - 0.7002):+.2f}" in line
@@ -194,18 +241,18 @@ def test_a_part_of_a_data_set_or_fewer_shots_are_not_set_beside_the_paper(
     invent_into(study.layout, "mine", seed=3)
     assert {r["paper"] for r in sweep(run, "mine", "--table", "1", *FAST)["results"]} == {None}
     few = sweep(run, "cub", "--table", "1", "--shots", "2", *FAST)["results"]
-    assert {r["paper"] for r in few} == {None} and {r["n_train"] for r in few} == {10}
+    assert {r["paper"] for r in few} == {None} and {r["n_train"] for r in few if r["head"] != "zeroshot"} == {10}
 
 
 def test_lists_in_a_component_stand_for_one_of_each(study: Store, run: Run) -> None:
     args = ("cub", "--regions", "sam", "--scorer", "entropy(tau=[10,30.5], lam=[0.1,0.2])", "--k", "2", *FAST)
     rows = sweep(run, *args)["results"]
-    assert [r["scorer"] for r in rows] == [
-        "", "entropy(tau=10)", "entropy(tau=10, lam=0.2)", "entropy(tau=30.5)", "entropy(tau=30.5, lam=0.2)",
+    assert [r["scorer"] for r in rows if r["scorer"] and not r["is_control"]] == [
+        "entropy(tau=10)", "entropy(tau=10, lam=0.2)", "entropy(tau=30.5)", "entropy(tau=30.5, lam=0.2)",
     ]  # fmt: skip
     heads = sweep(run, "cub", "--pool", "none", "--head", "logreg(C=[1,10])")["results"]
-    assert [r["head"] for r in heads] == ["logreg(C=1)", "logreg(C=10)"]
-    assert all(r["difference"] is None for r in heads)
+    assert [r["head"] for r in heads if r["pool"] == "none"] == ["zeroshot", "logreg(C=1)", "logreg(C=10)"]
+    assert [r["against"] for r in heads if r["pool"] == "self"] == ["global", "global"]
 
 
 def test_draws_are_disjoint_blocks_of_cached_crops(study: Store, run: Run) -> None:
@@ -218,10 +265,45 @@ def test_draws_are_disjoint_blocks_of_cached_crops(study: Store, run: Run) -> No
     assert len(set(accuracies)) > 1
     assert row["accuracy"] == pytest.approx(np.mean(accuracies))
     assert row["spread"] == pytest.approx(np.std(accuracies, ddof=1))
-    wanted = stats.bootstrap(np.array([np.mean([part[i] for part in parts]) for i in sorted(parts[0])]))
-    assert (row["low"], row["high"]) == pytest.approx((wanted.low, wanted.high))
+    y = np.array([[part[i] for part in parts] for i in sorted(parts[0])], float)
+    wanted = accuracy(y, ["draws"])
+    assert (row["low"], row["high"], row["draws"]) == (pytest.approx(wanted.low), pytest.approx(wanted.high), 3)
+    assert set(row["shares"]) == {"images", "draws"} and row["p"] is not None
     kept = {pq.read_table(p)["crops"][0].as_py() for p in (study.layout.results / "cub" / "probes").iterdir()}
     assert kept == {"", "0:4", "4:8", "8:12"}
+
+
+def test_cached_seeds_of_crops_are_draws_of_one_row(study: Store, run: Run, invent_into: Callable[..., None]) -> None:
+    invent_into(study.layout, "mine", seed=3, crop_seeds=3)
+    rows = sweep(run, "mine", "--scorer", "entropy", *FAST)["results"]
+    by = {(r["regions"].partition("(")[0], r["scorer"] or r["pool"]): r for r in rows}
+    scored, mean, masks = (by[key] for key in (("random_crop", "entropy"), ("random_crop", "mean"), ("sam", "entropy")))
+    assert [r["regions"] for r in rows].count("random_crop(n=12)") == 5, "one row for all three seeds"
+    assert [(r["runs"], r["draws"]) for r in (scored, mean, masks)] == [(3, 3), (3, 3), (1, 0)]
+    a, b = ([right(study, "mine", digest) for digest in r["digests"]] for r in (scored, mean))
+    d = np.array([[float(one[i]) - other[i] for one, other in zip(a, b, strict=True)] for i in sorted(a[0])])
+    own = contrast(d, ["draws"])
+    assert (scored["difference"], scored["shares"]) == (pytest.approx(own.value), pytest.approx(own.shares))
+    assert scored["word"] not in (None, "one draw", "two draws")
+    one = sweep(run, "mine", "--scorer", "entropy", "--draws", "2", "--regions", "random_crop", *FAST)["results"]
+    assert one[-1]["draws"] == 2 and one[-1]["digests"] == scored["digests"][:2]
+
+
+def test_every_draw_has_seeds_of_its_own_and_what_has_none_is_paired_with_all(study: Store, run: Run) -> None:
+    pytest.importorskip("torch")
+    head = ("--head", "adamw(epochs=1)", "--n-regions", "4", "--draws", "3", "--head-seeds", "2")
+    rows = sweep(run, "cub", "--regions", "random_crop", "--pool", "mean", *head)["results"]
+    by = {r["pool"]: r for r in rows if r["head"].startswith("adamw")}
+    kept = {r.digest: (r.crops, r.seed) for r in results.read_all(study.layout.results, "cub")}
+    runs = {pool: [kept[digest] for digest in r["digests"]] for pool, r in by.items()}
+    seeds = [0, 1, 100, 101, 200, 201]
+    assert runs["mean"] == list(zip(["0:4"] * 2 + ["4:8"] * 2 + ["8:12"] * 2, seeds, strict=True))
+    assert runs["self"] == runs["none"] == [("", seed) for seed in seeds]
+    assert set(by["mean"]["shares"]) == {"images", "draws"}, "seeds are averaged within their draw"
+    assert (by["self"]["seeds"], set(by["self"]["shares"])) == (6, {"images", "seeds"})
+    named = sweep(run, "cub", "--regions", "random_crop", "--pool", "mean", *head[:6], "--seed", "0", "--seed", "1")
+    (mean,) = [r for r in named["results"] if r["pool"] == "mean"]
+    assert set(mean["shares"]) == {"images", "draws", "seeds"}, "the same seeds in every draw are a factor of their own"
 
 
 def test_a_draw_is_what_a_smaller_cache_would_have_given(study: Store, run: Run) -> None:
@@ -255,17 +337,22 @@ def test_too_few_cached_crops_are_refused_with_the_number_needed(study: Store, r
     assert done.code == 2
     command = 'fgscore extract "folder(name=\'cub\')" --regions "random_crop(n=16)" --encoder fake --prompt plain'
     assert f"need 16 cached crops an image, found 12 of cub; run `{command}`" in done.message
-    assert run("sweep", "cub", "--resamples", "2").code == 2
+    done = run("sweep", "cub", "--draws", "3")
+    seeds = ' --regions "random_crop(n=12, seed=1)" --regions "random_crop(n=12, seed=2)"'
+    command = f"fgscore extract \"folder(name='cub')\"{seeds} --encoder fake --prompt plain"
+    assert (done.code, command in done.message) == (2, True), done.message
 
 
 def test_masks_have_one_set_and_the_table_says_so(study: Store, run: Run) -> None:
     args = ("cub", "--table", "1", "--n-regions", "4", "--resamples", "2", *FAST)
     rows = sweep(run, *args)["results"]
+    rows = [r for r in rows if not r["is_control"]]
     assert {r["runs"] for r in rows if r["regions"].startswith("sam")} == {1}
     assert {r["runs"] for r in rows if r["regions"].startswith("random")} == {2}
+    assert {r["word"] for r in rows if r["regions"].startswith("random")} == {"two draws"}
     out = run("sweep", *args).out
-    assert out.count("one set of masks") == 10
-    assert "Masks have one set an image" in out and "the variance of training is not in them" in " ".join(out.split())
+    assert out.count("one set of masks") == 10 + 1, "and reversed scores, which are not drawn"
+    assert "Masks have one set an image" in out and "training images never do" in " ".join(out.split())
 
 
 def test_seeds_of_the_papers_head_give_a_spread(study: Store, run: Run) -> None:
@@ -273,9 +360,12 @@ def test_seeds_of_the_papers_head_give_a_spread(study: Store, run: Run) -> None:
     args = ("cub", "--pool", "mean", "--regions", "sam", "--head", "adamw(epochs=3, lr=0.1)", "--head", "logreg(C=1)")
     rows = sweep(run, *args, "--head-seeds", "3")["results"]
     assert [(r["head"].partition("(")[0], r["pool"], r["runs"]) for r in rows] == [
-        ("adamw", "none", 3), ("logreg", "none", 1), ("adamw", "mean", 3), ("logreg", "mean", 1),
+        ("zeroshot", "none", 1), ("adamw", "none", 3), ("logreg", "none", 1), ("adamw", "self", 3),
+        ("logreg", "self", 1), ("adamw", "mean", 3), ("logreg", "mean", 1),
     ]  # fmt: skip
-    assert rows[2]["spread"] > 0 and rows[3]["spread"] is None
+    assert rows[5]["spread"] > 0 and rows[6]["spread"] is None
+    assert (rows[5]["seeds"], set(rows[5]["shares"])) == (3, {"images", "seeds"})
+    assert rows[5]["word"] is not None and rows[3]["word"] is None
     named = sweep(run, *args, "--seed", "0", "--seed", "1", "--seed", "2")["results"]
     assert [r["digests"] for r in named] == [r["digests"] for r in rows]
     assert run("sweep", *args, "--seed", "1", "--head-seeds", "2").code == 2
@@ -291,10 +381,12 @@ def test_selection_looks_at_validation_images_only(study: Store, run: Run, inven
     best = max(c["validation_accuracy"] for c in candidates)
     assert chosen["validation_accuracy"] == best
     assert chosen is next(c for c in candidates if c["validation_accuracy"] == best), "the first of equals"
-    rows = [r for r in result["results"] if r["scorer"]]
+    rows = [r for r in result["results"] if r["scorer"] and not r["is_control"]]
     assert [(r["scorer"], r["pool"]) for r in rows] == [(chosen["scorer"], chosen["pool"])]
-    tested = list((study.layout.results / "mine" / "probes").glob("*.parquet"))
-    assert len(tested) == 2, "the chosen one and the global probe; no other was measured on test images"
+    assert {r["pool"] for r in result["results"] if r["scorer"]} == {chosen["pool"]}, "controls of what was chosen"
+    tested = [pq.read_table(p).to_pylist()[0] for p in (study.layout.results / "mine" / "probes").iterdir()]
+    scored = [r for r in tested if r["scorer"].startswith("entropy")]
+    assert len(scored) == 1, "no other was measured on test images"
     kept = list((study.layout.results / "mine" / "validation" / "predictions").glob("*.parquet"))
     assert len(kept) == 6
     for path in kept:
@@ -305,12 +397,12 @@ def test_selection_looks_at_validation_images_only(study: Store, run: Run, inven
 def test_selection_without_official_validation_takes_a_part_of_train(study: Store, run: Run) -> None:
     args = ("cub", "--regions", "sam", "--k", "1", "--k", "2", "--head", "logreg(C=[1,100])", "--select", "val")
     result = sweep(run, *args)
-    assert sum(c["chosen"] for c in result["selection"]) == 2  # one global probe, one of the masks
+    assert sum(c["chosen"] for c in result["selection"]) == 3  # the global probe, the mean, one of the masks
     (path, *_) = (study.layout.results / "cub" / "validation" / "predictions").glob("*.parquet")
     numbers = np.array([int(i.rpartition("/")[2]) for i in pq.read_table(path)["image_id"].to_pylist()])
     assert (numbers % 18 < 6).all() and len(numbers) == 5
-    whole, masks = result["results"]
-    assert masks["difference"] == pytest.approx(masks["accuracy"] - whole["accuracy"])
+    mean, masks = (r for r in result["results"] if r["regions"] and not r["is_control"])
+    assert masks["difference"] == pytest.approx(masks["accuracy"] - mean["accuracy"])
 
 
 def test_one_shot_leaves_nothing_to_select_on(study: Store, run: Run) -> None:
@@ -324,18 +416,20 @@ def test_lines_with_results_are_told_from_those_without(study: Store, run: Run) 
     from fgscore.study import compare, grid
 
     family = grid.families(match.bundles(study, "cub"))[0]
-    lines, missing = grid.paper_lines(family, [1, 4], grid.Plan([[Head.bind("logreg(C=10)")]]))
+    plan = grid.Plan([grid.fixed(Head.bind("logreg(C=10)"))])
+    lines, missing = grid.paper_lines(family, [1, 4], plan)
     assert missing == [] and compare.known(lines) == []
     rows = sweep(run, "cub", "--table", "4", *FAST)["results"]
     some = compare.known(lines)
-    assert {line.cell.table for line in some if line.cell} == {1, 4} and len(some) == 28 + 1 + 4
-    again = compare.compare([line for line in some if line.cell and line.cell.table == 4])
+    assert {line.cell.table for line in some if line.cell} == {1, 4}
+    assert len([line for line in some if line.cell]) == 28 + 1 + 1 + 4, "global, mean, and four at k = 5, of table 1"
+    again = compare.compare([line for line in some if line.table == 4])
     assert [r["accuracy"] for r in again] == [r["accuracy"] for r in rows]
 
 
 def test_rows_that_the_cache_cannot_make_are_named(study: Store, run: Run) -> None:
     result = sweep(run, "cub", "--table", "1", "--regions", "random_crop", *FAST)
-    assert len(result["results"]) == 11
+    assert len([r for r in result["results"] if not r["is_control"]]) == 11
     assert result["skipped"] == ["cub: rows of sam left out, as --regions asks"]
 
 

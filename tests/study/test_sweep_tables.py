@@ -13,13 +13,17 @@ def row(accuracy: float, **more: Any) -> dict[str, Any]:
             "target": "global", "scorer": "entropy", "pool": "topk", "head": "adamw", "shots": 0,
             "accuracy": accuracy, "low": accuracy - 0.1,
             "high": accuracy + 0.1, "spread": None, "runs": 1, "fixed_regions": True, "per_class": 0.25, "n_test": 90,
-            "difference": 0.0125, "difference_low": -0.01, "difference_high": 0.03, "p": 0.00001, "p_holm": 0.5,
+            "against": "mean", "difference": 0.0125, "difference_low": -0.01, "difference_high": 0.03, "p": 0.00001,
+            "p_holm": 0.5, "p_mcnemar": 0.25, "word": "undecided", "differ": 9, "visible": 0.02, "draws": 0, "seeds": 0,
+            "shares": {"images": 0.64, "draws": 0.36}, "over_global": 0.03,
             "paper": 0.6, "paper_gain": 0.02, "converged": True, "upper_bound": False, "comparisons": 7}  # fmt: skip
     return made | more
 
 
 ALONE = {"regions": "", "scorer": "", "target": "", "pool": "none", "fixed_regions": False}
-ALONE |= dict.fromkeys(("difference", "difference_low", "difference_high", "p", "p_holm"))
+NOTHING = ("difference", "difference_low", "difference_high", "p", "p_holm", "p_mcnemar", "word", "differ", "visible")
+ALONE |= dict.fromkeys((*NOTHING, "over_global"))
+ALONE |= {"shares": {}, "against": "", "comparisons": 0}
 
 
 def cells(table: Table, i: int) -> dict[str, str]:
@@ -31,8 +35,10 @@ def test_a_line_stands_beside_the_papers() -> None:
     assert table.title == "cub. Table 1: scoring strategies, k = 5"
     assert cells(table, 1) == {
         "regions": "sam", "target": "global", "strategy": "Entropy confidence", "k": "5",
-        "accuracy": "0.6500 (0.5500-0.7500)", "per_class": "0.2500", "difference": "+1.25",
-        "interval": "-1.00 to +3.00", "p": "< 0.0001", "p_holm": "0.5000",
+        "accuracy": "0.6500 (0.5500-0.7500)", "per_class": "0.2500", "against": "mean",
+        "difference": "+1.25", "interval": "-1.00 to +3.00", "word": "undecided", "p": "< 0.0001", "p_holm": "0.5000",
+        "p_mcnemar": "0.2500", "differ": "9", "visible": "2.00", "shares": "images 64 %, draws 36 %",
+        "over_global": "+3.00",
         "paper": "0.6000", "paper_difference": "+5.00", "paper_gain": "+2.00",
     }  # fmt: skip
     first = cells(table, 0)
@@ -42,7 +48,7 @@ def test_a_line_stands_beside_the_papers() -> None:
         "sam: sam(n=3)",
         "Everywhere: encoder clip, prompt plain, head adamw, test images 90.",
     ]
-    assert "here 7" in table.below[3]
+    assert any("over the 7 differences of a table" in note for note in table.below)
 
 
 def test_a_table_for_each_data_set_and_table_of_the_paper_with_the_same_notes() -> None:

@@ -1,0 +1,132 @@
+"""What is known of one data set by one head: every cell of the paper's tables, by all draws and seeds that have been
+probed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+
+import numpy as np
+
+from fgscore import specs
+from fgscore.errors import UsageError, quoted
+from fgscore.evaluate.probe import ProbeRun
+from fgscore.evaluate.results import Result
+from fgscore.heads import Head
+from fgscore.stats import words
+from fgscore.stats.crossed import Contrast as Effect
+from fgscore.stats.crossed import contrast
+from fgscore.store.match import Bundle
+from fgscore.study import grid, paper_claims
+from fgscore.study.draws import CROPS, Draws, Seeds, of_one_row
+from fgscore.study.grid import Family, Line, Plan
+from fgscore.study.outcomes import Key, Outcomes, images
+from fgscore.study.outcomes import grid as in_common
+from fgscore.study.paper import Cell
+from fgscore.study.paper_claims import Claim, Contrast
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What is known of one data set, encoder, prompt, pair of generators and kind of head, by all draws of crops and
+    seeds that have been probed; ``kept`` are the results of the data set."""
+
+    family: Family
+    head: Head
+    kept: Sequence[Result]
+
+    @property
+    def whole(self) -> Bundle:
+        """For names."""
+        return self.family.whole
+
+    @cached_property
+    def runs(self) -> dict[Cell, dict[Key, ProbeRun]]:
+        """Every cell that the cache can make, by its draws and seeds: of whole seeds of crops or, where more of those
+        have been probed, of blocks of them."""
+        seeds = sorted({result.seed for result in self.kept if result.seed >= 0} | {0})
+        windows = {(int(a), int(b)) for a, _, b in (r.crops.partition(":") for r in self.kept if r.crops)}
+        plans = [Draws()]
+        for width in sorted({stop - start for start, stop in windows}):
+            number = max(stop // width for start, stop in windows if stop - start == width)
+            plans.append(Draws(number, width))
+        made = [self._cells(draws, tuple(seeds)) for draws in plans]
+        return max(made, key=lambda cells: sum(run.kept() is not None for of in cells.values() for run in of.values()))
+
+    def _cells(self, draws: Draws, seeds: tuple[int, ...]) -> dict[Cell, dict[Key, ProbeRun]]:
+        plan = Plan([partial(_seeded, self.head)], Seeds(named=seeds), draws=draws)
+        try:
+            lines, _ = grid.paper_lines(self.family, grid.TABLES, plan)
+        except UsageError:  # too few crops for blocks of that many
+            return {}
+        named = {cell: line for line in lines if (cell := _cell(line))}
+        return {cell: dict(zip(line.keys, line.runs, strict=True)) for cell, line in named.items()}
+
+    @cached_property
+    def known(self) -> dict[Cell, Outcomes]:
+        """Outcomes of the cells that have results."""
+        seen: dict[str, bool] = {}
+        found: dict[Cell, Outcomes] = {}
+        for cell, runs in self.runs.items():
+            for run in runs.values():
+                seen.setdefault(run.digest, run.kept() is not None)
+            there = {key: run.predictions() for key, run in runs.items() if seen[run.digest]}
+            found |= {cell: Outcomes(there)} if there else {}
+        return found
+
+    def way_out(self, claim: Claim) -> str:
+        """The command that makes what ``claim`` lacks here, or what else does; empty where it lacks nothing."""
+        if lacking := {cell.regions: None for cell in claim.cells if cell not in self.runs and cell.regions}:
+            return self.whole.extract(*lacking) or f"import regions of {' and '.join(lacking)}"
+        return "" if all(cell in self.known for cell in claim.cells) else self.sweep(claim)
+
+    def sweep(self, claim: Claim, more: str = "") -> str:
+        """The command that makes the results that ``claim`` needs."""
+        tables = " ".join(f"--table {table}" for table in claim.tables)
+        head = "" if self.head.canonical == "logreg" else f" --head {quoted(self.head.canonical)}"
+        return f"fgscore sweep {quoted(self.whole.asked)} {tables}{head}{more}"
+
+    def more(self, claim: Claim) -> str:
+        """The command that adds draws of crops, or seeds of the head."""
+        crops = of_one_row(self.family.of(CROPS))
+        held = max((len(group) for group in crops), default=0)
+        seeds = f" --head-seeds {words.A_WORD}" if self.head.stochastic else ""
+        if held and held < words.A_WORD and any(cell.regions == CROPS for cell in claim.cells):
+            written = specs.parse(crops[0][0].regions.recipe.component)
+            free = [specs.text(written.name, {**written.params, "seed": s}) for s in range(held, words.A_WORD)]
+            return self.whole.extract(*free)
+        return self.sweep(claim, seeds)
+
+    def effect(self, contrast_: Contrast) -> Effect | None:
+        """The contrast on this data set; None where its runs have no image, draw and seed in common."""
+        several = [self.known[cell] for pair in contrast_.pairs for cell in pair]
+        common, ids = in_common(several), images(several)
+        if common is None or not len(ids):
+            return None
+        values = cache(lambda cell: common.values(self.known[cell], ids))
+        d = np.mean([values(a) - values(b) for a, b in contrast_.pairs], axis=0)
+        return contrast(d, common.chance)
+
+
+def _seeded(head: Head, seed: int) -> Head:
+    """``head`` of ours with another seed, where it has one."""
+    if not head.stochastic or head.seed is None or not seed:
+        return head
+    return Head.built_in(specs.text(head.name, {**_written(head), "seed": seed}))
+
+
+def _written(head: Head) -> dict[str, specs.Value]:
+    return {key: value for key, value in specs.parse(head.canonical).params.items() if key != "seed"}
+
+
+def _cell(line: Line) -> Cell | None:
+    """Its place in the paper, or what a control of Table 1 is called here."""
+    if line.cell or line.table != 1:
+        return line.cell
+    if line.pooling.name == "self":
+        return paper_claims.TWICE
+    scores = line.runs[0].features.scores
+    if scores and scores.scorer.name == "shuffled":
+        return paper_claims.shuffled(scores.bundle.regions.recipe.name)
+    return None
