@@ -51,8 +51,7 @@ def logreg(
     max_iter: Annotated[int, Ge(1)] = 2000,
     seed: Annotated[int, Ge(0)] = 0,
 ) -> Outcome:
-    """Multinomial logistic regression (scikit-learn); C on official validation images, or by five folds of the train
-    images, then refit on train and validation.
+    """Multinomial logistic regression (scikit-learn); C on validation or by five folds, then refit on all of train.
 
     The folds are fixed, so that nothing here depends on ``seed``: it decides which images few shots are.
     ``near`` is the path of a fit on features much like these, of the same width: it saves time, and moves nothing by

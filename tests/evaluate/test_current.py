@@ -23,6 +23,7 @@ from fgscore.components import DECLARED
 from fgscore.datasets.folder import folder
 from fgscore.evaluate import current
 from fgscore.evaluate.results import Place, Result, read_all
+from fgscore.heads import Head
 from fgscore.store import index as index_store
 from fgscore.store import match
 from fgscore.store.match import Store
@@ -111,6 +112,7 @@ def test_results_that_an_earlier_version_kept_are_those_of_its_store(
     """Results of the archived store, by the last version without seals: four of test images, one of validation images;
     of `probe` with entropy(tau=5) and k = 2, mean and none, and of `sweep --select val`. Never made anew."""
     monkeypatch.setattr("fgscore.evaluate.probe.VERSION", 5)  # of the heads then
+    monkeypatch.setitem(vars(Head.ours("logreg"))[DECLARED]["traits"], "version", 1)
     shutil.copytree(ARCHIVE / "v1", data)
     shutil.copytree(ARCHIVE / "results", data / "results")
     store = Store(Layout(data))
@@ -125,6 +127,16 @@ def test_results_that_an_earlier_version_kept_are_those_of_its_store(
     entropy = ("probe", "--scorer", "entropy(tau=5)", "--k", 2, "--head", "zeroshot", "--head", "logreg(C=1)")
     assert Counter(r["cached"] for r in run(*entropy, "--json").json["results"]) == {True: 2, False: 2}
     assert run("verify", "--json").json == {"problems": [], "results": 7}
+
+
+def test_what_a_head_of_before_made_is_stale_and_can_still_be_read(
+    data: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fgscore.evaluate.probe.VERSION", 5)
+    shutil.copytree(ARCHIVE / "v1", data)
+    shutil.copytree(ARCHIVE / "results", data / "results")
+    assert states(Store(Layout(data))) == {"current": 3, "stale": 1}
+    assert run("verify", "--json").json == {"problems": [], "results": 5}
 
 
 # ---- stale
