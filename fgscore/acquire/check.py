@@ -141,12 +141,13 @@ def _read(path: Path, banner: int) -> tuple[str, str]:
 def _with_next(report: Report, chosen: DataSet, given: str) -> Report:
     name = quoted(report.dataset) + given
     partial = " --partial" if report.missing else ""
+    force = " --force" if report.findings else ""
     advice = otherwise = ""
     if report.usable:
         command = f"fgscore extract {name}"
         advice = "" if report.sound else "Mend what cannot be read or was passed over, or go on without it."
     elif chosen.is_looked_at:
-        command, otherwise = f"fgscore check {name}", f"fgscore index {name} --force{partial}"
+        command, otherwise = f"fgscore check {name}", f"fgscore index {name}{force}{partial}"
         advice = "Mend this and check again, or go on as it is."
     else:
         command, advice = _get(report.dataset, chosen, given)

@@ -18,6 +18,7 @@ BY_CONTENT = "a picture by its content, without a suffix that says so"
 LOOSE = "a photo in no folder of a class"
 NO_SPLIT = "a photo in a folder that is none of train, val and test"
 WITH_HEIF = "is read once you ran `pip install pillow-heif`"
+SHUT = "a folder that may not be read"
 INSIDE = "in a folder that is named like a photo"
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from fgscore import regular
-from fgscore.datasets._account import BY_CONTENT, HIDDEN, INSIDE, NO_PHOTO, SYSTEM, WITH_HEIF, PassedOver
+from fgscore.datasets._account import BY_CONTENT, HIDDEN, INSIDE, NO_PHOTO, SHUT, SYSTEM, WITH_HEIF, PassedOver
 from fgscore.machine.packages import check_package
 
 SYSTEM_FOLDERS = ("__macosx", "__pycache__", "$recycle.bin", "#recycle", "lost+found", "system volume information")
@@ -27,10 +27,11 @@ BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftypavif", b"fty
 @dataclass(frozen=True)
 class Below:
     """Something below a folder: its ``parts`` from there on. ``is_folder`` of one that is named like a photo and holds
-    none."""
+    none, ``is_shut`` of one that may not be looked into."""
 
     parts: tuple[str, ...]
     is_folder: bool = False
+    is_shut: bool = False
 
     @property
     def path(self) -> str:
@@ -59,8 +60,9 @@ def is_system(name: str) -> bool:
 
 
 def below(root: Path) -> list[Below]:
-    """Every file below ``root``, links followed, and every folder named like a photo that holds no photo, in the order
-    of their paths. Whatever is no folder counts as a file: pipes, devices and links that lead nowhere too."""
+    """Every file below ``root``, links followed, every folder named like a photo that holds no photo, and those that
+    may not be looked into, in the order of their paths. Whatever is no folder counts as a file: pipes, devices and
+    links that lead nowhere too."""
     return sorted(_below(os.fspath(root), (), frozenset()), key=lambda one: one.parts)
 
 
@@ -74,7 +76,11 @@ def _below(folder: str, parts: tuple[str, ...], above: frozenset[tuple[int, int]
             if not _is_folder(entry):
                 yield Below((*parts, entry.name))
                 continue
-            inside = list(_below(entry.path, (*parts, entry.name), above | {here}))
+            try:
+                inside = list(_below(entry.path, (*parts, entry.name), above | {here}))
+            except PermissionError:
+                yield Below((*parts, entry.name), is_shut=True)
+                continue
             itself = Below((*parts, entry.name), is_folder=True)
             if named_as_photo(itself) and not any(named_as_photo(one) for one in inside):
                 yield itself
@@ -90,7 +96,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def named_as_photo(one: Below) -> bool:
     """Whether it has the name of a photo, and lies in no hidden or system folder."""
-    return one.suffix in photo_suffixes() and not one.parts[-1].startswith(".") and not _in_system(one)
+    is_hidden = one.parts[-1].startswith(".") or _in_system(one)
+    return one.suffix in photo_suffixes() and not is_hidden and not one.is_shut
 
 
 def _in_system(one: Below) -> bool:
@@ -110,6 +117,8 @@ def _passed_over(root: Path, one: Below, folders: Collection[tuple[str, ...]]) -
         return PassedOver(one.path, SYSTEM)
     if one.parts[-1].startswith("."):
         return PassedOver(one.path, HIDDEN)
+    if one.is_shut:
+        return PassedOver(one.path, SYSTEM) if is_system(one.parts[-1]) else PassedOver(one.path, SHUT, True)
     if one.suffix in HEIF:
         return PassedOver(one.path, f"{one.suffix} {WITH_HEIF}", True)
     if one.suffix in OTHERS:

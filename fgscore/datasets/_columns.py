@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fgscore.datasets._rows import Rows
+from fgscore.datasets._rows import SHOWN, Rows
 from fgscore.errors import DataError
+from fgscore.labels import shortened
 from fgscore.types import split_named
 
 BOX = ("x0", "y0", "x1", "y1")
@@ -44,7 +45,7 @@ def named(rows: Rows, given: Mapping[str, str | None]) -> Named:
     found = {ours: _one(rows, ours, given.get(ours)) for ours in USUAL}
     path, box = found["path"], given.get("box")
     if path is None:
-        raise DataError(f"expected a column of paths in {rows.path}, found {', '.join(rows.names)}; say which, as "
+        raise DataError(f"expected a column of paths in {rows.path}, found {rows.shown}; say which, as "
                         "table(path=NAME)")  # fmt: skip
     corners = [name for name in BOX if name in rows.names]
     if box:
@@ -54,11 +55,11 @@ def named(rows: Rows, given: Mapping[str, str | None]) -> Named:
     used = {*found.values(), box, *corners}
     others = [name for name in dict.fromkeys(rows.names) if name not in used]
     if found["label"] is None and given.get("label") is None and others:
-        raise DataError(f"expected a column of labels in {rows.path}, found {', '.join(rows.names)}; say which, as "
+        raise DataError(f"expected a column of labels in {rows.path}, found {rows.shown}; say which, as "
                         "table(label=NAME), or label='' for photos without labels")  # fmt: skip
     guessed = {ours: name for ours, name in found.items() if name and name != ours and not given.get(ours)}
     remarks = [f"columns: {', '.join(f'{ours}={name}' for ours, name in guessed.items())}"] if guessed else []
-    remarks += [f"columns of no use here: {', '.join(others)}"] if others else []
+    remarks += [f"columns of no use here: {shortened(others, SHOWN)}"] if others else []
     mapped = frozenset(ours for ours in USUAL if given.get(ours))
     return Named(path, found["label"], found["split"], found["image_id"], box, mapped, tuple(remarks))
 
@@ -72,7 +73,7 @@ def _one(rows: Rows, ours: str, given: str | None) -> str | None:
         return rows.check(ours)
     usual = [name for name in dict.fromkeys(rows.names) if _plain(name) in (ours, *USUAL[ours])]
     if ours == "split":
-        usual = [name for name in usual if all(cell and split_named(cell) for cell in rows.texts(rows.check(name)))]
+        usual = [name for name in usual if any(cell and split_named(cell) for cell in rows.texts(rows.check(name)))]
     if len(usual) > 1:
         raise DataError(f"expected one column of {WHAT[ours]} in {rows.path}, found {' and '.join(usual)}; say which, "
                         f"as `table({ours}={usual[0]})`")  # fmt: skip

@@ -123,6 +123,8 @@ def _open(source: Source) -> Image.Image:
         picture = Image.open(source)
     except FileNotFoundError:
         raise BadImage("the file is missing") from None
+    except PermissionError as error:
+        raise BadImage(f"cannot be read: {error.strerror}") from None
     except regular.Irregular as error:
         raise BadImage(f"is {error}") from None
     except Image.DecompressionBombError:

@@ -102,6 +102,12 @@ class Lines:
         found = [split_named(top) if rest else None for top, _, rest in tops]
         return [split for split in found if split] if all(found) else []
 
+    def _in_no_split(self) -> str:
+        """The first path in no folder of a split where others are in test or validation; empty where none is."""
+        found = {path: split_named(path.partition("/")[0]) for path in self.paths}
+        others = set(found.values()) & {"val", "test"}
+        return next((path for path, split in found.items() if not split), "") if others else ""
+
     @property
     def boxes(self) -> list[Corners | None]:
         """The object box of each row, None where it is missing."""
@@ -148,6 +154,8 @@ class Lines:
             said.append(f"ids: {gaps} are missing, in whose place the path stands")
         if not self.named.split and not self.folder and self._of_paths():
             said.append("splits: by the first folder of each path")
+        elif not self.named.split and not self.folder and (lost := self._in_no_split()):
+            said.append(f"splits: not by the first folders of the paths, as {lost} lies in none; all are of train")
         return said
 
 

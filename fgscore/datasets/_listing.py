@@ -151,7 +151,7 @@ def present(listing: Listing, partial: bool) -> tuple[Listing, dict[str, Any]]:
         raise DataError(f"expected photos in the lists of {listing.root}, found none; mend the list")
     if not there:
         raise DataError(
-            f"expected {expected} photos under {listing.root}, found none; "
+            f"expected {expected} photos under {listing.root}, such as {listing.photos[0].path}, found none; "
             f"{f'{listing.where}, or name' if listing.where else 'name'} their folder with --root DIR"
         )
     if len(there) == expected and _split_counts(there, listing) == dict(

@@ -19,8 +19,11 @@ import pyarrow.parquet
 
 from fgscore import regular, separated
 from fgscore.errors import DataError, guess
+from fgscore.labels import shortened
 
 NAN = ("nan", "NaN", "NAN")
+SHOWN = 20  # columns that a message names
+LONGEST = 60  # characters of a name in a message
 EXACT = 1 << 53  # beyond it floating point skips whole numbers
 FORMS = {b"PAR1": "parquet", b"PK\3\4": "a spreadsheet or archive", b"\x1f\x8b": "a packed file",
          b"\xd0\xcf\x11\xe0": "an old spreadsheet"}  # fmt: skip
@@ -38,11 +41,16 @@ class Rows:
     bare: Callable[[int], set[int]] = field(default=lambda _: set(), repr=False)
     comma: bool = False
 
+    @property
+    def shown(self) -> str:
+        """The names of its columns as a message has them: of what is no table they are long, or thousands."""
+        return shortened([name if len(name) <= LONGEST else f"{name[:LONGEST]}..." for name in self.names], SHOWN)
+
     def check(self, name: str) -> str:
         """``name`` itself. Raises :class:`DataError` unless it is one column."""
         times = Counter(self.names)[name]
         if times == 0:
-            raise DataError(f"expected a column {name!r} in {self.path}, found {', '.join(self.names)}; "
+            raise DataError(f"expected a column {name!r} in {self.path}, found {self.shown}; "
                             f"{guess(name, self.names)}")  # fmt: skip
         if times > 1:
             raise DataError(f"expected one column {name!r} in {self.path}, found {times}; remove or rename the others")
@@ -103,7 +111,7 @@ def read(path: Path) -> Rows:
         if form or path.suffix.lower() in (".parquet", ".pq"):
             return _parquet(path)
         return _json(path) if path.suffix.lower() in (".jsonl", ".ndjson", ".json") else _csv(path)
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
         regular.check_exhausted(path, error)
         reason = str(error).partition("\n")[0][:200]
         raise DataError(

@@ -12,6 +12,7 @@ class is of photos without labels. What is left over is in the account.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,7 @@ def folder(
         set_aside(listed, split or 0, seed, root),
         account=Account.of(passed_over),
         remarks=(*_remarks(kept, splits, found), *_merged(class_of, names)),
-        faults=(*clashing, *(_one_too_high(kept, root) or _splits_below(kept, splits))),
+        faults=(*clashing, *(_one_too_high(kept, root) or _splits_below(kept, splits) or _nearly_splits(kept, splits))),
     )
 
 
@@ -150,6 +151,16 @@ def _splits_below(kept: list[_Place], splits: Mapping[str, str]) -> list[str]:
                           and not splits and split_named(parts[1])})  # fmt: skip
     found = shortened([f"{path}/" for path in below_class])
     return [f"{found} would be read as photos of the class, not as splits (put splits above classes)"] * bool(found)
+
+
+def _nearly_splits(kept: list[_Place], splits: Mapping[str, str]) -> list[str]:
+    """That all folders at the top have a split in their names, as training_set/ and test_set/, and hold folders."""
+    tops = sorted({place.folder for place in kept})
+    nearly = all(any(map(split_named, re.findall("[a-z]+", top.casefold()))) for top in tops)
+    if splits or len(tops) < 2 or not nearly or any(len(place.photo.parts) < 3 for place in kept):
+        return []
+    found = shortened([f"{top}/" for top in tops])
+    return [f"{found} would be read as classes, though they look like splits (call them train, val and test)"]
 
 
 def _remarks(kept: list[_Place], splits: Mapping[str, str], found: list[Below]) -> Iterator[str]:

@@ -7,6 +7,7 @@ is read: the account says so.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +27,7 @@ from fgscore.labels import UNLABELLED, in_order, shortened
 from fgscore.specs import OF_CONTENT
 from fgscore.types import split_named
 
-DOUBTFUL = ("na", "n/a", "nan", "null", "none", "nil")  # names that may have been meant as none
+DOUBTFUL = ("na", "n/a", "nan", "null", "none", "nil", "-1")  # names that may have been meant as none
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".pq")
 
 Column = Annotated[str | None, OF_CONTENT]
@@ -118,5 +119,8 @@ def _remarks(tables: Sequence[Lines], classes: Sequence[str], label: str | None)
     """What a user should know of how the tables were read."""
     for one in tables:
         yield from one.remarks
+    counts = Counter(path for one in tables for path in dict(zip(one.ids, one.paths, strict=True)).values())
+    if twice := [path for path, n in counts.items() if n > 1]:
+        yield f"photos: {shortened(twice)} stands under more than one id, and counts as often"
     if label is None and (doubtful := [name for name in classes if name.casefold() in DOUBTFUL]):
         yield f"labels: {shortened(doubtful)} is read as the name of a class; leave the cell empty where there is none"

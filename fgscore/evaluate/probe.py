@@ -98,7 +98,7 @@ class ProbeRun:
         by."""
         index = self.bundle.index
         if not self.validation and (fault := unmeasurable(index.labels, index.split, self.eval_split)):
-            return no_labels(self.bundle, fault)
+            return no_labels(self.bundle, fault, self.eval_split)
         if self.head.needs_text and self.bundle.text is None:
             return self.bundle.no_text(f"head {self.head.canonical}", "--head logreg")
         if self.head.reads_descriptions and self.bundle.descriptions is None:
@@ -163,13 +163,14 @@ class ProbeRun:
         return replace(made, text=bank.text, logit_scale=bank.logit_scale, descriptions=said)
 
 
-def no_labels(bundle: Bundle, fault: str) -> NoLabels:
-    """The error for a probe that finds no labels to measure by, as ``fault`` says; with what does without."""
+def no_labels(bundle: Bundle, fault: str, eval_split: str = "test") -> NoLabels:
+    """The error for a probe that finds no labels of ``eval_split`` to measure by, as ``fault`` says; with what does
+    without."""
     what = f"{fault} in {bundle.dataset}"
     if bundle.index.is_labelled.any():
         counts = measurable(bundle.index.labels, bundle.index.split)
         ways = [f"measure on its {n} {split} images with --eval-split {split}" for split, n in counts.items() if n]
-        return NoLabels(f"{what}; {', or '.join([*ways, 'index a copy with a test split'])}")
+        return NoLabels(f"{what}; {', or '.join([*ways, f'index a copy with a {eval_split} split'])}")
     shows = "the classes by text" if bundle.text else "the embeddings"
     return NoLabels(f"{what}; label some, or see {shows}: `{without_labels(bundle)}`")
 

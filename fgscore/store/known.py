@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fgscore import specs
 from fgscore.datasets import DataSet
-from fgscore.errors import UsageError
+from fgscore.errors import UsageError, quoted
 from fgscore.store import index as index_store
 from fgscore.store.match import LIMIT, Store, dataset_key
 
@@ -13,10 +13,16 @@ def as_indexed(store: Store, written: str) -> str:
     """``written`` itself, or, of a name that is no data set but the store's own, the data set that was indexed under
     it: ``folder(name='mine')`` of ``mine``.
 
-    Raises :class:`UsageError` where that came without photos, from a file of the user's, whose code no store leads to,
-    or in more than one way.
+    Raises :class:`UsageError` where it names a limited copy, or came without photos, from a file of the user's, whose
+    code no store leads to, or in more than one way.
     """
     spec = specs.parse(written)
+    if LIMIT in spec.params and (
+        spec.name in DataSet.ours_named() or any(store.artefacts("index", dataset_key(spec.name)))
+    ):
+        photos = specs.text(spec.name, {key: value for key, value in spec.params.items() if key != LIMIT})
+        raise UsageError(f"{written} names a limited copy; what needs its photos takes {quoted(photos)} --limit "
+                         f"{spec.params[LIMIT]}")  # fmt: skip
     if specs.file_of(spec.name) or spec.name in DataSet.names():
         return written
     indexed = list(store.artefacts("index", dataset_key(written)))

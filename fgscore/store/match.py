@@ -7,6 +7,7 @@ option left out matches everything.
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -304,9 +305,9 @@ def named(whole: str, limit: int | None) -> str:
 
 
 def taken_apart(name: str) -> tuple[str, int | None]:
-    """The name of the whole data set and the limit that :func:`named` made one of."""
-    whole, _, limit = name.partition(" (limit ")
-    return whole, int(limit.rstrip(")")) if limit else None
+    """The name of the whole data set and the limit that :func:`named` made one of; any other name as it is."""
+    found = re.fullmatch(r"(.+) \(limit ([1-9]\d{0,8})\)", name)
+    return (found[1], int(found[2])) if found else (name, None)
 
 
 def asked(name: str) -> str:

@@ -62,6 +62,15 @@ def test_own_photos_are_validated(tmp_path, layouts):
     assert report.otherwise == "fgscore index \"folder(name='mine')\" --force"
 
 
+def test_only_what_was_found_is_forced(tmp_path, layouts):
+    write = layouts.Photographs(tmp_path / "raw" / "mine")
+    write("robin/a.jpg")
+    (tmp_path / "raw" / "mine" / "table.csv").write_text("path,label\nrobin/a.jpg,robin\nrobin/gone.jpg,robin\n")
+    report = check("table(name='mine')", Layout(tmp_path))
+    assert report.missing == ["robin/gone.jpg"] and not report.findings
+    assert report.otherwise == "fgscore index \"table(name='mine')\" --partial"
+
+
 class TestCommandLine:
     def run(self, *args):
         return CliRunner().invoke(app, ["check", *args])

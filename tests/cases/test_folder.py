@@ -20,7 +20,7 @@ from PIL import Image
 from fgscore.acquire.check import check
 from fgscore.datasets import DataSet, Listing, Photo, _below, _images
 from fgscore.datasets._splits import set_aside
-from fgscore.errors import DataError
+from fgscore.errors import BadImage, DataError
 from fgscore.extract.index import Indexed, make_index
 from fgscore.store.match import Store
 from fgscore.store.paths import Layout
@@ -417,3 +417,48 @@ def test_every_file_is_a_photo_or_is_listed(paths: list[tuple[list[str], str]], 
         return
     photos, listed = [p.path for p in found.photos], [file.path for file in found.account]
     assert sorted([*(p for p in photos if (root / p).is_file()), *listed]) == sorted(files)
+
+
+# --- what may not be looked into, and what is nearly a split
+
+
+def test_a_folder_that_may_not_be_read_is_listed_and_the_others_are_used(
+    put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = put(*SOUND, "train/wren/0.png")
+    scandir = os.scandir
+
+    def guarded(path: Any) -> Any:
+        if os.path.basename(path) == "wren":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(_below.os, "scandir", guarded)
+    found = listing(root)
+    assert reasons(found) == {"train/wren": "a folder that may not be read"}
+    assert found.class_names == ("jay", "robin")
+    assert found.account.lost == 1
+
+
+def test_a_photo_that_may_not_be_read_is_said_without_its_path(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = put(*SOUND) / SOUND[0]
+
+    def refused(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(_images.Image, "open", refused)
+    with pytest.raises(BadImage, match="^cannot be read: Permission denied$"):
+        _images.read_header(path)
+
+
+@pytest.mark.parametrize(
+    "tops", [("training_set", "test_set"), ("train-images", "val-images"), ("Train2017", "Val2017")]
+)
+def test_folders_that_are_nearly_splits_are_no_classes_without_a_word(put: Put, tops: tuple[str, str]) -> None:
+    found = listing(put(*(f"{top}/{of}/{top}{of}.png" for top in tops for of in ("jay", "robin"))))
+    assert [fault for fault in found.faults if f"{sorted(tops)[0]}/" in fault and "look like splits" in fault]
+
+
+def test_classes_whose_names_have_such_a_word_stay_classes(put: Put) -> None:
+    assert not listing(put("steam_train/a.png", "test_tube/b.png")).faults
+    assert not listing(put("steam_train/x/a.png", "robin/x/b.png")).faults

@@ -457,3 +457,54 @@ def test_whole_numbers_read_alike_whatever_their_type(numbers: list[int | None],
     pq.write_table(pa.table({"i": pa.array(numbers, pa.int64()), "f": floats}), path)
     found = read(path)
     assert found.texts("i") == found.texts("f") == [None if n is None else str(n) for n in numbers]
+
+
+# --- what would change the meaning of a row is said
+
+
+@pytest.mark.parametrize("other", ["holdout", "", "unlabeled"])
+def test_a_column_of_splits_is_one_even_where_a_row_says_another(root: Path, other: str) -> None:
+    csv(root, split=[*SPLITS[:5], other])
+    table = (root / "table.csv").read_text().replace("split", "subset")
+    (root / "table.csv").write_text(table)
+    with pytest.raises(DataError, match="expected a split of train, val or test in row 6"):
+        listing(root)
+
+
+def test_paths_of_which_one_is_in_no_split_say_that_all_are_of_train(root: Path) -> None:
+    (root / "loose.png").write_bytes(picture(7))
+    text(
+        root, ["path,label", *(f"{path},{label}" for path, label in zip(PHOTOS, LABELS, strict=True)), "loose.png,jay"]
+    )
+    found = listing(root)
+    assert {photo.split for photo in found.photos} == {"train"}
+    assert any("loose.png" in line and "all are of train" in line for line in found.remarks)
+
+
+def test_one_photo_under_two_ids_is_named(root: Path) -> None:
+    text(root, ["image_id,path,label", f"a,{PHOTOS[0]},robin", f"b,{PHOTOS[0]},robin", f"c,{PHOTOS[2]},jay"])
+    assert [line for line in listing(root).remarks if PHOTOS[0] in line and "more than one id" in line]
+
+
+def test_minus_one_is_doubted_as_the_name_of_a_class(root: Path) -> None:
+    csv(root, label=["-1", "0", "1", "0", "1", "0"])
+    assert any(line.startswith("labels: -1 is read as the name of a class") for line in listing(root).remarks)
+
+
+def test_of_very_many_columns_the_first_are_named(root: Path) -> None:
+    csv(root, **{f"column{i}": [1] * 6 for i in range(3000)})
+    (said,) = [line for line in listing(root).remarks if "of no use" in line]
+    assert "column0, column1" in said
+    assert said.endswith("and 2980 more")
+
+
+def test_json_that_is_nested_without_end_is_no_table(root: Path) -> None:
+    (root / "m.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match="found something else"):
+        listing(root, "table(file='m.json')")
+
+
+def test_where_no_row_finds_its_photo_a_path_is_shown(root: Path, data: Path) -> None:
+    csv(root, path=[path.upper() for path in PHOTOS])
+    with pytest.raises(DataError, match=r"such as TRAIN/ROBIN/0\.PNG, found none"):
+        make_index(Store(Layout(data)), "table", root=root)

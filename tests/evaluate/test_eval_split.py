@@ -58,7 +58,9 @@ def test_every_table_says_what_was_measured(without_test: Store, run: Run, tmp_p
 
 
 def test_a_data_set_without_validation_images_says_so(study: Store, run: Run) -> None:
-    assert "--eval-split test" in run("probe", "cub", *PLAIN, "--eval-split", "val").err
+    said = run("probe", "cub", *PLAIN, "--eval-split", "val").err
+    assert "--eval-split test" in said
+    assert "index a copy with a val split" in said
 
 
 def test_both_splits_of_one_data_set_are_two_results(data: Path, invent_into: Callable[..., None], run: Run) -> None:

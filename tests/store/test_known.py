@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from fgscore.store.match import taken_apart
+
 Run = Callable[..., Any]
 MADE = ("--encoder", "fake(dim=16)", "--regions", "random_crop(n=2)", "--no-thumbnails")
 PLAIN = ("--pool", "mean", "--head", "zeroshot")
@@ -35,6 +37,20 @@ def test_what_is_there_is_found_again(named: None, photos: Path, run: Run) -> No
 def test_a_name_that_nobody_knows_is_refused(named: None, photos: Path, run: Run) -> None:
     found = run("extract", "minne", "--root", photos, *MADE)
     assert found.code == 2 and "no data set named 'minne'" in found.err
+
+
+@pytest.mark.parametrize("name", ["mine(limit=1)", "cub(limit=1)"])
+def test_a_limited_copy_is_no_name_for_its_photos_and_says_the_option(
+    named: None, photos: Path, run: Run, name: str
+) -> None:
+    found = run("index", name, "--root", photos)
+    assert found.code == 2 and f"takes {name.partition('(')[0]} --limit 1" in found.err
+
+
+@pytest.mark.parametrize("name", ["mine (limit many)", "mine (limit 0)", " (limit 3)", "mine (limit 3) again"])
+def test_a_name_that_only_looks_like_a_copy_is_its_own(name: str) -> None:
+    assert taken_apart(name) == (name, None)
+    assert taken_apart("mine (limit 12)") == ("mine", 12)
 
 
 def test_a_file_of_the_users_is_not_run_because_the_store_names_it(
