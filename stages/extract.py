@@ -54,6 +54,7 @@ def extract(
     from fgscore.extract.extraction import extract as run_extraction
     from fgscore.extract.index import Photos
     from fgscore.extract.thumbnails import SIZE
+    from fgscore.store.match import with_limit
 
     name = _extract.dataset(subject, dataset, protocol, data)
     array = _cluster.wanted(executor, jobs, slurm, wait, devices)
@@ -83,7 +84,7 @@ def extract(
                 store, indexed, chosen, how, bars, retry_failed, size, allow_equal_text=allow_equal_text
             )
     scorer = "entropy" if any(s.kind == "text" for s in summaries) else "region_global"
-    step = _next.meant("score", name, scorer=[scorer])
+    step = _next.meant("score", with_limit(name, limit), scorer=[scorer])
     _extract.finish(summaries, json, allow_failures, step, profile, chosen.notes, indexed)
 
 

@@ -24,6 +24,9 @@ STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"
 BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftypavif", b"ftypavis")
 
 
+LINKS = 2  # to folders, one inside the other, that are followed: folders full of links to each other have no end
+
+
 @dataclass(frozen=True)
 class Below:
     """Something below a folder: its ``parts`` from there on. ``is_folder`` of one that is named like a photo and holds
@@ -60,24 +63,24 @@ def is_system(name: str) -> bool:
 
 
 def below(root: Path) -> list[Below]:
-    """Every file below ``root``, links followed, every folder named like a photo that holds no photo, and those that
-    may not be looked into, in the order of their paths. Whatever is no folder counts as a file: pipes, devices and
-    links that lead nowhere too."""
-    return sorted(_below(os.fspath(root), (), frozenset()), key=lambda one: one.parts)
+    """Every file below ``root``, links followed (:data:`LINKS`), every folder named like a photo that holds no photo,
+    and those that may not be looked into, in the order of their paths. Whatever is no folder counts as a file: pipes,
+    devices and links that lead nowhere too."""
+    return sorted(_below(os.fspath(root), (), frozenset(), LINKS), key=lambda one: one.parts)
 
 
-def _below(folder: str, parts: tuple[str, ...], above: frozenset[tuple[int, int]]) -> Iterator[Below]:
+def _below(folder: str, parts: tuple[str, ...], above: frozenset[tuple[int, int]], links: int) -> Iterator[Below]:
     known = os.stat(folder)
     here = (known.st_dev, known.st_ino)
     if here in above:  # a link to a folder that it lies in
         return
     with os.scandir(folder) as entries:
         for entry in entries:
-            if not _is_folder(entry):
+            if not _is_folder(entry) or (entry.is_symlink() and not links):
                 yield Below((*parts, entry.name))
                 continue
             try:
-                inside = list(_below(entry.path, (*parts, entry.name), above | {here}))
+                inside = list(_below(entry.path, (*parts, entry.name), above | {here}, links - entry.is_symlink()))
             except PermissionError:
                 yield Below((*parts, entry.name), is_shut=True)
                 continue

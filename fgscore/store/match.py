@@ -312,9 +312,13 @@ def taken_apart(name: str) -> tuple[str, int | None]:
 
 def asked(name: str) -> str:
     """The data set of that name in tables as the commands that read the store take it: ``cub(limit=5)``."""
-    whole, limit = taken_apart(name)
-    spec = specs.parse(whole)
-    return specs.text(spec.name, {**spec.params, **({LIMIT: limit} if limit else {})})
+    return with_limit(*taken_apart(name))
+
+
+def with_limit(dataset: str, limit: int | None) -> str:
+    """The copy of ``dataset`` with ``limit`` images of each class and split, as these commands take it."""
+    spec = specs.parse(dataset)
+    return specs.text(spec.name, {**spec.params, LIMIT: limit}) if limit else dataset
 
 
 def warn_of_equal(bank: TextBank, text: manifest.Artefact) -> None:

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from fgscore.datasets import folder, table
+from fgscore.datasets._below import below
 from fgscore.errors import DataError
 from fgscore.extract.index import make_index
 from fgscore.store.match import Store
@@ -146,3 +147,14 @@ def test_the_same_file_in_train_and_test(photos, store):
 
 def test_sound_photos_need_no_force_and_leave_no_note(photos, store):
     assert make_index(store, "folder", root=photos).index.notes == {}
+
+
+def test_folders_full_of_links_to_each_other_come_to_an_end(tmp_path, draw):
+    for i in range(9):
+        draw(tmp_path / "photos" / f"c{i}" / "0.png", seed=i)
+    for i in range(9):
+        for j in range(9):
+            (tmp_path / "photos" / f"c{i}" / f"to{j}").symlink_to(tmp_path / "photos" / f"c{j}")
+    found = below(tmp_path / "photos")
+    assert {f"c{i}/0.png" for i in range(9)} <= {one.path for one in found}
+    assert len(found) < 10_000
