@@ -124,7 +124,7 @@ def _parsed(name: str, text: str) -> tuple[dict[str, Any], set[str]]:
         value = context.params[key]
         if isinstance(value, list | tuple) and len(value) > 1:
             raise UsageError(f"{name}: expected one --{key}, found {len(value)}; compare them two by two")
-    if context.params["scorer"] == ["all"]:
+    if list(context.params["scorer"]) == ["all"]:
         raise UsageError(f"{name}: expected one --scorer, found all; compare them two by two")
     return dict(context.params), written
 
