@@ -39,6 +39,7 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         _hear()
         with warnings.catch_warnings():  # each command says its own, once
             warnings.filterwarnings("ignore", module=r"PIL\.")  # of photos; what cannot be used is quarantined
+            warnings.simplefilter("ignore", DeprecationWarning)  # of libraries: not for whoever runs a command
             warnings.showwarning = lambda message, *_: _say(_next.inside(f"warning: {message}"))
             return _answered(function, *args, **kwargs)
 
