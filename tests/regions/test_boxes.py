@@ -9,6 +9,8 @@ from typing import Any
 
 import box_files
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -261,6 +263,7 @@ WRONG = {
     "c.csv": (f"who,x0,y0,x1,y1\n{ROW},0,0,4,4\n", "expected columns with the photo's image_id or path"),
     "d.csv": (f"image_id,a,b\n{ROW},0,0\n", "expected columns with x0, y0, x1, y1 or x, y, w, h"),
     "e.csv": (f"{CSV}{ROW},0.1,0.1,0.5,0.5\n", "expected boxes in pixels, found shares"),
+    "g.csv": (f"image_id,x0,y0,x1,y1,score,Score\n{ROW},0,0,4,4,1,0\n", "one column called score, found 2"),
     "f.csv": ("", "expected columns with the photo's image_id or path, x0|expected columns"),
     "a.json": ("{", "expected JSON, found none"),
     "b.json": ('{"a": 1}', "expected images and annotations as COCO has them"),
@@ -272,6 +275,11 @@ WRONG = {
     "h.json": ('[{"image_id": "x", "segmentation": {"size": [2, 2], "counts": "\\u00e9"}}]', "add up to 2 x 2"),
     "i.json": ('[{"image_id": "x", "segmentation": [[1, 2, 3]]}]', "polygons of three points or more"),
     "j.json": ('{"images": [{"id": 1, "file_name": "x", "width": 0, "height": 3}], "annotations": []}', "above 0"),
+    "k.json": (
+        '{"images": [{"id": 1, "file_name": "x"}, {"id": 1, "file_name": "y"}], "annotations": []}',
+        "image 1: exp",
+    ),
+    "l.json": ('[{"image_id": "x", "segmentation": {"size": [2, 2], "counts": [1.9, 2.2]}}]', "add up to 2 x 2"),
     "a.xml": ("<annotation/>", "expected a folder of Pascal VOC's XML"),
     "v/a.xml": ('<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]><annotation>&e;</annotation>', "document type"),
     "w/a.xml": ("<annotation><object><bndbox><xmin>1</xmin></bndbox></object></annotation>", "a number as ymin"),
@@ -281,6 +289,13 @@ WRONG = {
     "y/a.dat": ("", "expected YOLO's .txt, Pascal VOC's .xml, or folders or JSON that amg.py writes, found 1 other"),
     "z/metadata.csv": ("id,area\n1,2\n", "expected the columns of amg.py"),
 }
+
+
+def test_two_columns_of_one_name_are_refused_in_parquet_too(tmp_path: Path) -> None:
+    columns = [pa.array([ROW]), *(pa.array([side]) for side in (0, 0, 4, 4, 5))]
+    pq.write_table(pa.table(columns, names=["image_id", "x0", "y0", "x1", "y1", "x1"]), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="expected one column called x1, found 2"):
+        read(tmp_path / "a.parquet")
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -66,6 +66,8 @@ def _images(path: Path | None, content: Any) -> dict[Any, Picture]:
         where = f"{path}: image {i}"
         if not isinstance(image, dict) or not isinstance(image.get("id"), int | str):
             raise DataError(f"{where}: expected an object with an id, found {repr(image)[:40]}; mend it")
+        if image["id"] in pictures:
+            raise DataError(f"{where}: expected an id of its own, found that of another, {image['id']!r:.40}; mend it")
         pictures[image["id"]] = _picture(image, where)
     return pictures
 
@@ -155,8 +157,8 @@ def _runs(found: JSON, frame_wh: tuple[float, float] | None, where: str) -> Runs
                         f"{width} x {height}; mend it")  # fmt: skip
     counts = found.get("counts")
     try:
-        runs = rle.from_string(counts) if isinstance(counts, str) else np.array(counts, np.int64)
-        if runs.ndim != 1 or (runs < 0).any() or int(runs.sum()) != height * width:
+        runs = rle.from_string(counts) if isinstance(counts, str) else np.array(counts)
+        if runs.dtype.kind not in "iu" or runs.ndim != 1 or (runs < 0).any() or int(runs.sum()) != height * width:
             raise ValueError
     except (ValueError, TypeError, OverflowError):
         raise DataError(f"{where}: expected run lengths that add up to {height} x {width}, found others; "

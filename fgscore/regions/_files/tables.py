@@ -26,6 +26,7 @@ CORNERS = (("x0", "y0", "x1", "y1"), ("x1", "y1", "x2", "y2"), ("xmin", "ymin", 
 SIDES = (("x", "y", "w", "h"), ("x", "y", "width", "height"), ("x0", "y0", "w", "h"), ("left", "top", "width",
          "height"), ("bbox_x0", "bbox_y0", "bbox_w", "bbox_h"))  # fmt: skip
 SCORES = ("predicted_iou", "score", "scores", "confidence", "conf", "probability")
+READ = {*IDS, *LAST, *SCORES, *(name for names in (*CORNERS, *SIDES) for name in names)}
 
 
 def read_csv(path: Path) -> Rows:
@@ -44,6 +45,7 @@ def read_csv(path: Path) -> Rows:
     for i, line in rows:
         if len(line) != len(header):
             raise DataError(f"{path}, line {i}: expected {len(header)} columns, found {len(line)}; mend it")
+    _check_names(path, [name.strip() for name in header])
     columns = {name.strip(): [line[place].strip() for _, line in rows] for place, name in enumerate(header)}
     if separator == ";":  # beside which a comma stands before decimals
         columns |= {name: [value.replace(",", ".") for value in column] for name, column in columns.items()
@@ -61,13 +63,22 @@ def read_parquet(path: Path) -> Rows:
             groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
             if sum(group.total_byte_size for group in groups) > MOST:
                 raise DataError(f"{path}: expected at most {MOST} bytes of columns, found more; cut the file")
-            wanted = {*IDS, *LAST, *SCORES, *(name for names in (*CORNERS, *SIDES) for name in names)}
-            table = file.read([name for name in file.schema_arrow.names if name.casefold() in wanted])
+            table = file.read([name for name in file.schema_arrow.names if name.casefold() in READ])
     except (pa.ArrowException, OSError, ValueError) as error:
         regular.check_exhausted(path, error)
         raise DataError(f"{path}: expected Parquet, found none ({str(error).partition(chr(10))[0]}); mend it") from None
+    _check_names(path, table.column_names)
     columns = {name: table[name].to_pylist() for name in table.column_names}
     return _rows(path, columns, [f"{path.name}, row {i}" for i in range(table.num_rows)])
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    """Raises :class:`DataError` where two columns that are read have one name, whatever their capitals."""
+    seen = [name.casefold() for name in names]
+    if twice := [name for name in seen if name in READ and seen.count(name) > 1]:
+        raise DataError(
+            f"{path}: expected one column called {twice[0]}, found {seen.count(twice[0])}; rename the others"
+        )
 
 
 def _rows(path: Path, columns: Mapping[str, Sequence[Any]], where: Sequence[str]) -> Rows:
