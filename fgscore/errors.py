@@ -109,11 +109,17 @@ LISTED = {
 }
 
 
+LISTABLE = 40  # names in one message
+
+
 def guess(name: str, known: Iterable[str]) -> str:
-    """ "did you mean 'x'?" where a known name is near, else the list of known names."""
+    """ "did you mean 'x'?" where a known name is near, else the known names, of a library's hundreds the first."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}."
+    if near:
+        return f"did you mean {near[0]!r}?"
+    more = f" and {len(names) - LISTABLE:,} more" if len(names) > LISTABLE else ""
+    return f"known: {', '.join(names[:LISTABLE]) or 'none'}{more}."
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UnknownName:

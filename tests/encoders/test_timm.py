@@ -106,6 +106,7 @@ def test_a_pickle_that_runs_code_is_refused_and_nothing_runs(made):
     ("text", "match"),
     [
         ("timm(model='vit_bas_patch16_224')", "did you mean 'vit_base_patch16_224'"),
+        ("timm(model='no such model')", "known: ([^,]+, ){39}[^,]+ and [0-9,]+ more.$"),
         ("timm(model='test_vit', pretrained='nowhere')", "test_vit.r160_in1k"),
         ("timm(model='timm/test_vit.r160_in1k', pretrained='x')", "leave that out"),
     ],
