@@ -298,6 +298,12 @@ def test_two_columns_of_one_name_are_refused_in_parquet_too(tmp_path: Path) -> N
         read(tmp_path / "a.parquet")
 
 
+def test_files_of_another_format_in_the_same_folder_are_named(tmp_path: Path) -> None:
+    folder = box_files.voc(tmp_path, BOXES)
+    (folder / "b.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    assert met(folder).notes["files beside those of .xml, which alone are read"] == ["b.txt"]
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_wrong_with_a_file_is_said_with_its_place(name: str, tmp_path: Path) -> None:
     content, says = WRONG[name]

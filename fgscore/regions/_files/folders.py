@@ -27,9 +27,14 @@ def read(folder: Path) -> Rows:
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_hidden(path, folder))
     if any(path.name == METADATA for path in files):
         return _amg(folder, [path for path in files if path.name == METADATA])
-    for suffix, reader in ((".xml", _voc), (".json", _json), (".txt", _yolo)):
+    readers = {".xml": _voc, ".json": _json, ".txt": _yolo}
+    for suffix, reader in readers.items():
         if own := [path for path in files if path.suffix.lower() == suffix]:
-            return reader(folder, own)
+            rows = reader(folder, own)
+            for path in files:
+                if path.suffix.lower() in readers.keys() - {suffix}:
+                    rows.leave_out(f"files beside those of {suffix}, which alone are read", _relative(folder, path))
+            return rows
     raise DataError(f"{folder}: expected YOLO's .txt, Pascal VOC's .xml, or folders or JSON that amg.py writes, found "
                     f"{len(files)} other files; name another folder")  # fmt: skip
 
