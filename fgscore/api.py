@@ -40,7 +40,9 @@ from fgscore.heads import Head
 from fgscore.pooling import Pooling
 from fgscore.scorers import Scorer
 from fgscore.store import records
-from fgscore.store.match import Bundle, RegionBundle, Store, bundles
+from fgscore.store.bundle import Bundle, RegionBundle
+from fgscore.store.cache import Store
+from fgscore.store.match import bundles
 from fgscore.store.paths import Layout
 from fgscore.targets import Target
 from fgscore.types import ScoreShard

@@ -134,7 +134,7 @@ def offline() -> bool:
 
 def store(data: Path) -> Any:
     """The store under the data folder."""
-    from fgscore.store.match import Store
+    from fgscore.store.cache import Store
     from fgscore.store.paths import Layout
 
     return Store(Layout(data))
@@ -164,7 +164,7 @@ def with_regions(bundles: list[Any], needed_by: str) -> list[Any]:
     """Those of ``bundles`` that have regions; a line about each that has none. Raises :class:`NothingCached` where
     none is left."""
     from fgscore.errors import NothingCached
-    from fgscore.store.match import RegionBundle
+    from fgscore.store.bundle import RegionBundle
 
     kept = [b for b in bundles if isinstance(b, RegionBundle)]
     for bundle in bundles:

@@ -54,7 +54,7 @@ def extract(
     from fgscore.extract.extraction import extract as run_extraction
     from fgscore.extract.index import Photos
     from fgscore.extract.thumbnails import SIZE
-    from fgscore.store.match import with_limit
+    from fgscore.store.bundle import with_limit
 
     name = _extract.dataset(subject, dataset, protocol, data)
     array = _cluster.wanted(executor, jobs, slurm, wait, devices)

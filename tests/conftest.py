@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from fgscore.inputs import ScoreInputs
 from fgscore.store import index as index_store
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 from fgscore_stages.cli import app
 

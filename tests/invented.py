@@ -12,7 +12,7 @@ import pytest
 
 from fgscore.store import index as index_store
 from fgscore.store import manifest
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 from fgscore.types import EmbeddingShard, GlobalShard, ImageIndex, MaskRLE, RegionBatch, TextBank
 

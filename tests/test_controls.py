@@ -16,7 +16,9 @@ from fgscore.errors import BadParameter, UsageError
 from fgscore.evaluate import score as scoring
 from fgscore.inputs import ScoreInputs, image_keys
 from fgscore.scorers import Scorer
-from fgscore.store.match import RegionBundle, Store, bundles
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
+from fgscore.store.match import bundles
 
 Run = Callable[..., object]
 MANY = (40,) * 200

@@ -19,7 +19,7 @@ from fgscore.heads import Head
 from fgscore.pooling import Pooling
 from fgscore.regions import GeneratorMaker
 from fgscore.scorers import Scorer
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore_stages._commands import COMMANDS, command, function
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 
 BLOCKED = ("torch", "torchvision", "transformers", "segment_anything", "numba", "PIL", "cv2", "huggingface_hub")
 SITECUSTOMIZE = f"""

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from fgscore import tables, terminal
 from fgscore.report import documents
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.tables import Column, Kind, Measured, Table
 
 Run = Callable[..., Any]

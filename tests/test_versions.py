@@ -16,7 +16,7 @@ import pytest
 
 from fgscore.errors import UnfitPackage
 from fgscore.store import shards
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.types import GlobalShard, ScoreShard
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -24,7 +24,9 @@ from fgscore.heads import Head
 from fgscore.pooling import Pooling
 from fgscore.scorers import Scorer
 from fgscore.store import manifest, paths
-from fgscore.store.match import LIMIT, Bundle, RegionBundle, Store, asked, bundles, dataset_key, taken_apart
+from fgscore.store.bundle import LIMIT, Bundle, RegionBundle, asked, taken_apart
+from fgscore.store.cache import Store
+from fgscore.store.match import bundles, dataset_key
 from fgscore.targets import Target
 
 NAMES = ("dataset", "regions", "encoder", "prompt")

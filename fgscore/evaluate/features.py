@@ -16,7 +16,7 @@ from fgscore.machine.progress import Clock, Progress, Summary, provenance, silen
 from fgscore.machine.threads import ahead, processors
 from fgscore.pooling import Pooling
 from fgscore.store import manifest, records, shards
-from fgscore.store.match import Bundle, RegionBundle
+from fgscore.store.bundle import Bundle, RegionBundle
 from fgscore.types import FeatureShard, ImageIndex, ScoreShard
 
 Rows = Literal["unit", "raw"]

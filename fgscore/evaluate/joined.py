@@ -10,7 +10,7 @@ import numpy as np
 from fgscore import ragged
 from fgscore.evaluate.score import ScoreRun, read_block, score
 from fgscore.machine.progress import Progress, silent
-from fgscore.store.match import RegionBundle
+from fgscore.store.bundle import RegionBundle
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ from fgscore.labels import UNLABELLED, measurable, unmeasurable
 from fgscore.machine.progress import Clock, Progress, silent
 from fgscore.machine.threads import ahead, processors
 from fgscore.stats.accuracy import one_run
-from fgscore.store.match import Bundle
+from fgscore.store.bundle import Bundle
 
 VERSION = 5  # of the heads' code: a change that moves results raises it, so that none is mistaken for current
 IN_MEMORY = 1 << 30  # bytes of feature matrices that are made in one pass over the embeddings

@@ -10,7 +10,7 @@ from fgscore.evaluate.score import runs_for
 from fgscore.heads import Head
 from fgscore.pooling import Pooling
 from fgscore.scorers import Scorer
-from fgscore.store.match import Bundle, RegionBundle
+from fgscore.store.bundle import Bundle, RegionBundle
 from fgscore.targets import Target
 
 

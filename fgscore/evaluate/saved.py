@@ -26,7 +26,7 @@ from fgscore.heads import Linear
 from fgscore.labels import class_named
 from fgscore.pooling import Pooling
 from fgscore.store import arrays
-from fgscore.store.match import RegionBundle
+from fgscore.store.bundle import RegionBundle
 
 SUFFIX = ".safetensors"
 MAX_BYTES = 1 << 30

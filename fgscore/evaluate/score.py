@@ -21,7 +21,7 @@ from fgscore.machine.progress import Clock, Progress, Summary, provenance, silen
 from fgscore.machine.threads import ahead, processors
 from fgscore.scorers import Scorer
 from fgscore.store import manifest, records, shards
-from fgscore.store.match import Bundle, RegionBundle
+from fgscore.store.bundle import Bundle, RegionBundle
 from fgscore.targets import Target
 from fgscore.types import RegionBatch, ScoreShard, TextBank
 

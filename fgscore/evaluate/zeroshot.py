@@ -12,7 +12,7 @@ from fgscore.errors import UnknownName, guess
 from fgscore.heads import probabilities
 from fgscore.machine.halves import to_float32
 from fgscore.store import records
-from fgscore.store.match import Bundle
+from fgscore.store.bundle import Bundle
 
 
 def by_text(bundle: Bundle) -> Iterator[tuple[np.ndarray, np.ndarray]]:

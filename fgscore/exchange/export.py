@@ -19,7 +19,8 @@ from fgscore.machine.progress import Progress, silent
 from fgscore.store import arrays as array_files
 from fgscore.store import manifest, schema
 from fgscore.store.arrays import FORMATS, Arrays
-from fgscore.store.match import Store, check_names, check_there, dataset_key, matches, of_dataset, what_changed
+from fgscore.store.cache import Store
+from fgscore.store.match import check_names, check_there, dataset_key, matches, of_dataset, what_changed
 from fgscore.types import ImageIndex
 
 ARTEFACTS = tuple(kind for kind in schema.KINDS if kind != "thumbnails")  # pictures, not arrays

@@ -9,7 +9,7 @@ import numpy as np
 
 from fgscore.store import files, manifest, schema, streams
 from fgscore.store.arrays import Arrays
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.streams import Flow
 
 ROWS = {"globals": "N", "features": "N", "regions": "R", "region_embeddings": "R", "scores": "R"}

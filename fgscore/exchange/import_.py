@@ -20,8 +20,8 @@ from fgscore.regular import file_sha256
 from fgscore.store import index as index_store
 from fgscore.store import manifest, schema, shards
 from fgscore.store.arrays import Arrays
+from fgscore.store.cache import Store
 from fgscore.store.index import IMPORTED
-from fgscore.store.match import Store
 from fgscore.store.paths import check_name
 from fgscore.store.records import at, places
 from fgscore.types import ImageIndex

@@ -21,7 +21,7 @@ from fgscore.execute.submissions import Key, Shards, Submission, kept, private, 
 from fgscore.extract.fill import NOTHING, Share
 from fgscore.machine.progress import Lines, Progress, Summary
 from fgscore.store import manifest
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.terminal import visible
 
 POLL = 10.0  # seconds between two looks at the store and the queue

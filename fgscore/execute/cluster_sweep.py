@@ -18,7 +18,7 @@ from fgscore.evaluate.probe import ProbeRun, probe
 from fgscore.execute import cluster, slurm
 from fgscore.execute.submissions import private, tail
 from fgscore.machine.progress import Lines, Progress
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from fgscore.machine.progress import Progress, Summary, silent
 from fgscore.runtime import Runtime
 from fgscore.store import index as index_store
 from fgscore.store import manifest, schema
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 SAMPLE = 32

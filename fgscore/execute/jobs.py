@@ -14,7 +14,7 @@ from fgscore.extract.parts import Parts
 from fgscore.machine.progress import Progress, Summary, silent
 from fgscore.runtime import Runtime
 from fgscore.store import manifest
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 

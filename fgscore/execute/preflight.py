@@ -20,7 +20,7 @@ from fgscore.extract.parts import EncoderPart, GeneratorPart, Parts, equal_text
 from fgscore.machine.progress import Progress, silent
 from fgscore.store import index as index_store
 from fgscore.store import shards
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 WIDTH, THUMBNAIL_BYTES = 512, 1_000  # of the narrowest CLIP's embeddings; of the smallest JPEG

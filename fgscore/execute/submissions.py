@@ -11,7 +11,7 @@ from fgscore import regular
 from fgscore.errors import StoreError, UsageError
 from fgscore.extract.fill import Share
 from fgscore.store import files, manifest, paths
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 
 RECORD = "submission.json"
 

@@ -27,8 +27,9 @@ from fgscore.machine import timing
 from fgscore.machine.progress import Progress, Summary, silent
 from fgscore.models import Model
 from fgscore.runtime import Runtime
-from fgscore.store import manifest, match, records
-from fgscore.store.match import Store
+from fgscore.store import manifest, records
+from fgscore.store.bundle import warn_of_equal
+from fgscore.store.cache import Store
 from fgscore.types import Descriptions, EmbeddingShard, GlobalShard, RegionBatch, TextBank
 
 log = logging.getLogger("fgscore")
@@ -165,7 +166,7 @@ class Extraction:
 
         artefact = self._fill(recipe, make, {0: 1})
         if artefact.content(0) is not None:
-            match.warn_of_equal(self.store.read(artefact, 0), artefact)
+            warn_of_equal(self.store.read(artefact, 0), artefact)
         if any(len(prompts.texts(name)) > 1 for name in self.index.class_names):
             every = replace(recipe, kind="descriptions")
             self._fill(every, lambda task: Made(sentences()[1](), [], encoder.facts), {0: 1})

@@ -12,7 +12,7 @@ from fgscore.machine.progress import Clock, Progress, Summary, provenance
 from fgscore.machine.threads import threads_ahead
 from fgscore.runtime import Runtime
 from fgscore.store import manifest, records, shards
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.types import ImageIndex
 
 Failure = dict[str, str]

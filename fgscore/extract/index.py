@@ -20,8 +20,8 @@ from fgscore.machine.packages import check_package
 from fgscore.machine.progress import Progress, Summary, silent
 from fgscore.store import index as index_store
 from fgscore.store import manifest, shards
+from fgscore.store.cache import Store
 from fgscore.store.manifest import Artefact
-from fgscore.store.match import Store
 from fgscore.store.paths import check_name
 from fgscore.types import ImageIndex
 

@@ -16,7 +16,7 @@ from fgscore.errors import NothingCached, UsageError, quoted
 from fgscore.extract.parts import GeneratorPart
 from fgscore.regions import Known
 from fgscore.store import manifest, match, records
-from fgscore.store.match import Store
+from fgscore.store.cache import INDEX_ROLES, Store
 from fgscore.types import ImageIndex, RegionBatch
 
 SHARDS = 4  # of a parent, in memory at one time
@@ -123,7 +123,7 @@ def copy_some(
 ) -> None:
     """Publish in ``sample`` the regions that shards ``numbers`` of ``artefact`` have of ``index``, a few of its images
     as one shard."""
-    for role in set(artefact.recipe.parents) - set(match.INDEX_ROLES):
+    for role in set(artefact.recipe.parents) - set(INDEX_ROLES):
         copy_some(store, store.parent(artefact, role), numbers, sample, index)
     batches = [store.read(artefact, number) for number in sorted({*numbers} & artefact.published())]
     if batches:

@@ -22,7 +22,8 @@ from fgscore.report.plots import Plot
 from fgscore.report.views import Sources
 from fgscore.store import files
 from fgscore.store import index as index_store
-from fgscore.store.match import Store, dataset_key, nothing_cached
+from fgscore.store.cache import Store
+from fgscore.store.match import dataset_key, nothing_cached
 from fgscore.study import claims_tables
 from fgscore.study.claims import verdicts
 from fgscore.tables import Table

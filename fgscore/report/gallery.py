@@ -21,7 +21,7 @@ from fgscore.labels import UNLABELLED
 from fgscore.report import study
 from fgscore.report.views import Source
 from fgscore.store import manifest, records
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.tables import text
 from fgscore.types import ImageIndex, MaskRLE, RegionBatch, ScoreShard, ThumbnailShard
 

@@ -9,7 +9,7 @@ from fgscore.evaluate import strategies
 from fgscore.report import gallery
 from fgscore.report.views import Sources
 from fgscore.store import manifest, schema
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.tables import Column, Table
 
 DIGITS = 16

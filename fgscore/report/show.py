@@ -18,7 +18,7 @@ from fgscore.report import figure, gallery, plots
 from fgscore.report.figure import Kept, Row, Shown
 from fgscore.scorers import Scorer
 from fgscore.store import files, records
-from fgscore.store.match import RegionBundle
+from fgscore.store.bundle import RegionBundle
 from fgscore.targets import Target
 from fgscore.types import RegionBatch, ThumbnailShard
 

@@ -12,7 +12,9 @@ from fgscore.errors import NothingCached, StoreError, UnknownName, quoted
 from fgscore.evaluate import strategies
 from fgscore.scorers import Scorer
 from fgscore.store import manifest, records
-from fgscore.store.match import RegionBundle, Store, bundles, matches
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
+from fgscore.store.match import bundles, matches
 from fgscore.tables import shortened
 from fgscore.targets import Target
 

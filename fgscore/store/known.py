@@ -6,7 +6,9 @@ from fgscore import specs
 from fgscore.datasets import DataSet
 from fgscore.errors import UsageError, quoted
 from fgscore.store import index as index_store
-from fgscore.store.match import LIMIT, Store, dataset_key
+from fgscore.store.bundle import LIMIT
+from fgscore.store.cache import Store
+from fgscore.store.match import dataset_key
 
 
 def as_indexed(store: Store, written: str) -> str:

@@ -7,30 +7,24 @@ option left out matches everything.
 from __future__ import annotations
 
 import os
-import re
-import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from fgscore import components, specs
 from fgscore.components import Component
 from fgscore.datasets import DataSet, key_of
 from fgscore.encoders import EncoderMaker
-from fgscore.errors import DataError, MissingParameter, NoText, NothingCached, StoreError, UsageError, quoted, unknown
-from fgscore.labels import without
+from fgscore.errors import DataError, MissingParameter, NothingCached, UsageError, quoted, unknown
 from fgscore.pooling import Pooling
 from fgscore.regions import GeneratorMaker
 from fgscore.regular import file_sha256
 from fgscore.scorers import Scorer
 from fgscore.store import index as index_store
 from fgscore.store import manifest, paths, schema
-from fgscore.types import NOT_TOLD_APART, ImageIndex, TextBank, pairs
+from fgscore.store.bundle import LIMIT, Bundle, RegionBundle
+from fgscore.store.cache import Store
 
-INDEX_ROLES = ("images", "names", "labels", "boxes", "paths")
 MADE_BY: Mapping[str, type[Component]] = {  # what makes the artefacts of a kind
     "index": DataSet,
     "regions": GeneratorMaker,
@@ -41,291 +35,7 @@ MADE_BY: Mapping[str, type[Component]] = {  # what makes the artefacts of a kind
     "scores": Scorer,
     "features": Pooling,
 }
-LIMIT = "limit"  # cub(limit=5) is the copy of cub that --limit 5 made
 HERE = Path("data")  # where a data folder is by default
-
-
-class Store:
-    """The cache under one data folder. Indexes are read once and kept."""
-
-    def __init__(self, layout: paths.Layout) -> None:
-        self.layout = layout
-        self._indexes: dict[Path, ImageIndex] = {}
-        self._index_contents: dict[tuple[Path, str, int], str | None] = {}
-        self._parents: dict[tuple[Path, str], manifest.Artefact] = {}
-
-    def artefacts(self, kind: str, dataset: str | None = None) -> Iterator[manifest.Artefact]:
-        """Every artefact of ``kind``, of one data set or of all, in the order of their names."""
-        for path in sorted(self.layout.cache.glob(f"{dataset or '*'}/{kind}/*/{manifest.PLAN}")):
-            yield manifest.load(path.parent)
-
-    def find(self, kind: str, dataset: str, digest: str) -> manifest.Artefact | None:
-        """The artefact of that recipe digest; whole digests are compared."""
-        for path in self.layout.cache.glob(f"{dataset}/{kind}/*-{digest[:8]}/{manifest.PLAN}"):
-            artefact = manifest.load(path.parent)
-            if artefact.recipe.digest == digest:
-                return artefact
-        return None
-
-    def parent(self, artefact: manifest.Artefact, role: str) -> manifest.Artefact:
-        """The parent of ``artefact`` in ``role``; raises :class:`StoreError` when the cache lacks it."""
-        kind = "index" if role in INDEX_ROLES else role
-        found = self.find(kind, artefact.dataset, artefact.recipe.parents[role])
-        if found is None:
-            raise StoreError(f"{artefact.label}: its parent {kind} is not in this cache; copy all of data/cache")
-        return found
-
-    def index(self, artefact: manifest.Artefact) -> ImageIndex:
-        """The index that an index artefact holds."""
-        if artefact.path not in self._indexes:
-            self._indexes[artefact.path] = index_store.read(artefact)
-        return self._indexes[artefact.path]
-
-    def forget(self, artefact: manifest.Artefact) -> None:
-        """Read the index that an index artefact holds anew: it was written once more."""
-        self._indexes.pop(artefact.path, None)
-        self._index_contents = {key: found for key, found in self._index_contents.items() if key[0] != artefact.path}
-
-    def parents_now(self, artefact: manifest.Artefact, number: int) -> dict[str, str]:
-        """Role to content digest of what shard ``number`` must have been made from to be valid now.
-
-        Raises :class:`StoreError` when a parent shard is not there.
-        """
-        return self.parents_of((artefact,), number)[0]
-
-    def parents_of(self, artefacts: Iterable[manifest.Artefact], number: int) -> list[dict[str, str]]:
-        """:meth:`parents_now` of each of ``artefacts``; what they share is read once."""
-        read: dict[tuple[Path, str], str] = {}
-        return [
-            {role: self._content(artefact, role, number, read) for role in artefact.recipe.parents}
-            for artefact in artefacts
-        ]
-
-    def _content(self, artefact: manifest.Artefact, role: str, number: int, read: dict[tuple[Path, str], str]) -> str:
-        # recipes never change: a parent is looked up once, not once a shard
-        parent = self._parents.get((artefact.path, role)) or self.parent(artefact, role)
-        self._parents[artefact.path, role] = parent
-        if (key := (parent.path, role)) in read:
-            return read[key]
-        if role in INDEX_ROLES:
-            digest = self._index_content(parent, role, number)
-        else:
-            digest = parent.content(0 if role in schema.OF_CLASSES else number)
-        if digest is None:
-            raise StoreError(f"{parent.label}: shard {number} is missing; run the same extract again")
-        read[key] = digest
-        return digest
-
-    def _index_content(self, parent: manifest.Artefact, role: str, number: int) -> str | None:
-        key = parent.path, role, number
-        if key not in self._index_contents:
-            self._index_contents[key] = self._index_digest(parent, role, number)
-        return self._index_contents[key]
-
-    def _index_digest(self, parent: manifest.Artefact, role: str, number: int) -> str | None:
-        index = self.index(parent)
-        if role == "names":
-            return index.names_digest()
-        if role == "paths":
-            return index.paths_digest()
-        rows = index.shards.get(number)
-        if rows is None:
-            return None
-        of_rows = {"images": index.images_digest, "labels": index.labels_digest, "boxes": index.boxes_digest}
-        return of_rows[role](rows)
-
-    def read(self, artefact: manifest.Artefact, number: int) -> Any:
-        """The record of one shard, refused where its parents have changed since."""
-        return artefact.read(number, self.parents_now(artefact, number))
-
-    def columns(self, artefact: manifest.Artefact, number: int, names: Collection[str] | None = None) -> schema.Arrays:
-        """Some arrays of one shard, all with None, refused as :meth:`read` does; strings as numpy strings."""
-        return schema.in_memory(artefact.arrays(number, self.parents_now(artefact, number), names))
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """Cached artefacts that belong together: one data set, encoder and prompt; whole images, no regions. ``text`` is
-    None for an encoder of images alone, which has no prompt."""
-
-    store: Store
-    index_artefact: manifest.Artefact
-    globals: manifest.Artefact
-    text: manifest.Artefact | None
-
-    @property
-    def artefacts(self) -> tuple[manifest.Artefact, ...]:
-        """Those that come in shards."""
-        return (self.globals, *([self.text] if self.text else []))
-
-    @property
-    def family(self) -> tuple[Path, ...]:
-        """The same for bundles of one data set, encoder and prompt, whatever their regions."""
-        return (self.index_artefact.path, self.globals.path, *([self.text.path] if self.text else []))
-
-    @cached_property
-    def index(self) -> ImageIndex:
-        """The images, labels and split."""
-        return self.store.index(self.index_artefact)
-
-    @cached_property
-    def _contents(self) -> dict[str, list[str | None]]:
-        return {}
-
-    def contents(self, role: str) -> list[str | None]:
-        """Content digests of the shards of one of its artefacts, as they were when first asked for."""
-        if role not in self._contents:
-            artefact = getattr(self, role)
-            self._contents[role] = [artefact.content(number) for number in artefact.shard_sizes]
-        return self._contents[role]
-
-    @property
-    def limit(self) -> int | None:
-        """How many images of each class and split it was limited to; None where it is the whole data set."""
-        return self.index_artefact.recipe.extra.get("limit")
-
-    @property
-    def dataset(self) -> str:
-        """The data set's name, with what it was asked for and its limit where it has one."""
-        return named(self.whole_dataset, self.limit)
-
-    @property
-    def whole_dataset(self) -> str:
-        """The same without its limit."""
-        written = specs.parse(self.index_artefact.recipe.component).params
-        return specs.text(self.index_artefact.dataset, {k: v for k, v in written.items() if k not in ("name", "file")})
-
-    @property
-    def asked(self) -> str:
-        """The data set as the commands that read the store take it."""
-        return asked(self.dataset)
-
-    def extract(self, *regions: str) -> str:
-        """The command that embeds regions by the generators ``regions`` with the same encoder and prompt; empty for an
-        import."""
-        same = {key: [self.labels[key]] for key in ("encoder", "prompt") if self.labels[key]}
-        return index_store.extract(index_store.typed(self.index_artefact), {"regions": regions, **same})
-
-    def way_out(self, *regions: str) -> str:
-        """The same, as a message says it."""
-        return index_store.way_out(self.extract(*regions))
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """How a table names this bundle."""
-        return {
-            "dataset": self.dataset,
-            "regions": "",
-            "encoder": self.globals.recipe.component,
-            "prompt": str(self.text.recipe.extra["prompt"]) if self.text else "",
-        }
-
-    def unlabelled(self) -> str:
-        """How many of its images have no label, and which; empty where all have one."""
-        return without(self.index.labels, self.index.image_ids)
-
-    @cached_property
-    def descriptions(self) -> manifest.Artefact | None:
-        """The embeddings of every text that its class text is a mean of; None where there are none."""
-        if self.text is None:
-            return None
-        recipe = replace(self.text.recipe, kind="descriptions")
-        found = self.store.find("descriptions", self.index_artefact.dataset, recipe.digest)
-        return found if found and found.is_whole() else None
-
-    def no_descriptions(self, needed_by: str) -> DataError:
-        """The error for what compares with every text of a class where this bundle has but their mean, or one."""
-        if self.text is None:
-            return self.no_text(needed_by, "--head logreg")
-        said = self.text.recipe.extra
-        file = str(said["prompt"]).rpartition("@")[0]
-        if self.globals.recipe.extra.get("imported"):
-            way = "use --head zeroshot"
-        elif file:
-            way = f"{self.way_out()} with --prompt and the path of your {file}, which adds them"
-        elif len(said.get("templates", ())) > 1:
-            way = f"{self.way_out()}, which adds them"
-        else:
-            way = "extract with a prompt of several, as --prompt descriptions.json of one's own, or use --head zeroshot"
-        return DataError(f"{needed_by} needs every text of a class, and {self.dataset} has none by the prompt "
-                         f"{said['prompt']!r}; {way}")  # fmt: skip
-
-    @property
-    def width(self) -> int:
-        """d: of its embeddings."""
-        (_, (_, d)) = self.globals.shapes(next(iter(self.globals.shard_sizes)))["globals"]
-        return d
-
-    def no_text(self, needed_by: str, instead: str) -> NoText:
-        """The error for what needs text where this bundle has none; ``instead`` is what does without."""
-        ways = [f"use {instead}"]
-        if not self.index.class_names:
-            command = self.extract(*filter(None, [self.labels["regions"]]))
-            ways.append(f"give class names: `{command} --classes names.txt`" if command else "import class names too")
-        elif self.globals.recipe.extra.get("imported"):
-            ways.append("import its text too")
-        elif self.globals.recipe.name in EncoderMaker.ours_named():
-            ways.append(self.way_out())
-        no_names = "" if self.index.class_names else ", as it has no class names"
-        has = f"{self.dataset} by {self.labels['encoder']} has none{no_names}"
-        return NoText(f"{needed_by} needs class text, and {has}; {', or '.join(ways)}")
-
-    @cached_property
-    def text_bank(self) -> TextBank | None:
-        """Class embeddings, with a warning where two classes have the same; None where there are none."""
-        if self.text is None:
-            return None
-        bank = self.store.read(self.text, 0)
-        warn_of_equal(bank, self.text)
-        return bank
-
-
-@dataclass(frozen=True)
-class RegionBundle(Bundle):
-    """A bundle with the regions of one generator: all that scorers need."""
-
-    regions: manifest.Artefact
-    region_embeddings: manifest.Artefact
-
-    @property
-    def artefacts(self) -> tuple[manifest.Artefact, ...]:
-        """Those that come in shards."""
-        return (self.regions, self.region_embeddings, *super().artefacts)
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """How a table names this bundle."""
-        regions, encoder = self.regions.recipe.component, self.region_embeddings.recipe.component
-        return {**super().labels, "regions": regions, "encoder": encoder}
-
-
-def named(whole: str, limit: int | None) -> str:
-    """The name in tables of a data set, or of a copy of it with ``limit`` images of each class and split."""
-    return f"{whole} (limit {limit})" if limit else whole
-
-
-def taken_apart(name: str) -> tuple[str, int | None]:
-    """The name of the whole data set and the limit that :func:`named` made one of; any other name as it is."""
-    found = re.fullmatch(r"(.+) \(limit ([1-9]\d{0,8})\)", name)
-    return (found[1], int(found[2])) if found else (name, None)
-
-
-def asked(name: str) -> str:
-    """The data set of that name in tables as the commands that read the store take it: ``cub(limit=5)``."""
-    return with_limit(*taken_apart(name))
-
-
-def with_limit(dataset: str, limit: int | None) -> str:
-    """The copy of ``dataset`` with ``limit`` images of each class and split, as these commands take it."""
-    spec = specs.parse(dataset)
-    return specs.text(spec.name, {**spec.params, LIMIT: limit}) if limit else dataset
-
-
-def warn_of_equal(bank: TextBank, text: manifest.Artefact) -> None:
-    """Warn where two classes of ``text`` cannot be told apart."""
-    equal = bank.equal_classes()
-    if equal:
-        warnings.warn(f"{text.label}: one text embedding for {pairs(equal)}; {NOT_TOLD_APART}", stacklevel=2)
 
 
 def matches(recipe: manifest.Recipe, written: specs.Spec | None) -> bool:

@@ -12,7 +12,7 @@ from fgscore import datasets
 from fgscore.machine.packages import check_package
 from fgscore.machine.progress import Progress, silent
 from fgscore.store import records
-from fgscore.store.match import RegionBundle
+from fgscore.store.bundle import RegionBundle
 from fgscore.types import RegionBatch
 
 OBJECT = "object"

@@ -19,7 +19,9 @@ from fgscore.stats.combined import LEAST, Combined, combined
 from fgscore.stats.crossed import Contrast as Effect
 from fgscore.stats.crossed import sharing
 from fgscore.stats.paired import holm
-from fgscore.store.match import Bundle, RegionBundle, Store, bundles
+from fgscore.store.bundle import Bundle, RegionBundle
+from fgscore.store.cache import Store
+from fgscore.store.match import bundles
 from fgscore.study import grid, paper, paper_claims
 from fgscore.study.compare import Row
 from fgscore.study.draws import CROPS, MASKS, of_one_row

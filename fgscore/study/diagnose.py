@@ -21,7 +21,7 @@ from fgscore.machine.progress import Progress, silent
 from fgscore.pooling import Pooling
 from fgscore.stats.paired import mcnemar
 from fgscore.store import records
-from fgscore.store.match import RegionBundle
+from fgscore.store.bundle import RegionBundle
 from fgscore.study.compare import Row, outcomes, paired
 
 

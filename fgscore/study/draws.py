@@ -8,7 +8,7 @@ from typing import Any
 
 from fgscore import specs
 from fgscore.errors import UsageError
-from fgscore.store.match import Bundle, RegionBundle
+from fgscore.store.bundle import Bundle, RegionBundle
 
 CROPS, MASKS = "random_crop", "sam"
 OF_DRAW = 100  # between the seeds of a draw and those of the next

@@ -14,7 +14,7 @@ from fgscore.evaluate.score import ScoreRun, target_of
 from fgscore.heads import Head
 from fgscore.pooling import Pooling
 from fgscore.scorers import Scorer
-from fgscore.store.match import Bundle, RegionBundle
+from fgscore.store.bundle import Bundle, RegionBundle
 from fgscore.study import paper
 from fgscore.study.draws import CROPS, MASKS, Draws, Seeds, is_crops, of_one_row
 from fgscore.study.outcomes import Key

@@ -17,7 +17,7 @@ from fgscore.heads import Head
 from fgscore.stats import words
 from fgscore.stats.crossed import Contrast as Effect
 from fgscore.stats.crossed import contrast
-from fgscore.store.match import Bundle
+from fgscore.store.bundle import Bundle
 from fgscore.study import grid, paper_claims
 from fgscore.study.draws import CROPS, Draws, Seeds, of_one_row
 from fgscore.study.grid import Family, Line, Plan

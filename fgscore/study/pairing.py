@@ -21,7 +21,7 @@ from fgscore.stats import words
 from fgscore.stats.accuracy import accuracy
 from fgscore.stats.crossed import Contrast, contrast
 from fgscore.stats.paired import mcnemar
-from fgscore.store.match import Bundle, RegionBundle
+from fgscore.store.bundle import Bundle, RegionBundle
 from fgscore.study.draws import Window, crop_seed, is_crops, without_seed
 from fgscore.study.outcomes import Grid, Key, Outcomes, grid, images
 from fgscore.tables import Row

@@ -11,7 +11,8 @@ from typing import Any
 from fgscore.errors import StoreError
 from fgscore.machine.progress import Progress, silent
 from fgscore.store import manifest, packs, paths, schema
-from fgscore.store.match import Store, check_there
+from fgscore.store.cache import Store
+from fgscore.store.match import check_there
 
 PACK_BYTES = 1 << 30  # a pack is closed before it grows larger
 BUSY = "another process is at work on it; run `fgscore compact` again"

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from fgscore.errors import StoreError
 from fgscore.store import files, manifest, packs, paths, schema
-from fgscore.store.match import INDEX_ROLES, Store, check_there
+from fgscore.store.cache import INDEX_ROLES, Store
+from fgscore.store.match import check_there
 from fgscore.upkeep.verify import ASIDE, artefact_folders
 
 

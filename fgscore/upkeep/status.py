@@ -16,8 +16,10 @@ from fgscore.evaluate import results
 from fgscore.evaluate.probe import without_labels
 from fgscore.store import index as index_store
 from fgscore.store import manifest, schema
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
 from fgscore.store.manifest import Artefact
-from fgscore.store.match import MADE_BY, RegionBundle, Store, bundles, check_there, dataset_key, same_model, source_of
+from fgscore.store.match import MADE_BY, bundles, check_there, dataset_key, same_model, source_of
 
 Row = dict[str, Any]
 NEEDS_PHOTOS = (["index"], ["regions"], ["extract"])

@@ -22,7 +22,8 @@ from fgscore.evaluate import results
 from fgscore.evaluate.results import Place
 from fgscore.machine.progress import Progress, silent
 from fgscore.store import manifest, packs, paths, schema, shards
-from fgscore.store.match import Store, check_there
+from fgscore.store.cache import Store
+from fgscore.store.match import check_there
 from fgscore.store.paths import Layout
 
 ASIDE = "damaged"

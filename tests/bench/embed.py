@@ -21,7 +21,7 @@ from fgscore.extract.index import make_index
 from fgscore.extract.parts import EncoderPart, GeneratorPart, Parts
 from fgscore.machine.float32 import full_float32, quick_float32
 from fgscore.runtime import Runtime
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 ROUNDS = 3

@@ -30,7 +30,9 @@ from fgscore import terminal
 from fgscore.evaluate.score import runs_for
 from fgscore.evaluate.score import score as run_score
 from fgscore.scorers import Scorer
-from fgscore.store.match import RegionBundle, Store, bundles
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
+from fgscore.store.match import bundles
 from fgscore.tables import Column, Kind, Table
 from fgscore.targets import Target
 

@@ -11,7 +11,7 @@ import pytest
 from fgscore.datasets import DataSet, cars, present
 from fgscore.errors import DataError
 from fgscore.extract.index import make_index
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 TINY = {"train": 6, "test": 4}

@@ -22,7 +22,7 @@ from fgscore.datasets import DataSet, Listing, Photo, _below, _images
 from fgscore.datasets._splits import set_aside
 from fgscore.errors import BadImage, DataError
 from fgscore.extract.index import Indexed, make_index
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 Put = Callable[..., Path]

@@ -21,7 +21,7 @@ from fgscore.datasets import DataSet, Listing, _images
 from fgscore.datasets._rows import read
 from fgscore.errors import DataError
 from fgscore.extract.index import make_index
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 PHOTOS = ["train/robin/0.png", "train/robin/1.png", "train/jay/0.png", "train/jay/1.png", "test/robin/0.png",

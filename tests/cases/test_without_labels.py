@@ -271,7 +271,7 @@ def test_photos_without_labels_need_no_class_in_training(birds, run):
 
 
 def test_a_limit_counts_photos_without_a_label_as_a_class_of_their_own(birds, data):
-    from fgscore.store.match import Store
+    from fgscore.store.cache import Store
     from fgscore.store.paths import Layout
 
     birds.label(["crow", "", "crow", "", "owl", ""])

@@ -5,7 +5,7 @@ import pytest
 
 from fgscore.datasets import aircraft, cars, cub, flowers, pets, present
 from fgscore.extract.index import make_index
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 DATA_SETS = {

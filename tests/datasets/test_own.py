@@ -9,7 +9,7 @@ from fgscore.datasets import folder, table
 from fgscore.datasets._below import below
 from fgscore.errors import DataError
 from fgscore.extract.index import make_index
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 

@@ -8,7 +8,7 @@ import pytest
 from fgscore.datasets import cars, cub, present
 from fgscore.errors import DataError
 from fgscore.extract.index import make_index
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 

@@ -26,7 +26,7 @@ from fgscore.evaluate.results import Place, Result, read_all
 from fgscore.heads import Head
 from fgscore.store import index as index_store
 from fgscore.store import match
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 Run = Callable[..., Any]

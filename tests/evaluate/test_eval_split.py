@@ -13,7 +13,7 @@ import pytest
 
 from fgscore.store import index as index_store
 from fgscore.store import match
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 Run = Callable[..., Any]

@@ -13,7 +13,8 @@ from fgscore.evaluate.score import runs_for
 from fgscore.pooling import Pooling
 from fgscore.scorers import Scorer
 from fgscore.store import match
-from fgscore.store.match import RegionBundle, Store
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
 from fgscore.targets import Target
 
 

@@ -16,7 +16,9 @@ from fgscore import api
 from fgscore.evaluate.features import FeatureRun, matrix
 from fgscore.pooling import Pooling
 from fgscore.scorers import Scorer
-from fgscore.store.match import RegionBundle, Store, bundles
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
+from fgscore.store.match import bundles
 
 Run = Callable[..., Any]
 

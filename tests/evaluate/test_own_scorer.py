@@ -13,7 +13,9 @@ import pytest
 from fgscore.errors import UsageError
 from fgscore.evaluate import score as scoring
 from fgscore.scorers import Scorer
-from fgscore.store.match import RegionBundle, Store, bundles
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
+from fgscore.store.match import bundles
 from fgscore.targets import Target
 
 LOCAL = Target.bind("local")

@@ -16,7 +16,8 @@ from fgscore.evaluate.predict import Predictor, predict
 from fgscore.evaluate.saved import load
 from fgscore.runtime import Runtime
 from fgscore.store import arrays, match
-from fgscore.store.match import Store
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
 
 Run = Callable[..., Any]
 
@@ -161,7 +162,7 @@ def test_a_vote_by_probability_is_a_loop_over_the_kept_regions(store: Store, run
     done = run("probe", "--scorer", "region_global", "--k", "2", "--head", "zeroshot(vote=probability)", "--json")
     (row,) = done.json["results"]
     (bundle,) = match.bundles(store)
-    assert isinstance(bundle, match.RegionBundle)
+    assert isinstance(bundle, RegionBundle)
     text, scale = bundle.text_bank.text.astype(np.float64), bundle.text_bank.logit_scale
     right = []
     for number in range(3):

@@ -13,7 +13,8 @@ import pytest
 
 from fgscore.store import index as index_store
 from fgscore.store import match
-from fgscore.store.match import Store
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
 
 Run = Callable[..., Any]
 ZEROSHOT = ("probe", "--pool", "none", "--head", "zeroshot", "--json")
@@ -40,7 +41,7 @@ def test_zero_shot_accuracy_is_that_of_the_nearest_text(store: Store, run: Run) 
 def test_zero_shot_of_regions_looks_at_the_local_part(store: Store, run: Run) -> None:
     (row,) = results(run, "probe", "--pool", "mean", "--head", "zeroshot", "--json")
     (bundle,) = match.bundles(store)
-    assert isinstance(bundle, match.RegionBundle)
+    assert isinstance(bundle, RegionBundle)
     right = []
     for number in range(3):
         shard = store.read(bundle.region_embeddings, number)

@@ -15,7 +15,8 @@ from fgscore.evaluate import score as scoring
 from fgscore.scorers import Scorer
 from fgscore.store import index as index_store
 from fgscore.store import match
-from fgscore.store.match import RegionBundle, Store
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
 from fgscore.targets import Target
 
 TARGETS = ("global", "local", "oracle")

@@ -17,7 +17,8 @@ from fgscore import api
 from fgscore.encoders import Encoder, fake
 from fgscore.encoders.fake import Fake
 from fgscore.errors import NoText
-from fgscore.store.match import RegionBundle, Store
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 Run = Callable[..., Any]

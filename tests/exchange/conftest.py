@@ -12,7 +12,7 @@ import pytest
 
 from fgscore.exchange.export import collect
 from fgscore.exchange.import_ import import_files
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 

@@ -17,7 +17,8 @@ from fgscore.regions._files import rle
 from fgscore.store import arrays as array_files
 from fgscore.store import match, schema
 from fgscore.store.arrays import FORMATS
-from fgscore.store.match import RegionBundle, Store
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 PARENTS = ("index", "regions", "region_embeddings", "globals", "text")

@@ -13,7 +13,7 @@ from fgscore.errors import DataError
 from fgscore.exchange.export import Chosen, collect, export
 from fgscore.exchange.import_ import Names, import_files
 from fgscore.store.arrays import FORMATS
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 N = 4

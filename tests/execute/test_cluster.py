@@ -14,7 +14,7 @@ from fgscore.errors import UsageError
 from fgscore.execute import cluster, slurm
 from fgscore.execute.jobs import Job
 from fgscore.extract.fill import NOTHING, Share
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 Run = Callable[..., Any]

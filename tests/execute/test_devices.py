@@ -15,7 +15,7 @@ from fgscore.extract.index import make_index
 from fgscore.extract.parts import Parts
 from fgscore.runtime import Runtime
 from fgscore.store import index as index_store
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 

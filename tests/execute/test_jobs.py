@@ -12,7 +12,7 @@ from fgscore.execute.jobs import Job
 from fgscore.extract.index import make_index
 from fgscore.extract.parts import Parts
 from fgscore.runtime import Runtime
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 BODY = "def f(image, image_id, /):\n    return [(0, 0, 9, 9)]\n"

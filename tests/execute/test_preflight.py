@@ -14,7 +14,7 @@ from fgscore.extract.index import Photos
 from fgscore.extract.parts import Parts
 from fgscore.machine import packages
 from fgscore.runtime import Runtime
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 from fgscore.types import TextBank
 

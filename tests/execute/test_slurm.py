@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 pytestmark = pytest.mark.xdist_group("slurm")  # one Slurm at a time

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fgscore.datasets import Listing, Photo, _images
 from fgscore.errors import DataError
 from fgscore.extract.classes import Given, read_names
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 NAME = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1).filter(lambda name: not name.startswith("#"))

@@ -14,7 +14,8 @@ import pytest
 
 from fgscore.encoders.fake import Fake
 from fgscore.store import match
-from fgscore.store.match import Store
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 Run = Callable[..., Any]
@@ -86,7 +87,7 @@ def test_zero_shot_is_the_formula(described: Store, run: Run, vote: str, pool: s
     assert made.code == 0, made.err
     (row,) = made.json["results"]
     (bundle,) = match.bundles(described)
-    assert isinstance(bundle, match.RegionBundle) and bundle.descriptions is not None
+    assert isinstance(bundle, RegionBundle) and bundle.descriptions is not None
     said = described.read(bundle.descriptions, 0)
     right = []
     for number in range(3):

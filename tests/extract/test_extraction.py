@@ -21,7 +21,8 @@ from fgscore.extract.photos import Photos
 from fgscore.regions import random_crop
 from fgscore.runtime import Runtime
 from fgscore.store import match
-from fgscore.store.match import Store
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 Extract = Callable[..., dict[str, Any]]
@@ -187,7 +188,7 @@ def test_stored_embeddings_are_those_of_the_encoder(store: Store, photos: Path) 
     from PIL import Image
 
     (bundle,) = match.bundles(store)
-    assert isinstance(bundle, match.RegionBundle)
+    assert isinstance(bundle, RegionBundle)
     model = loaded.encoder("fake")
     for number in range(3):
         batch, rows = store.read(bundle.regions, number), store.read(bundle.region_embeddings, number)
@@ -206,7 +207,7 @@ def test_stored_embeddings_are_those_of_the_encoder(store: Store, photos: Path) 
 
 def test_stored_rows_are_unit_length(store: Store) -> None:
     (bundle,) = match.bundles(store)
-    assert isinstance(bundle, match.RegionBundle)
+    assert isinstance(bundle, RegionBundle)
     rows = store.read(bundle.region_embeddings, 1).regions.astype(np.float64)
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=2e-3)
     np.testing.assert_allclose(np.linalg.norm(bundle.text_bank.text, axis=1), 1, atol=1e-6)
@@ -214,7 +215,7 @@ def test_stored_rows_are_unit_length(store: Store) -> None:
 
 def test_stored_crops_are_those_of_the_generator(store: Store) -> None:
     (bundle,) = match.bundles(store)
-    assert isinstance(bundle, match.RegionBundle)
+    assert isinstance(bundle, RegionBundle)
     batch = store.read(bundle.regions, 2)
     expected = [
         random_crop.crop(60, 40, image_id, j, 0, 0.02, 0.5, 0.5, 2.0)

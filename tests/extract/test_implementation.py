@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 pytest.importorskip("torch")

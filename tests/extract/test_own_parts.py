@@ -17,7 +17,8 @@ from PIL import Image
 
 from fgscore import foreign
 from fgscore.store import match
-from fgscore.store.match import Store
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 Run = Callable[..., Any]
@@ -140,7 +141,7 @@ def test_what_is_stored_is_what_the_files_compute(made: Any, place: Path, data: 
     assert set(bundles) == {"regions.py:tiles(rows=3)", "regions.py:detected(table='boxes.csv')"}
     boxes = {"regions.py:tiles(rows=3)": 9, "regions.py:detected(table='boxes.csv')": 1}
     for name, bundle in bundles.items():
-        assert isinstance(bundle, match.RegionBundle)
+        assert isinstance(bundle, RegionBundle)
         for number in bundle.regions.shard_sizes:
             batch, rows = store.read(bundle.regions, number), store.read(bundle.region_embeddings, number)
             for i, image_id in enumerate(batch.image_ids.tolist()):
@@ -182,7 +183,7 @@ def test_an_edited_file_makes_its_own_and_is_not_taken_for_the_old(
     assert run(*asked).code == 0
     assert len(list(data.glob("cache/birds/globals/*"))) == 2
     bundles = match.bundles(Store(Layout(data)), "birds")
-    assert len(bundles) == 3 and all(isinstance(b, match.RegionBundle) for b in bundles)
+    assert len(bundles) == 3 and all(isinstance(b, RegionBundle) for b in bundles)
     assert all(b.globals.recipe.source == b.region_embeddings.recipe.source for b in bundles)  # type: ignore[attr-defined]
 
 

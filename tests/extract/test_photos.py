@@ -61,7 +61,7 @@ def test_two_that_cannot_be_read_are_not_the_same_photo(photos: Path, run: Calla
 def test_a_photo_that_has_become_a_pipe_has_changed(photos: Path, data: Path, extract: Callable[..., Any]) -> None:
     from fgscore.errors import DataError
     from fgscore.extract.photos import Photos
-    from fgscore.store.match import Store
+    from fgscore.store.cache import Store
     from fgscore.store.paths import Layout
 
     extract()

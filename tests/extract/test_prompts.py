@@ -11,7 +11,7 @@ from fgscore.extract.index import make_index
 from fgscore.extract.parts import Parts
 from fgscore.runtime import Runtime
 from fgscore.store import match
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 

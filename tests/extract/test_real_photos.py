@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from fgscore.store import match
-from fgscore.store.match import RegionBundle, Store
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 Run = Callable[..., Any]

@@ -18,7 +18,7 @@ from fgscore.extract.extraction import Extraction
 from fgscore.extract.index import make_index
 from fgscore.runtime import Runtime
 from fgscore.store import manifest
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 from fgscore.types import ThumbnailShard
 from fgscore.upkeep.status import status

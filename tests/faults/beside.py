@@ -14,7 +14,7 @@ from bench import Bench, Count  # type: ignore[import-not-found]
 
 from fgscore.errors import FgscoreError
 from fgscore.store import packs, shards
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 from fgscore.upkeep.compact import compact
 from fgscore.upkeep.prune import prune

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import Count  # type: ignore[import-not-found]
 
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 from fgscore.upkeep.verify import verify
 

@@ -15,7 +15,7 @@ from PIL import Image
 from fgscore.datasets import _images
 from fgscore.errors import BadImage, FgscoreError
 from fgscore.store import files, manifest, shards
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 from fgscore.upkeep.verify import verify
 

@@ -18,7 +18,9 @@ from fgscore.errors import FgscoreError
 from fgscore.evaluate.score import runs_for, score
 from fgscore.scorers import Scorer
 from fgscore.store import arrays
-from fgscore.store.match import RegionBundle, Store, bundles
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
+from fgscore.store.match import bundles
 from fgscore.store.paths import Layout
 from fgscore.targets import Target
 from fgscore_stages.cli import app

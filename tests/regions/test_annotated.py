@@ -19,7 +19,7 @@ from fgscore.demo.write import write_dataset
 from fgscore.extract.parts import GeneratorPart
 from fgscore.regions import Known
 from fgscore.runtime import Runtime
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 Run = Callable[..., Any]

@@ -16,7 +16,7 @@ from fgscore.errors import BadParameter, UsageError
 from fgscore.extract.parts import EncoderPart, GeneratorPart
 from fgscore.regions import Proposals
 from fgscore.runtime import Runtime
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 
 SIDES = st.integers(1, 70)
 

@@ -15,7 +15,7 @@ from fgscore import regions
 from fgscore.extract.parts import GeneratorPart
 from fgscore.regions import Known, Proposals
 from fgscore.runtime import Runtime
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 from fgscore.types import RegionBatch, Runs
 

@@ -20,7 +20,7 @@ from fgscore.extract.parts import EncoderPart, GeneratorPart
 from fgscore.regions import Proposals
 from fgscore.regions.random_crop import RandomCrops
 from fgscore.runtime import Runtime
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 CLASSES = ('</script><img src=x onerror="window.hacked=1">', 'Brewer\'s "Sparrow" & {{data}} $x_1$', "crow_")

@@ -28,7 +28,7 @@ from fgscore.report import documents, gallery, views
 from fgscore.report import page as page_module
 from fgscore.report.build import Options, report
 from fgscore.report.page import Page
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 from fgscore.tables import Column, Table
 

@@ -14,7 +14,7 @@ import pytest
 from fgscore import ragged
 from fgscore.report import figure, views
 from fgscore.report.figure import Row
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 pytest.importorskip("matplotlib")

@@ -18,7 +18,7 @@ from fgscore.regions import Proposals
 from fgscore.regions.random_crop import RandomCrops
 from fgscore.report.build import Options, report
 from fgscore.runtime import Runtime
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 LIMIT, IMAGES = 25_000_000, 500

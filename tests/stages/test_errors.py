@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 
 Run = Callable[..., Any]
 MADE_FROM = ("--encoder", "fake", "--regions", "random_crop(n=2)")

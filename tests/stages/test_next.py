@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from fgscore.errors import quoted
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore_stages import _next
 from fgscore_stages._commands import COMMANDS, command
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fgscore.scorers import Scorer
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 
 Run = Callable[..., Any]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore_stages._commands import COMMANDS
 
 PROGRAM = [sys.executable, "-m", "fgscore"]

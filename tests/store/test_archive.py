@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from fgscore.store import match
-from fgscore.store.match import RegionBundle, Store
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 
 ARCHIVE = Path(__file__).resolve().parent.parent / "data" / "archive" / "v1"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fgscore.store.match import taken_apart
+from fgscore.store.bundle import taken_apart
 
 Run = Callable[..., Any]
 MADE = ("--encoder", "fake(dim=16)", "--regions", "random_crop(n=2)", "--no-thumbnails")

@@ -14,7 +14,7 @@ import pytest
 from fgscore import regular
 from fgscore.errors import StaleParent, StoreError
 from fgscore.store import files, manifest, packs, paths
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.types import GlobalShard
 
 RECIPE = manifest.Recipe("globals", "fake", {"dim": 32, "seed": 0}, parents={"images": "0" * 64})

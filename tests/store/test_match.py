@@ -12,7 +12,8 @@ from fgscore import specs
 from fgscore.errors import NothingCached, StoreError
 from fgscore.regular import file_sha256
 from fgscore.store import manifest, match
-from fgscore.store.match import RegionBundle, Store
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
 
 CLIP = manifest.Recipe(
     "region_embeddings",

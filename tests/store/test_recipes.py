@@ -15,8 +15,9 @@ from fgscore.pooling import Pooling
 from fgscore.runtime import Runtime
 from fgscore.scorers import Scorer
 from fgscore.store import index
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
 from fgscore.store.manifest import Artefact, Recipe
-from fgscore.store.match import RegionBundle, Store
 from fgscore.store.paths import Layout
 from fgscore.targets import Target
 

@@ -13,7 +13,7 @@ import pytest
 
 from fgscore.evaluate import results
 from fgscore.stats.crossed import contrast
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.study import paper, paper_claims
 from fgscore.study.claims import CLAIMS
 from fgscore.study.claims import verdicts as claim_rows

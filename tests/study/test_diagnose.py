@@ -18,7 +18,8 @@ from fgscore.heads import Head
 from fgscore.pooling import Pooling
 from fgscore.scorers import Scorer
 from fgscore.store import match
-from fgscore.store.match import RegionBundle, Store
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
 from fgscore.study import diagnose as library
 from fgscore.study import grid
 from fgscore.targets import Target

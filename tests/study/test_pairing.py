@@ -13,7 +13,7 @@ import pytest
 from fgscore.evaluate import results
 from fgscore.stats.crossed import contrast
 from fgscore.stats.paired import mcnemar
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 
 Run = Callable[..., Any]
 FAST = "--head logreg(C=10)"

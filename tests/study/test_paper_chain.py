@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 
 Run = Callable[..., Any]
 GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)

@@ -15,7 +15,8 @@ from fgscore.pooling import Pooling
 from fgscore.stats.accuracy import accuracy
 from fgscore.stats.crossed import contrast
 from fgscore.stats.paired import holm, mcnemar
-from fgscore.store.match import Store
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
 from fgscore.study import paper
 from fgscore.study.paper import Cell
 from fgscore.targets import Target
@@ -315,7 +316,7 @@ def test_a_draw_is_what_a_smaller_cache_would_have_given(study: Store, run: Run)
     from fgscore.store import match
 
     (bundle,) = match.bundles(study, "cub", "random_crop")
-    assert isinstance(bundle, match.RegionBundle)
+    assert isinstance(bundle, RegionBundle)
     scored = runs_for(bundle, [Scorer.bind("region_global")], [Target.bind("global")])
     run_scores(scored)
     for start, stop in ((0, 4), (8, 12)):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fgscore.store import files, manifest, packs, schema, shards
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 from fgscore.upkeep.compact import compact
 from fgscore.upkeep.prune import prune, unused

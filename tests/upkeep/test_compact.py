@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from fgscore.store import packs, schema
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 from fgscore.upkeep import compact as library
 

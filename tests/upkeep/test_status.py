@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.upkeep.status import by_dataset, status
 
 Run = Callable[..., Any]

@@ -16,7 +16,7 @@ import pytest
 from fgscore import regular
 from fgscore.errors import Exhausted
 from fgscore.store import packs
-from fgscore.store.match import Store
+from fgscore.store.cache import Store
 from fgscore.upkeep.verify import verify
 
 Run = Callable[..., Any]

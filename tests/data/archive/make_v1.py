@@ -26,7 +26,8 @@ from fgscore.runtime import Runtime
 from fgscore.scorers import Scorer
 from fgscore.store import index as index_store
 from fgscore.store import manifest, match
-from fgscore.store.match import RegionBundle, Store
+from fgscore.store.bundle import RegionBundle
+from fgscore.store.cache import Store
 from fgscore.store.paths import Layout
 from fgscore.targets import Target
 from fgscore.types import MaskRLE, RegionBatch
