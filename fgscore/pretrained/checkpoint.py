@@ -14,8 +14,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fgscore import weights
-from fgscore.errors import MissingWeights
+from fgscore import specs, weights
+from fgscore.errors import MissingWeights, quoted
 
 if TYPE_CHECKING:
     import torch
@@ -204,11 +204,14 @@ def remote_code(folder: Path) -> str:
     return next((f"{name.partition('.')[0]}.py" for name in named), "")
 
 
-def not_run(module: str) -> str:
+def not_run(folder: Path) -> str:
     """Why what asks for code is refused."""
+    names = [name for of in auto_map(folder).values() for name in (of if isinstance(of, list) else [of])]
+    modules = dict.fromkeys(f"{str(name).partition('.')[0]}.py" for name in names if name)
+    line = specs.text("clip", {"model": str(folder), "trust_remote_code": True})
     return (
-        f"code of its own ({module}), which is run only where you write so: look at it, then name it by "
-        "clip(model=..., trust_remote_code=True)"
+        f"code of its own ({', '.join(modules)}), which is run only where you write so: look at it, then name it by "
+        f"--encoder {quoted(line)}"
     )
 
 

@@ -50,7 +50,7 @@ def check_fit(model: Any, loaded: Mapping[str, Any], found: Collection[str], fol
     code = checkpoint.remote_code(folder)
     if foreign and code and type(model).__module__.startswith("transformers."):
         what = f"{len(foreign)} weights that {kind} does not have: {weights.listed(foreign)}"
-        raise MissingWeights(f"{folder}: {what}; its config.json asks for {checkpoint.not_run(code)}")
+        raise MissingWeights(f"{folder}: {what}; its config.json asks for {checkpoint.not_run(folder)}")
     if not excess:
         return ""
     return (
@@ -103,7 +103,7 @@ def _cause(found: Collection[str], excess: Iterable[str], own: Collection[str], 
         return f"the names in the file begin with '{prefix}'{run}: save the model inside by save_pretrained"
     code = checkpoint.remote_code(folder)
     if code:
-        return f"its config.json asks for {checkpoint.not_run(code)}"
+        return f"its config.json asks for {checkpoint.not_run(folder)}"
     if any(name.startswith(("visual.", "transformer.resblocks", "text.transformer")) for name in found):
         return "the names in the file are open_clip's or OpenAI's: name a repository in transformers' layout"
     extra = weights.listed(excess)

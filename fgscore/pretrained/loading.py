@@ -62,7 +62,7 @@ def config(folder: Path, code: bool = False) -> tuple[Any, Any]:
         raise
     except Exception as error:
         if module and not code:
-            raise MissingWeights(f"{folder}: a {kind} model asks for {checkpoint.not_run(module)}") from error
+            raise MissingWeights(f"{folder}: a {kind} model asks for {checkpoint.not_run(folder)}") from error
         raise MissingWeights(
             f"{folder}: config.json says {kind!r}, which transformers {__version__} cannot read; a later one may "
             f"({fit.first_line(error)})"
@@ -128,7 +128,11 @@ def _once(line: str) -> None:
 
 def loaded(kind: Any, what: str, folder: Path, code: bool = False, **how: Any) -> Any:
     """What ``kind``, one of transformers' Auto classes, makes of ``folder``. Raises :class:`MissingExtra` where its
-    tokenizer wants a package, :class:`MissingWeights` for anything else."""
+    tokenizer wants a package, :class:`MissingWeights` for anything else. Code that is asked for and not run is said."""
+    settings = ("tokenizer_config.json",) if what == "a tokenizer" else ("preprocessor_config.json",)
+    for name in settings if not code else ():
+        if checkpoint.read_json(folder / name).get("auto_map"):
+            _once(f"{folder.name}: {name} asks for code of its own, not run here: transformers' own class stands in")
     try:
         return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=code, **how)
     except Exception as error:  # from a missing package to a broken file

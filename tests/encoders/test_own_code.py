@@ -1,6 +1,9 @@
 """Code that a model brings is run where the user wrote so, and nowhere else."""
 
+import json
 import re
+import shlex
+import shutil
 
 import numpy as np
 import pytest
@@ -74,8 +77,10 @@ def test_without_the_users_word_it_is_refused_with_that_line_and_not_run(make, m
     folder = made(make, anew=True)
     for call in ("check", "load"):
         encoder = EncoderMaker.bind(f"clip(model='{folder}')").make(loaded.CPU)
-        with pytest.raises(MissingWeights, match=r"modeling_fgclip2?\.py.*trust_remote_code=True"):
+        with pytest.raises(MissingWeights, match=r"modeling_fgclip2?\.py.*trust_remote_code=True") as told:
             getattr(encoder, call)()
+        line = shlex.split(str(told.value).partition("--encoder ")[2])[0]
+        assert EncoderMaker.bind(line).params["trust_remote_code"], "as printed"
     assert not spoilt.ran(folder).exists()
 
 
@@ -116,3 +121,15 @@ def test_a_model_without_code_is_the_same_with_the_users_word(made):
     folder = made(layouts.clip_safetensors)
     plain = loaded.encoder("clip", model=str(folder)).embed_texts(TEXTS)
     np.testing.assert_array_equal(load(folder).embed_texts(TEXTS), plain)
+
+
+def test_a_processor_of_its_own_that_is_not_run_is_named(published, tmp_path, caplog):
+    folder = tmp_path / "model"
+    shutil.copytree(published("siglip"), folder)
+    for name in ("preprocessor_config.json", "tokenizer_config.json"):
+        said = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({**said, "auto_map": {"AutoProcessor": "evil.Evil"}}))
+    with caplog.at_level("WARNING"):
+        loaded.encoder("clip", model=str(folder))
+    assert "preprocessor_config.json asks for code of its own" in caplog.text
+    assert "tokenizer_config.json asks for code of its own" in caplog.text
