@@ -8,7 +8,7 @@ a row of before with a component that is not built in. Nothing is imported or ru
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import get_args
@@ -24,7 +24,7 @@ from fgscore.heads import Head
 from fgscore.pooling import Pooling
 from fgscore.scorers import Scorer
 from fgscore.store import manifest, paths
-from fgscore.store.bundle import LIMIT, Bundle, RegionBundle, asked, taken_apart
+from fgscore.store.bundle import Bundle, RegionBundle, asked
 from fgscore.store.cache import Store
 from fgscore.store.match import bundles, dataset_key
 from fgscore.targets import Target
@@ -142,21 +142,6 @@ def rebuilt(bundle: Bundle, result: Result) -> FeatureRun | None:
         return FeatureRun(bundle, Pooling.built_in(result.pool), scores, rows, crops)  # type: ignore[arg-type]
     except (UsageError, ValueError):
         return None
-
-
-def without_copies(standings: Sequence[Standing], dataset: str | None = None) -> list[Standing]:
-    """``standings`` but for those of a copy limited to some images a class where the whole data set has the same
-    setting; where ``dataset`` names such a copy, ``cub(limit=5)``, those of that copy alone."""
-    limit = specs.parse(dataset).params.get(LIMIT) if dataset else None
-    split = [(standing, *taken_apart(standing.result.dataset)) for standing in standings]
-    if limit is not None:
-        return [standing for standing, _, own in split if own == limit]
-    whole_sets = {standing.result.compared for standing, _, own in split if own is None}
-    kept = []
-    for standing, whole, own in split:
-        if own is None or replace(standing.result, dataset=whole).compared not in whole_sets:
-            kept.append(standing)
-    return kept
 
 
 def notes(standings: Sequence[Standing]) -> list[str]:

@@ -158,8 +158,7 @@ class ProbeRun:
         made = ProbeData(matrix.features, labels, split, len(index.class_names), votes=votes)
         if bank is None:
             return made
-        described = self.bundle.descriptions if self.head.reads_descriptions else None
-        said = self.bundle.store.read(described, 0) if described else None
+        said = self.bundle.every_text if self.head.reads_descriptions else None
         return replace(made, text=bank.text, logit_scale=bank.logit_scale, descriptions=said)
 
 
@@ -263,6 +262,8 @@ def _in_memory(group: Sequence[tuple[int, ProbeRun]]) -> Iterator[list[tuple[int
         by_features.setdefault(run.features.recipe.digest, []).append((i, run))
     bundle = group[0][1].bundle
     bundle.text_bank  # noqa: B018 (read once, before the threads)
+    if any(run.head.reads_descriptions for _, run in group):
+        bundle.every_text  # noqa: B018
     one = 8 * sum(bundle.globals.shard_sizes.values()) * bundle.width
     size = max(1, IN_MEMORY // max(1, one))
     sets = list(by_features.values())

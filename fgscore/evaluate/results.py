@@ -113,6 +113,11 @@ class Result:
         """What was compared: equal for results of the same setting."""
         return tuple(getattr(self, name) for name in COMPARED)
 
+    @property
+    def setting(self) -> tuple[str | int, ...]:
+        """What was compared, whatever the data set."""
+        return tuple(getattr(self, name) for name in COMPARED if name != "dataset")
+
     def to_json(self) -> dict[str, Any]:
         """Columns by name, as commands print them with ``--json``, ``undecided`` and ``cached``."""
         found = {"undecided": self.undecided, "cached": self.cached}

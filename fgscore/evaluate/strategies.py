@@ -114,6 +114,12 @@ def bounds(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     return [note for i, note in enumerate((UPPER_BOUND, MARKED_BY_PEOPLE)) if any(of[i] for of in found)]
 
 
+def measured_images(rows: Iterable[Mapping[str, Any]]) -> Column:
+    """The column of how many images were measured: test images, but where rows have others."""
+    only_test = all(row.get("eval_split") in (None, "test") for row in rows)
+    return Column("n_test", "test images" if only_test else "images", "count")
+
+
 def target_name(target: str | None) -> str:
     """The pseudo-label as tables say it: the oracle is marked as an upper bound, '-' stands for none."""
     return f"{target} (upper bound)" if is_oracle(target) else target or "-"

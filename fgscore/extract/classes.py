@@ -17,6 +17,7 @@ from typing import Any
 
 from fgscore import regular
 from fgscore.datasets import Listing
+from fgscore.datasets._classes import alike, clashes
 from fgscore.errors import DataError
 from fgscore.labels import UNLABELLED, shortened
 from fgscore.types import ImageIndex
@@ -81,7 +82,7 @@ def given(asked: str | None, earlier: ImageIndex | None) -> Given | None:
 def read_names(path: Path) -> tuple[str, ...]:
     """The names in a file, one a line: UTF-8, with a byte order mark or without. Blank lines and those that begin with
     ``#`` are passed over, spaces around a name are taken off, which a line says. Raises :class:`DataError` where there
-    is no such file, it holds no name, or one twice."""
+    is no such file, it holds no name, or two that read the same."""
     try:
         text = regular.read_text(path)
     except OSError as error:
@@ -98,6 +99,8 @@ def read_names(path: Path) -> tuple[str, ...]:
                             f"{number}; leave one out")  # fmt: skip
     if not first:
         raise DataError(f"expected a class name a line in {path}, found none; write some, as 'blue jay'")
+    if clashing := clashes(alike(first), f"the names in {path}"):
+        raise DataError(f"{'; '.join(clashing)}; leave one out")
     _say_trimmed(path, [line for _, line in lines if line != line.strip()])
     return tuple(first)
 

@@ -16,11 +16,12 @@ from annotated_types import Ge
 from fgscore import specs
 from fgscore.errors import BadParameter
 from fgscore.regions import Generator, Known, Proposals
-from fgscore.regions.random_crop import crop, uniforms
+from fgscore.regions.random_crop import crop, random_crop, uniforms
 from fgscore.types import RegionBatch
 
 Same = Literal["area", "count", "area,count", "shape"]
 NUMBER = 32  # of regions, where the parent's does not count
+CROP = tuple(specs.tunables(random_crop)[key] for key in ("area_min", "area_max", "aspect_min", "aspect_max"))
 STRETCH = 1.5  # how far sides may go to meet an area
 
 
@@ -74,7 +75,7 @@ class Matched(Generator):
         boxes = []
         for j in range(wanted):
             if self._same == "count":
-                boxes.append(crop(width, height, image_id, j, self._seed, 0.02, 0.5, 0.5, 2.0))
+                boxes.append(crop(width, height, image_id, j, self._seed, *CROP))
                 continue
             own = theirs.boxes_xyxy[j % count]
             pixels = None if theirs.masks is None or self._same == "shape" else float(theirs.area[j % count])

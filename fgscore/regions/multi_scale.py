@@ -1,4 +1,4 @@
-"""Random squares of many sizes, as WCA (Li et al., ICML 2024) cuts them."""
+"""Random squares of many sizes, in the manner of WCA (Li et al., ICML 2024)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def multi_scale(
     beta: Annotated[float, Gt(0)] = 0.9,
     seed: Annotated[int, Ge(0)] = 0,
 ) -> Squares:
-    """Random squares of many sizes, as WCA cuts them.
+    """Random squares of many sizes, in the manner of WCA; its numbers are ours to choose.
 
     ``n`` of them, the side uniform from ``alpha`` to ``beta`` times the shorter side of the image, the position
     uniform. Raises :class:`BadParameter` unless alpha <= beta <= 1."""

@@ -22,6 +22,7 @@ from fgscore.report.plots import Plot
 from fgscore.report.views import Sources
 from fgscore.store import files
 from fgscore.store import index as index_store
+from fgscore.store.bundle import without_copies
 from fgscore.store.cache import Store
 from fgscore.store.match import dataset_key, nothing_cached
 from fgscore.study import claims_tables
@@ -61,7 +62,8 @@ def report(
     documents.templates()  # without which there is no page: said before any work is done, not after
     if options.plots:
         plots.check()
-    standings = current.without_copies(current.standings(store, options.dataset), options.dataset)
+    every = current.standings(store, options.dataset)
+    standings = without_copies(every, lambda s: s.result.dataset, lambda s: s.result.setting, options.dataset)
     found = views.sources(store, options.dataset, options.scorers)
     if not standings and not found.by_dataset:
         asked = options.scorers and found.notes

@@ -16,10 +16,8 @@ Row = Mapping[str, Any]
 EMBEDDINGS, NOT_HERE = "embeddings", "not in this cache"  # a column of the report's own, and what it says
 SETTINGS = ("encoder", "prompt", "features", "crops", "shots", "head", "eval_split", EMBEDDINGS)
 IDENTITY = ("dataset", "regions", "scorer", "target", "pool", *SETTINGS, "seed")
+ACCURACY = (Column("accuracy", "top-1", "accuracy"), Column("per_class", "per class", "accuracy"))
 MEASURED = (
-    Column("accuracy", "top-1", "accuracy"),
-    Column("per_class", "per class", "accuracy"),
-    Column("n_test", "test images", "count"),
     Column("without_regions", "without regions", "count"),
     Column("converged", "converged", "flag"),
     strategies.UNDECIDED,
@@ -85,7 +83,7 @@ def every_result(rows: Sequence[Row], title: str = "") -> Table:
     ]
     marked = [i for i, row in enumerate(rows) if is_oracle(row["target"])]
     notes = strategies.bounds(rows)
-    columns = [*strategies.columns("strategy", *IDENTITY), *MEASURED]
+    columns = [*strategies.columns("strategy", *IDENTITY), *ACCURACY, strategies.measured_images(rows), *MEASURED]
     return Table("results", title, columns, lines, notes, ONCE, ["accuracy"], marked)
 
 

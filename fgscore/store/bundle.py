@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from fgscore import specs
 from fgscore.encoders import EncoderMaker
@@ -15,8 +17,9 @@ from fgscore.labels import without
 from fgscore.store import index as index_store
 from fgscore.store import manifest
 from fgscore.store.cache import Store
-from fgscore.types import NOT_TOLD_APART, ImageIndex, TextBank, pairs
+from fgscore.types import NOT_TOLD_APART, Descriptions, ImageIndex, TextBank, pairs
 
+T = TypeVar("T")
 LIMIT = "limit"  # cub(limit=5) is the copy of cub that --limit 5 made
 
 
@@ -110,6 +113,11 @@ class Bundle:
         found = self.store.find("descriptions", self.index_artefact.dataset, recipe.digest)
         return found if found and found.is_whole() else None
 
+    @cached_property
+    def every_text(self) -> Descriptions | None:
+        """The embeddings of every text of each class; None where there are none."""
+        return self.store.read(self.descriptions, 0) if self.descriptions else None
+
     def no_descriptions(self, needed_by: str) -> DataError:
         """The error for what compares with every text of a class where this bundle has but their mean, or one."""
         if self.text is None:
@@ -196,6 +204,23 @@ def with_limit(dataset: str, limit: int | None) -> str:
     """The copy of ``dataset`` with ``limit`` images of each class and split, as these commands take it."""
     spec = specs.parse(dataset)
     return specs.text(spec.name, {**spec.params, LIMIT: limit}) if limit else dataset
+
+
+def without_copies(
+    found: Sequence[T], name: Callable[[T], str], setting: Callable[[T], Hashable], dataset: str | None = None
+) -> list[T]:
+    """``found`` but for what is of a limited copy, by its ``name``, where the whole data set has the same ``setting``;
+    where ``dataset`` means such a copy, ``cub(limit=5)``, what is of that copy alone."""
+    limit = specs.parse(dataset).params.get(LIMIT) if dataset else None
+    if limit is not None:
+        return [one for one in found if taken_apart(name(one))[1] == limit]
+    whole_sets = {(name(one), setting(one)) for one in found}
+    kept = []
+    for one in found:
+        whole, own = taken_apart(name(one))
+        if own is None or (whole, setting(one)) not in whole_sets:
+            kept.append(one)
+    return kept
 
 
 def warn_of_equal(bank: TextBank, text: manifest.Artefact) -> None:

@@ -22,7 +22,7 @@ from fgscore.regular import file_sha256
 from fgscore.scorers import Scorer
 from fgscore.store import index as index_store
 from fgscore.store import manifest, paths, schema
-from fgscore.store.bundle import LIMIT, Bundle, RegionBundle
+from fgscore.store.bundle import LIMIT, Bundle, RegionBundle, without_copies
 from fgscore.store.cache import Store
 
 MADE_BY: Mapping[str, type[Component]] = {  # what makes the artefacts of a kind
@@ -113,8 +113,11 @@ def bundles(
             found += _bundles_of(store, whole, dataset, prompt)
     if not found:
         raise nothing_cached(store, dataset, regions, encoder, prompt)
-    whole_sets = [] if every_copy else [{**b.labels, "dataset": b.dataset} for b in found if not b.limit]
-    return [b for b in found if {**b.labels, "dataset": b.whole_dataset} not in whole_sets or not b.limit]
+    return found if every_copy else without_copies(found, lambda b: b.dataset, _setting)
+
+
+def _setting(bundle: Bundle) -> tuple[str, ...]:
+    return tuple(text for key, text in bundle.labels.items() if key != "dataset")
 
 
 def _bundles_of(store: Store, whole: manifest.Artefact, dataset: str | None, prompt: str | None) -> list[Bundle]:

@@ -52,7 +52,8 @@ class Study:
             number = max(stop // width for start, stop in windows if stop - start == width)
             plans.append(Draws(number, width))
         made = [self._cells(draws, tuple(seeds)) for draws in plans]
-        return max(made, key=lambda cells: sum(run.kept() is not None for of in cells.values() for run in of.values()))
+        known = {result.digest for result in self.kept}
+        return max(made, key=lambda cells: sum(run.digest in known for of in cells.values() for run in of.values()))
 
     def _cells(self, draws: Draws, seeds: tuple[int, ...]) -> dict[Cell, dict[Key, ProbeRun]]:
         plan = Plan([partial(_seeded, self.head)], Seeds(named=seeds), draws=draws)

@@ -29,7 +29,6 @@ MEASURED = (
     Column("paper_gain", "paper's gain", "difference"),
     Column("draws", "draws", "count"),
     Column("seeds", "seeds", "count"),
-    Column("n_test", "test images", "count"),
     Column("converged", "converged", "flag"),
     strategies.UNDECIDED,
 )
@@ -55,7 +54,8 @@ def tables(rows: Sequence[Row]) -> list[Table]:
     groups: dict[tuple[str, int], list[Row]] = {}
     for row in rows:
         groups.setdefault((row["dataset"], row["table"]), []).append(row)
-    columns, notes = [*strategies.columns(*NAMES), *MEASURED], _notes(rows)
+    columns = [*strategies.columns(*NAMES), *MEASURED, strategies.measured_images(rows)]
+    notes = _notes(rows)
     made = []
     for (dataset, n), group in groups.items():
         title = f"{dataset}. {TITLES[n]}" if n else dataset

@@ -50,7 +50,8 @@ def test_validation_images_are_measured_and_not_fitted(without_test: Store, run:
 
 
 def test_every_table_says_what_was_measured(without_test: Store, run: Run, tmp_path: Path) -> None:
-    assert "measured on val images" in run("probe", *PLAIN, "--eval-split", "val").out
+    probed = run("probe", *PLAIN, "--eval-split", "val").out
+    assert "measured on val images" in probed and "test images" not in probed
     assert "measured on val images" in run("sweep", *PLAIN, "--eval-split", "val").out
     assert run("report", "--no-plots", "--out", tmp_path).code == 0
     assert "val images" in (tmp_path / "results.md").read_text()

@@ -41,6 +41,7 @@ def test_spaces_around_a_name_are_taken_off_with_a_word(tmp_path, caplog):
     ("content", "said"),
     [
         ("crow\nowl\n\n crow \n", r"once in .*names.txt, found 'crow' in lines 1 and 4; leave one out"),
+        ("blue jay\nowl\nblue  jay\n", r"'blue  jay' and 'blue jay' both read 'blue jay'; leave one out"),
         ("", "a class name a line in .*, found none"),
         ("\n# crow\n", "a class name a line in .*, found none"),
         ("crow\nowl".encode("utf-16"), "UTF-8 in .*, found something else: it is UTF-16.*save it as UTF-8"),
