@@ -112,14 +112,19 @@ LISTED = {
 LISTABLE = 40  # names in one message
 
 
+def shortened(names: Iterable[str], most: int = 3) -> str:
+    """``a, b, c and 9 more``."""
+    every = list(names)
+    return ", ".join(every[:most]) + (f" and {len(every) - most:,} more" if len(every) > most else "")
+
+
 def guess(name: str, known: Iterable[str]) -> str:
     """ "did you mean 'x'?" where a known name is near, else the known names, of a library's hundreds the first."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     if near:
         return f"did you mean {near[0]!r}?"
-    more = f" and {len(names) - LISTABLE:,} more" if len(names) > LISTABLE else ""
-    return f"known: {', '.join(names[:LISTABLE]) or 'none'}{more}."
+    return f"known: {shortened(names, LISTABLE) or 'none'}."
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UnknownName:

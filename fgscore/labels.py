@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from fgscore.errors import shortened
+
 UNLABELLED = -1  # in memory; null on disk
-SHOWN = 3
 
 
 def class_named(names: Sequence[str], label: int) -> str | None:
@@ -37,11 +38,6 @@ def without(labels: np.ndarray, ids: Sequence[str] | np.ndarray) -> str:
         return f"none of {len(labels)} photos has a label"
     said = f"{len(rows)} of {len(labels)} photo{'s' * (len(labels) > 1)} {'have' if len(rows) > 1 else 'has'} no label"
     return f"{said}: {shortened([str(ids[row]) for row in rows])}"
-
-
-def shortened(names: Sequence[str], most: int = SHOWN) -> str:
-    """``a, b, c and 9 more``."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def measurable(labels: np.ndarray, split: np.ndarray) -> dict[str, int]:

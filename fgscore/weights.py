@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fgscore.errors import MissingWeights
+from fgscore.errors import MissingWeights, shortened
 
 if TYPE_CHECKING:
     import torch
@@ -162,6 +162,4 @@ def pattern(name: str) -> str:
 
 def listed(names: Iterable[str], what: str = "") -> str:
     """The first three of ``names`` in order, and how many more: ``a, b, c and 4 more``."""
-    every = sorted(str(name) for name in names)
-    more = f" and {len(every) - 3} more" if len(every) > 3 else ""
-    return f"{what + ' ' if what else ''}{', '.join(every[:3]) or 'nothing'}{more}"
+    return f"{what + ' ' if what else ''}{shortened(sorted(map(str, names))) or 'nothing'}"

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fgscore.datasets._rows import SHOWN, Rows
-from fgscore.errors import DataError
-from fgscore.labels import shortened
+from fgscore.errors import DataError, shortened
 from fgscore.types import split_named
 
 BOX = ("x0", "y0", "x1", "y1")

@@ -13,8 +13,8 @@ import numpy as np
 
 from fgscore import regular
 from fgscore.datasets._account import Account, printable
-from fgscore.errors import DataError, UsageError
-from fgscore.labels import UNLABELLED, class_named, shortened, without
+from fgscore.errors import DataError, UsageError, shortened
+from fgscore.labels import UNLABELLED, class_named, without
 from fgscore.types import SPLITS
 
 

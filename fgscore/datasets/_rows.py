@@ -18,8 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from fgscore import regular, separated
-from fgscore.errors import DataError, guess
-from fgscore.labels import shortened
+from fgscore.errors import DataError, guess, shortened
 
 NAN = ("nan", "NaN", "NAN")
 SHOWN = 20  # columns that a message names

@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from fgscore.datasets import Listing, Photo
-from fgscore.errors import DataError
-from fgscore.labels import UNLABELLED, shortened
+from fgscore.errors import DataError, shortened
+from fgscore.labels import UNLABELLED
 from fgscore.types import ImageIndex
 
 

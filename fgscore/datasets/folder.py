@@ -25,8 +25,8 @@ from fgscore.datasets._account import LOOSE, NO_SPLIT, Account, PassedOver
 from fgscore.datasets._below import Below, below, is_system, sorted_out
 from fgscore.datasets._classes import alike, clashes
 from fgscore.datasets._splits import set_aside
-from fgscore.errors import DataError, quoted
-from fgscore.labels import UNLABELLED, shortened
+from fgscore.errors import DataError, quoted, shortened
+from fgscore.labels import UNLABELLED
 from fgscore.specs import OF_CONTENT
 from fgscore.types import SPLITS, split_named
 

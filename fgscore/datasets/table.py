@@ -22,8 +22,8 @@ from fgscore.datasets._columns import named
 from fgscore.datasets._lines import Lines
 from fgscore.datasets._rows import Rows, read
 from fgscore.datasets._splits import set_aside
-from fgscore.errors import DataError
-from fgscore.labels import UNLABELLED, in_order, shortened
+from fgscore.errors import DataError, shortened
+from fgscore.labels import UNLABELLED, in_order
 from fgscore.specs import OF_CONTENT
 from fgscore.types import split_named
 

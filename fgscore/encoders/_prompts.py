@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fgscore import regular, specs
-from fgscore.errors import DataError, UsageError, guess
+from fgscore.errors import DataError, UsageError, guess, shortened
 from fgscore.regular import file_sha256
 
 PROMPTS: dict[str, tuple[str, ...]] = {"plain": ("a photo of a {},",)}  # section 3.3, comma included
@@ -85,7 +85,7 @@ class PromptSet:
             )
         if unused := [name for name in self.descriptions if name not in of_entry]:
             warnings.warn(f"{len(unused)} of {len(self.descriptions)} names in {self.label} are no class, and are not "
-                          f"used: {_some(unused)}", stacklevel=2)  # fmt: skip
+                          f"used: {shortened(unused)}", stacklevel=2)  # fmt: skip
 
     def _entries(self, class_names: Sequence[str]) -> dict[str, str]:
         """Class name to the name in the file that is meant. Raises :class:`DataError` for classes without one."""
@@ -95,7 +95,7 @@ class PromptSet:
             near = [f" (the nearest to the first is {n!r})" for n in get_close_matches(missing[0], names, n=1)]
             raise DataError(
                 f"expected sentences for all {len(class_names)} classes in {self.label}, found none for "
-                f"{_some(missing)}{''.join(near)}; add them under these names"
+                f"{shortened(missing)}{''.join(near)}; add them under these names"
             )
         if unclear := next((n for n, entries in found.items() if len(entries) > 1), None):
             several = " and ".join(map(repr, found[unclear][:2]))
@@ -120,10 +120,6 @@ class PromptSet:
                 said = {name: list(sentences) for name, sentences in self.descriptions.items()}
             identity["descriptions"] = specs.digest(said)
         return identity
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def prompt_set(prompt: str, noun: str | None = None) -> PromptSet:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fgscore.errors import DataError
+from fgscore.errors import DataError, shortened
 from fgscore.exchange.choose import Choice, Unnamed
 from fgscore.exchange.names import ALIASES, KNOWN, address
-from fgscore.exchange.pieces import Piece, shortened
+from fgscore.exchange.pieces import Piece
 
 SHOWN = 20  # names of what was passed over
 
@@ -22,7 +22,7 @@ def nothing(choices: Sequence[Choice]) -> DataError:
     rows = found[wide[0]].shape[:1] if wide else None
     idle = [key for choice in choices for key in choice.passed]
     beside = [key for key in idle if found[key].shape == rows and "float" not in found[key].what]
-    where = shortened([str(choice.contents.path) for choice in choices])
+    where = shortened([str(choice.contents.path) for choice in choices], 2)
     message = f"expected globals, regions, boxes_xyxy, text or labels in {where}, found {described}"
     return Unnamed(message, *(f"globals={key}" for key in wide), *(f"labels={k}" for k in beside if len(beside) == 1))
 
@@ -54,7 +54,7 @@ def of_files(choices: Sequence[Choice]) -> Iterator[str]:
             files.setdefault(tell(choice), []).append(choice.contents.path.name)
         for text, names in files.items():
             if text:
-                yield f"{shortened(names)}: {text}"
+                yield f"{shortened(names, 2)}: {text}"
 
 
 def _taken(choice: Choice) -> str:
@@ -71,8 +71,7 @@ def _passed(choice: Choice) -> str:
         for key, reason in choice.passed.items()
         if ALIASES.get(key) not in choice.names
     ]
-    more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
-    return f"passed over {', '.join(named[:SHOWN])}{more}" if named else ""
+    return f"passed over {shortened(named, SHOWN)}" if named else ""
 
 
 def by_name(choices: Sequence[Choice], by_file: Sequence[Sequence[Piece]]) -> Iterator[str]:
@@ -82,4 +81,4 @@ def by_name(choices: Sequence[Choice], by_file: Sequence[Sequence[Piece]]) -> It
         if of_file and of_file[0].split and not any(use.split for use in choice.uses):
             files.setdefault(of_file[0].split, []).append(choice.contents.path.name)
     for split, names in files.items():
-        yield f"{shortened(names)}: {split}, by the name"
+        yield f"{shortened(names, 2)}: {split}, by the name"

@@ -13,7 +13,7 @@ import numpy as np
 
 from fgscore import ragged, tables
 from fgscore.encoders import unit
-from fgscore.errors import DataError
+from fgscore.errors import DataError, shortened
 from fgscore.store.arrays import Arrays
 from fgscore.types import EmbeddingShard, GlobalShard, ImageIndex, MaskRLE, RegionBatch, TextBank
 
@@ -162,8 +162,7 @@ def to_text(record: Arrays, class_names: tuple[str, ...], notes: list[str]) -> T
         place = {name: row for row, name in enumerate(given)}
         rows = rows[[place[name] for name in class_names]]
         if unused := [name for name in given if name not in set(class_names)]:
-            more = f" and {len(unused) - 3} more" if unused[3:] else ""
-            notes.append(f"text: passed over rows of what is no class of the index: {', '.join(unused[:3])}{more}")
+            notes.append(f"text: passed over rows of what is no class of the index: {shortened(unused)}")
     if len(rows) and np.abs(np.linalg.norm(rows, axis=1) - 1).max() > 1e-5:
         rows, _ = _rows(rows, None, "text")
     templates = tuple(record["templates"].tolist()) if "templates" in record else ()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fgscore import ragged
-from fgscore.errors import DataError, UsageError
+from fgscore.errors import DataError, UsageError, shortened
 from fgscore.exchange.names import OF_IMAGES, OF_INDEX, OF_REGIONS
 from fgscore.exchange.relative import relative
 from fgscore.store.arrays import Arrays
@@ -35,7 +35,7 @@ class Piece:
     @property
     def where(self) -> str:
         """Its files, for people."""
-        return shortened(self.files)
+        return shortened(self.files, 2)
 
     @property
     def has_rows(self) -> bool:
@@ -62,11 +62,6 @@ class Piece:
             return {"offsets": len(self.arrays["offsets"]) - 1}
         of_regions = {"image_ids", "norms"} if "regions" in self.arrays else set()
         return {name: len(a) for name, a in self.arrays.items() if name in OF_IMAGES and name not in of_regions}
-
-
-def shortened(names: Sequence[str]) -> str:
-    """``a, b and 3 more``."""
-    return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
 
 
 def joined(pieces: Sequence[Piece]) -> tuple[list[Piece], list[str]]:

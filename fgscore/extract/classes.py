@@ -18,8 +18,8 @@ from typing import Any
 from fgscore import regular
 from fgscore.datasets import Listing
 from fgscore.datasets._classes import alike, clashes
-from fgscore.errors import DataError
-from fgscore.labels import UNLABELLED, shortened
+from fgscore.errors import DataError, shortened
+from fgscore.labels import UNLABELLED
 from fgscore.types import ImageIndex
 
 OWN = "own"  # in place of a file: the data set's own names again

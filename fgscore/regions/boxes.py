@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from fgscore.errors import DataError
+from fgscore.errors import DataError, shortened
 from fgscore.regions import Generator, Known, Proposals
 from fgscore.regions._files import Rows, masks, read
 from fgscore.regions._files.rows import SHARES, Polygons
@@ -126,7 +125,7 @@ class Boxes(Generator):
         if (at >= 0).any():
             raise DataError(f"expected boxes of these photos in {self._name}, found none that can be used: {why}; mend "
                             "the file")  # fmt: skip
-        theirs = _some(name for picture in self._rows.pictures for name in picture.names[:1])
+        theirs = shortened(dict.fromkeys(name for picture in self._rows.pictures for name in picture.names[:1]), NAMED)
         raise DataError(
             f"expected boxes of these photos, such as {known.image_ids[0]}, in {self._name}, found "
             f"{'those of ' + theirs if theirs else 'none'}; name the photos alike, or another file"
@@ -167,8 +166,3 @@ def same_shape(frame_wh: np.ndarray, size_wh: np.ndarray) -> np.ndarray:
     (fw, fh), (w, h) = frame_wh.T, size_wh.T
     with np.errstate(invalid="ignore"):
         return np.isnan(fw) | shares | (np.abs(fw * h - fh * w) <= np.maximum(w + h, fw + fh))
-
-
-def _some(names: Iterable[str]) -> str:
-    few: Sequence[str] = list(dict.fromkeys(names))
-    return ", ".join(few[:NAMED]) + (f" and {len(few) - NAMED} more" if len(few) > NAMED else "")

@@ -495,7 +495,7 @@ def test_of_very_many_columns_the_first_are_named(root: Path) -> None:
     csv(root, **{f"column{i}": [1] * 6 for i in range(3000)})
     (said,) = [line for line in listing(root).remarks if "of no use" in line]
     assert "column0, column1" in said
-    assert said.endswith("and 2980 more")
+    assert said.endswith("and 2,980 more")
 
 
 def test_json_that_is_nested_without_end_is_no_table(root: Path) -> None:
