@@ -234,6 +234,17 @@ def mobileclip2(path: Path) -> Path:
     return _open_clip(path, _by_timm(160, "test_convnext", "avg", **text), looks)
 
 
+def dfn(path: Path) -> Path:
+    """apple/DFN2B-CLIP-ViT-B-16: as LAION's, with OpenAI's activation."""
+    return _open_clip(path, {**TINY_CLIP, "quick_gelu": True}, SHORTEST)
+
+
+def eva(path: Path) -> Path:
+    """timm/eva02_base_patch16_clip_224.merged2b_s8b_b131k: EVA's tower, which ends in a projection of its own."""
+    model = _by_timm(224, "eva02_tiny_patch14_224", "token", context_length=77)
+    return _open_clip(path, {**model, "vision_cfg": {**model["vision_cfg"], "timm_proj": None}}, SHORTEST)
+
+
 def siglip2(path: Path) -> Path:
     """timm/ViT-B-16-SigLIP2: Gemma's tokenizer, and texts without capitals or punctuation."""
     path.mkdir(parents=True, exist_ok=True)
@@ -249,6 +260,8 @@ def siglip2(path: Path) -> Path:
 OPEN_CLIP: dict[str, Callable[[Path], Path]] = {
     "laion": laion,
     "laion, a pickle": laion_pickle,
+    "DFN": dfn,
+    "EVA": eva,
     "PE-Core": pe_core,
     "MobileCLIP2": mobileclip2,
     "SigLIP 2": siglip2,
