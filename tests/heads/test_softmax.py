@@ -8,8 +8,9 @@ from sklearn.linear_model import LogisticRegression
 
 from fgscore.heads import Head, ProbeData, _softmax
 from fgscore.heads._hessian import Hessian
+from fgscore.heads._regression import C_GRID, tolerance
 from fgscore.heads._softmax import onward
-from fgscore.heads.logreg import C_GRID, logreg, tolerance
+from fgscore.heads.logreg import logreg
 
 
 def SoftmaxRegression(x, y):
