@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import warnings
+from dataclasses import replace
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
 
 from fgscore.heads import Head, Outcome, ProbeData
-from fgscore.heads import _regression as regression
-from fgscore.heads._regression import Optima, tolerance
+from fgscore.heads._regression import Grid, Optima, Training, fit, tolerance
 from fgscore.heads._softmax import Optimum, SoftmaxRegression
 
 
@@ -31,23 +32,29 @@ def logreg(
     more than the tolerance.
     """
     train = data.training_rows()
-    mean = data.features[train].mean(axis=0, dtype=np.float64).astype(np.float32)
-    centred, y = data.features[train] - mean, data.labels[train]
-    axes = near.axes if near else regression.principal(centred)
-    x = np.ones((len(train), len(mean) + 1), np.float32)  # each row ends in 1, for the intercept
-    x[:, :-1] = centred @ axes
-    del centred
-    chosen: tuple[Optimum, ...] = ()
-    details: dict[str, Any] = {}
-    if C == "auto":
-        held = regression.held(data.split[train], y)
-        c, chosen = regression.choose(x, y, held, max_iter, details, near.chosen if near else ())
-    else:
-        c = float(C)
-    start = regression.start(c, chosen, near)
-    final = regression.finished(SoftmaxRegression(x, y).fit(c, tolerance(c), max_iter, start), x, y, c, max_iter)
-    details |= {"C": c, "n_iter": final.n_iter}
-    converged = final.converged and all(fit.converged for fit in chosen)
-    linear = regression.linear(final, mean, axes)
-    found = linear.classes[linear.logits(data.features[test]).argmax(axis=1)]
-    return Outcome(found, len(train), converged, details, linear, None if near else Optima(axes, chosen, final))
+    training = Training.of(data, train, near)
+    found = fit(training, Grid.of(C), _finished, max_iter, near)
+    linear = training.linear(found.optimum)
+    predictions = linear.classes[linear.logits(data.features[test]).argmax(axis=1)]
+    return Outcome(predictions, len(train), found.converged, found.details, linear, found.path)
+
+
+def _finished(near: Optimum, problem: SoftmaxRegression, c: float, max_iter: int) -> Optimum:
+    """scikit-learn's optimum, begun at ours, where by its own arithmetic nothing is left to do, or little."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    two = len(near.classes) == 2  # of which scikit-learn has one row, the logit of the second
+    weight = near.weight[1:] - near.weight[:1] if two else near.weight
+    model = LogisticRegression(C=c, max_iter=max_iter - near.n_iter, tol=tolerance(c), warm_start=True)
+    model.coef_, model.intercept_, model.classes_ = weight[:, :-1].copy(), weight[:, -1].copy(), near.classes
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(problem.x[:, :-1], problem.y)
+    weight = np.hstack([model.coef_, model.intercept_[:, None]]).astype(np.float64)
+    return replace(
+        near,
+        weight=np.concatenate([-weight, weight]) / 2 if two else weight,
+        n_iter=near.n_iter + int(model.n_iter_.max()),
+        converged=not any(issubclass(w.category, ConvergenceWarning) for w in caught),
+    )

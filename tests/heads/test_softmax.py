@@ -155,7 +155,7 @@ def test_a_path_nearby_saves_steps_and_changes_nothing(monkeypatch):
     counted, slope = [], _softmax.SoftmaxRegression.slope
     monkeypatch.setattr(_softmax.SoftmaxRegression, "slope", lambda *args: counted.append(1) or slope(*args))
     path = logreg(other, other.rows("test")).path
-    assert [len(path.chosen), path.final.converged] == [len(C_GRID), True]
+    assert [len(path.chosen), len(path.chosen[0]), path.final.converged] == [1, len(C_GRID), True]
     counted.clear()
     alone = logreg(data, data.rows("test"))
     steps = len(counted)
