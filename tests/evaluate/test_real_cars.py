@@ -15,11 +15,38 @@ from fgscore.stats import paired as stats
 ARRAYS = ("globals:train=train", "globals:test=val", "labels:train=train_label", "labels:test=val_label")
 
 
-def test_heads_on_real_embeddings(real_data: Path, run: Callable[..., Any], data: Path) -> None:
-    pytest.importorskip("torch")
+@pytest.fixture
+def cars16(real_data: Path, run: Callable[..., Any], data: Path) -> None:
+    """The embeddings in the store."""
     named = [part for array in (*ARRAYS, "class_names=class_name") for part in ("--array", array)]
     done = run("import", "cars16", real_data / "features" / "cars_vitb32.npz", *named, "--encoder", "clip")
     assert done.code == 0, done.err
+
+
+def few_shots(run: Callable[..., Any], shots: int, seed: int) -> dict[str, float]:
+    heads = ("--head", "zeroshot", "--head", "logreg", "--head", "anchored")
+    done = run("probe", "cars16", "--pool", "none", *heads, "--shots", shots, "--seed", seed, "--json")
+    assert done.code == 0, done.err
+    return {r["head"].partition("(")[0]: r["accuracy"] for r in done.json["results"]}
+
+
+def test_one_image_a_class_adds_to_the_class_names_and_says_little_alone(cars16: None, run: Callable[..., Any]) -> None:
+    found = few_shots(run, 1, 0)
+    assert found["logreg"] < 0.35 < found["zeroshot"] < found["anchored"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_at_four_shots_a_regression_gains_ten_points_by_starting_from_the_text(
+    seed: int, cars16: None, run: Callable[..., Any]
+) -> None:
+    found = few_shots(run, 4, seed)
+    assert 0.55 < found["logreg"] < 0.60
+    assert 0.66 < found["anchored"] < 0.70
+
+
+def test_heads_on_real_embeddings(cars16: None, run: Callable[..., Any], data: Path) -> None:
+    pytest.importorskip("torch")
     heads = ("--head", "zeroshot", "--head", "adamw", "--head", "logreg(C=10)")
     done = run("sweep", "cars16", "--pool", "none", *heads, "--json")
     assert done.code == 0, done.err
