@@ -116,7 +116,7 @@ Head = Annotated[
     list[str],
     typer.Option(
         "--head",
-        help='logreg, "logreg(C=100)", adamw, zeroshot or ./mine.py:forest. Repeatable.',
+        help='logreg, "logreg(C=100)", adamw, zeroshot, anchored or ./mine.py:forest. Repeatable.',
         autocompletion=named("heads"),
     ),
 ]

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from fgscore import heads
 from fgscore.errors import BadParameter, DataError, UnknownName
 from fgscore.heads import Head, ProbeData
-from fgscore.heads.logreg import C_GRID
+from fgscore.heads._regression import C_GRID
 
 
 def blobs(per_class=12, classes=4, width=6, spread=1.2, seed=0, splits=("train", "train", "test")):

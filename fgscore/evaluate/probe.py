@@ -21,6 +21,7 @@ from fgscore.heads import UNUSED, Head, ProbeData, ProbeResult, few_shot, measur
 from fgscore.labels import UNLABELLED, measurable, unmeasurable
 from fgscore.machine.progress import Clock, Progress, silent
 from fgscore.machine.threads import ahead, processors
+from fgscore.pooling import Pooling
 from fgscore.stats.accuracy import one_run
 from fgscore.store.bundle import Bundle
 
@@ -159,7 +160,16 @@ class ProbeRun:
         if bank is None:
             return made
         said = self.bundle.every_text if self.head.reads_descriptions else None
-        return replace(made, text=bank.text, logit_scale=bank.logit_scale, descriptions=said)
+        return replace(
+            made, text=bank.text, logit_scale=bank.logit_scale, descriptions=said, globals=self._globals_beside()
+        )
+
+    def _globals_beside(self) -> np.ndarray | None:
+        """(N, d) the global embeddings for a head that needs text, where the features may not begin with them."""
+        pooling = self.features.pooling
+        if pooling.needs_regions or pooling.is_ours or not self.head.needs_text:
+            return None
+        return matrices([FeatureRun(self.bundle, Pooling.built_in("none"))])[0].features
 
 
 def no_labels(bundle: Bundle, fault: str, eval_split: str = "test") -> NoLabels:

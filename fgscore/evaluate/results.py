@@ -105,8 +105,10 @@ class Result:
             details = json.loads(self.details)
         except ValueError:
             return ""
-        c, why = (details.get(key) for key in ("C", "validation")) if isinstance(details, dict) else (None, None)
-        return f"C = {c:g} ({why})" if isinstance(c, int | float) and isinstance(why, str) else ""
+        if not isinstance(details, dict) or not isinstance(why := details.get("validation"), str):
+            return ""
+        taken = [f"{key} = {value:g}" for key in ("a", "C") if isinstance(value := details.get(key), int | float)]
+        return f"{', '.join(taken)} ({why})" if taken else ""
 
     @property
     def compared(self) -> tuple[str | int, ...]:

@@ -30,7 +30,8 @@ SCORERS = {
     "reverse": "Reversed scores",
     "area": "Area of the region",
 }
-ZERO_SHOT, GLOBAL_LINEAR = "Zero-shot", "Global linear"
+GLOBAL_LINEAR = "Global linear"
+BY_TEXT = {"zeroshot": "Zero-shot", "anchored": "Text-anchored"}  # heads that the global embedding is enough for
 POOLINGS = {"none": GLOBAL_LINEAR, "self": "Global embedding twice", "mean": "Average local"}
 COLUMNS = {
     column.key: column
@@ -54,7 +55,7 @@ COLUMNS = {
     )
 }
 UNDECIDED = Column("undecided", "not chosen by validation")
-ORDER = (ZERO_SHOT, *POOLINGS.values(), *SCORERS.values())  # as in the paper's Table 1
+ORDER = (*BY_TEXT.values(), *POOLINGS.values(), *SCORERS.values())  # as in the paper's Table 1
 
 
 def columns(*keys: str) -> list[Column]:
@@ -71,9 +72,14 @@ def strategy(scorer: str, pool: str, head: str) -> str:
         rest = {key: value for key, value in pooling.params.items() if key != "k"}
         besides = pool if pooling.name != topk.__name__ else specs.text("", rest)[1:-1]
         return ", ".join(text for text in (_named(scorer, SCORERS), besides) if text)
-    if pool == "none" and specs.parse(head).name == "zeroshot":
-        return ZERO_SHOT
+    if pool == "none" and specs.parse(head).name in BY_TEXT:
+        return _named(head, BY_TEXT)
     return _named(pool, POOLINGS)
+
+
+def head_beside(strategy: str, head: str) -> str | None:
+    """The head as a table says it beside the name of a strategy; None where that has said it."""
+    return None if strategy.partition(" (")[0] in BY_TEXT.values() else head
 
 
 def scored(scorer: str, target: str | None) -> str:

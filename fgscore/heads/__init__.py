@@ -25,10 +25,11 @@ UNUSED = "unused"  # the split of an image that takes no part
 @dataclass(frozen=True, eq=False)
 class ProbeData:
     """What a head is given. ``features`` (N, D) float32, ``labels`` (N,) int64, ``split`` (N,) of 'train', 'val' or
-    'test', and 'unused' for an image that takes no part, whose label may be -1; for heads that need no training
-    ``text`` (C, d) float32 unit rows, the encoder's ``logit_scale``, ``descriptions``, every text of each class, and
-    ``votes``, which makes the (N, C) weighted mean, over each image's pooled regions, of what a function finds for each
-    class in unit rows (n, d), as (n, C)."""
+    'test', and 'unused' for an image that takes no part, whose label may be -1; for heads that need text ``text``
+    (C, d) float32 unit rows, the encoder's ``logit_scale``, ``descriptions``, every text of each class, ``votes``,
+    which makes the (N, C) weighted mean, over each image's pooled regions, of what a function finds for each class in
+    unit rows (n, d), as (n, C), and ``globals`` (N, d) float32, the unit global embeddings where ``features`` do not
+    begin with them, as they do for every pooling but one of whole images of the user's own."""
 
     features: np.ndarray
     labels: np.ndarray
@@ -38,6 +39,7 @@ class ProbeData:
     logit_scale: float = 100.0
     votes: Callable[[Callable[[np.ndarray], np.ndarray]], np.ndarray] | None = None
     descriptions: Descriptions | None = None
+    globals: np.ndarray | None = None
 
     def rows(self, *splits: str) -> np.ndarray:
         """(n,) int64 positions of the images of ``splits``."""
@@ -45,9 +47,9 @@ class ProbeData:
 
     def read_only(self) -> ProbeData:
         """The same arrays, which cannot be written to: others are given them too."""
-        text = None if self.text is None else read_only(self.text)
+        text, whole = (None if array is None else read_only(array) for array in (self.text, self.globals))
         return replace(self, features=read_only(self.features), labels=read_only(self.labels),
-                       split=read_only(self.split), text=text)  # fmt: skip
+                       split=read_only(self.split), text=text, globals=whole)  # fmt: skip
 
     def training_rows(self) -> np.ndarray:
         """Positions of train and validation images; raises :class:`DataError` for fewer than two classes."""

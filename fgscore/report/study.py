@@ -46,8 +46,8 @@ def describe(row: Row) -> str:
     target = strategies.target_name(row["target"]) if row["target"] else ""
     regions = str(row["regions"]).partition("(")[0] + strategies.bound(str(row["regions"]))
     parts = [strategy(row), target, f"k = {k}" if k else "", regions, *extra]
-    head = row["head"] if row["head"] not in ("logreg", "zeroshot") else ""
-    return ", ".join(str(part) for part in (*parts, head) if part)
+    head = strategies.head_beside(strategy(row), str(row["head"]))
+    return ", ".join(str(part) for part in (*parts, "" if head == "logreg" else head) if part)
 
 
 def baseline(rows: Sequence[Row]) -> float | None:
@@ -159,8 +159,7 @@ def _line(row: Row, keys: Sequence[str]) -> dict[str, Any]:
     rest["k"] = kept(str(row["pool"]))
     settings = {key: row.get(key) or "" for key in SETTINGS}
     settings["eval_split"] = strategies.measured_on(row.get("eval_split"))
-    if name == strategies.ZERO_SHOT:
-        settings["head"] = None  # a head of its own by nature
+    settings["head"] = strategies.head_beside(name, settings["head"])
     return settings | {key: rest[key] for key in keys}
 
 

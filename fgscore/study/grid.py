@@ -11,6 +11,7 @@ from fgscore.errors import DataError
 from fgscore.evaluate.features import FeatureRun, Rows
 from fgscore.evaluate.probe import ProbeRun
 from fgscore.evaluate.score import ScoreRun, target_of
+from fgscore.evaluate.strategies import BY_TEXT
 from fgscore.heads import Head
 from fgscore.pooling import Pooling
 from fgscore.scorers import Scorer
@@ -201,9 +202,9 @@ class Lines:
         return self._scores.setdefault(key, run)
 
     def standing(self, table: int, groups: Sequence[Sequence[Bundle]], poolings: Sequence[Pooling]) -> list[Line]:
-        """The rows that every table has: zero-shot, the global embedding, the same twice, and for each of ``groups``
-        the mean of its regions and, for each of ``poolings`` that needs scores, the controls."""
-        lines = list(self._zero_shot(table)) + self.of([self.family.whole], WHOLE, table=table)
+        """The rows that every table has: what the class names say, the global embedding, the same twice, and for each
+        of ``groups`` the mean of its regions and, for each of ``poolings`` that needs scores, the controls."""
+        lines = self._by_text(table) + self.of([self.family.whole], WHOLE, table=table)
         lines += self.of([self.family.whole], TWICE, table=table)
         return lines + [line for group in groups for line in self.controls(table, group, poolings)]
 
@@ -217,11 +218,23 @@ class Lines:
                 lines += self.of(group, pooling, scorer, Target.built_in("global"), table)
         return lines
 
-    def _zero_shot(self, table: int) -> Iterator[Line]:
-        if self.family.whole.text and not all(make(0).needs_text for make in self.plan.heads):
-            zero = fixed(Head.built_in("zeroshot"))
-            line = Lines(self.family, replace(self.plan, heads=[zero]))._line([self.family.whole], WHOLE, zero, None)
-            yield replace(line, is_control=True, table=table)
+    def _by_text(self, table: int) -> list[Line]:
+        """Zero-shot and the head that begins there, on the global embedding, beside heads that train: whether it is the
+        names of the classes that speak."""
+        given = [make(0) for make in self.plan.heads]
+        if not self.family.whole.text or not any(head.trains for head in given):
+            return []
+        heads = [_by_seed(name) for name in BY_TEXT if name not in {head.canonical for head in given}]
+        lines = Lines(self.family, replace(self.plan, heads=heads)).of([self.family.whole], WHOLE, table=table)
+        return [replace(line, is_control=True) for line in lines]
+
+
+def _by_seed(name: str) -> MakeHead:
+    """The head of ours by its seed, where it has one."""
+    head = Head.built_in(name)
+    if head.seed is None:
+        return fixed(head)
+    return lambda seed: Head.built_in(specs.text(name, {"seed": seed}))
 
 
 def _with_seed(scorer: Scorer, seed: int) -> Scorer:

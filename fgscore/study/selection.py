@@ -41,13 +41,15 @@ def choose(lines: Sequence[Line], progress: Progress = silent) -> tuple[list[Lin
 
 
 def _goes_with(line: Line, chosen: Sequence[Line]) -> bool:
-    """Whether a control is one of the settings that were chosen: by the same head and, where it scores, pooling."""
+    """Whether a control is one of the settings that were chosen: by the same head, or by one of a kind of which none
+    was to be chosen, and, where it scores, pooling."""
     heads = {one.runs[0].head.canonical for one in chosen}
+    kinds = {one.runs[0].head.name for one in chosen}
     poolings = {one.pooling.canonical for one in chosen}
     scores = line.pooling.needs_scores
     head = line.runs[0].head
-    return line.is_control and (not head.trains or head.canonical in heads) and (
-        not scores or line.pooling.canonical in poolings)  # fmt: skip
+    by_head = not head.trains or head.name not in kinds or head.canonical in heads
+    return line.is_control and by_head and (not scores or line.pooling.canonical in poolings)
 
 
 def _rebased(line: Line, best_of: dict[tuple, Line]) -> Line:

@@ -93,7 +93,7 @@ def _line(row: Row, several: bool) -> dict[str, Any]:
     return {
         **row,
         **named,
-        "head": None if named["strategy"] == strategies.ZERO_SHOT else row["head"],  # a head of its own by nature
+        "head": strategies.head_beside(named["strategy"], row["head"]),
         "k": strategies.kept(row["pool"]),
         "shots": row["shots"] or "",
         "eval_split": strategies.measured_on(row.get("eval_split")),

@@ -14,7 +14,7 @@ from synthetic import Size, make_store, put_aside
 
 from fgscore.evaluate.features import matrices
 from fgscore.heads import Head, ProbeData
-from fgscore.heads.logreg import C_GRID, tolerance
+from fgscore.heads._regression import C_GRID, tolerance
 from fgscore.machine.threads import ahead, processors
 from fgscore.store.match import bundles
 from fgscore.study import compare

@@ -96,6 +96,21 @@ def test_a_forest_is_scikit_learns_own(
     assert details["parameters"]["n_estimators"] == "7" and details["scikit-learn"]
 
 
+def test_a_head_that_needs_text_is_given_the_global_embedding_beside_a_pooling_of_ones_own(
+    study: Store, run: Run, tmp_path: Path, data: Path
+) -> None:
+    """Columns in another order change nothing for a regression, and all for a product with the text."""
+    (tmp_path / "turned.py").write_text(
+        "from fgscore.pooling import Pooling\n@Pooling.declares(needs_regions=False, needs_scores=False)\n"
+        "def turned(globals_, /): return globals_[:, ::-1]\n"
+    )
+    poolings = ("--pool", "none", "--pool", f"{tmp_path}/turned.py:turned")
+    done = run("probe", "cub", *poolings, "--head", "anchored(a=1, C=10)", "--json")
+    assert done.code == 0, done.err
+    one, other = (predictions(data, row["digest"]) for row in done.json["results"])
+    assert one == other and done.json["results"][0]["digest"] != done.json["results"][1]["digest"]
+
+
 def test_a_search_says_what_it_chose(study: Store, run: Run, mine: Callable[[str], str]) -> None:
     done = run("probe", "cub", "--pool", "none", "--head", mine("searched"), "--json")
     assert json.loads(done.json["results"][0]["details"])["best"]["n_neighbors"] in ("1", "3")

@@ -38,6 +38,8 @@ def stored_predictions(store: Store) -> dict[str, int]:
         ("--scorer", "region_global", "--k", "1", "--head", "zeroshot"),
         ("--pool", "mean", "--head", "adamw(epochs=3)"),
         ("--pool", "none", "--head", "logreg(C=5)"),
+        ("--pool", "none", "--head", "anchored(a=0.5)"),
+        ("--pool", "mean", "--head", "anchored(a=1, C=10)"),
         ("--scorer", "hard_margin", "--head", "logreg(C=10)", "--shots", "2"),
     ],
     ids=lambda args: " ".join(args),

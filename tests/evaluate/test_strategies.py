@@ -13,6 +13,8 @@ from fgscore.scorers import Scorer
     ("scorer", "pool", "head", "name"),
     [
         ("", "none", "zeroshot", "Zero-shot"),
+        ("", "none", "anchored", "Text-anchored"),
+        ("", "none", "anchored(a=1, C=10)", "Text-anchored (a=1, C=10)"),
         ("", "none", "logreg(C=10)", "Global linear"),
         ("", "none", "adamw", "Global linear"),
         ("", "self", "zeroshot", "Global embedding twice"),

@@ -8,8 +8,9 @@ from sklearn.linear_model import LogisticRegression
 
 from fgscore.heads import Head, ProbeData, _softmax
 from fgscore.heads._hessian import Hessian
+from fgscore.heads._regression import C_GRID, tolerance
 from fgscore.heads._softmax import onward
-from fgscore.heads.logreg import C_GRID, logreg, tolerance
+from fgscore.heads.logreg import logreg
 
 
 def SoftmaxRegression(x, y):
@@ -154,7 +155,7 @@ def test_a_path_nearby_saves_steps_and_changes_nothing(monkeypatch):
     counted, slope = [], _softmax.SoftmaxRegression.slope
     monkeypatch.setattr(_softmax.SoftmaxRegression, "slope", lambda *args: counted.append(1) or slope(*args))
     path = logreg(other, other.rows("test")).path
-    assert [len(path.chosen), path.final.converged] == [len(C_GRID), True]
+    assert [len(path.chosen), len(path.chosen[0]), path.final.converged] == [1, len(C_GRID), True]
     counted.clear()
     alone = logreg(data, data.rows("test"))
     steps = len(counted)

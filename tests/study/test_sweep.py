@@ -49,7 +49,8 @@ def test_every_table_has_its_controls(study: Store, run: Run) -> None:
     for asked in (("--table", "3"), ("--k", "2", "--scorer", "entropy")):
         rows = sweep(run, "cub", *asked, *FAST)["results"]
         whole = [(r["pool"], r["head"]) for r in rows if not r["regions"]]
-        assert sorted(whole) == [("none", "logreg(C=10)"), ("none", "zeroshot"), ("self", "logreg(C=10)")]
+        none = [("none", head) for head in ("anchored", "logreg(C=10)", "zeroshot")]
+        assert sorted(whole) == [*none, ("self", "logreg(C=10)")]
         generators = {r["regions"] for r in rows} - {""}
         for regions in generators:
             of = [r for r in rows if r["regions"] == regions]
@@ -78,11 +79,11 @@ def test_every_table_of_every_data_set(study: Store, run: Run) -> None:
     rows = result["results"]
     assert result["skipped"] == []
     counts = [sum(r["table"] == t for r in rows) for t in (1, 2, 3, 4)]
-    assert counts == [2 * n for n in (21 + 2 + 6, 24 + 3 + 8, 28 + 3 + 4, 28 + 3 + 4)]
+    assert counts == [2 * n for n in (21 + 3 + 6, 24 + 4 + 8, 28 + 4 + 4, 28 + 4 + 4)]
     assert {r["dataset"] for r in rows} == {"cub", "pets"}
     probes = list((study.layout.results / "cub" / "probes").glob("*.parquet"))
     # 21 of table 1, 8 true labels more in table 2, 6 of 7 values of k more for 4 lines in tables 3 and 4 each
-    assert len(probes) == 21 + 8 + 4 * 6 * 2 + 2 + 2 * (5 + 5 + 1), "and zero-shot, twice the global, controls"
+    assert len(probes) == 21 + 8 + 4 * 6 * 2 + 3 + 2 * (5 + 5 + 1), "and two by text, twice the global, controls"
     again = sweep(run, "--table", "all", *FAST)["results"]
     assert not any(r["computed"] for r in again)
     assert [r["accuracy"] for r in again] == [r["accuracy"] for r in rows]
@@ -107,7 +108,7 @@ def test_a_sweep_that_is_cut_short_goes_on_where_it_stopped(
     assert kept in (4, 5)  # one may have been under way beside the one that was interrupted
     monkeypatch.setattr(Head, "__call__", whole)
     rows = sweep(run, "cub", "--table", "1", *FAST)["results"]
-    assert sum(r["computed"] for r in rows) == 21 + 2 + 2 * 11 - kept
+    assert sum(r["computed"] for r in rows) == 21 + 3 + 2 * 11 - kept
 
 
 def test_fits_begin_where_the_first_of_their_width_ended(
@@ -252,7 +253,8 @@ def test_lists_in_a_component_stand_for_one_of_each(study: Store, run: Run) -> N
         "entropy(tau=10)", "entropy(tau=10, lam=0.2)", "entropy(tau=30.5)", "entropy(tau=30.5, lam=0.2)",
     ]  # fmt: skip
     heads = sweep(run, "cub", "--pool", "none", "--head", "logreg(C=[1,10])")["results"]
-    assert [r["head"] for r in heads if r["pool"] == "none"] == ["zeroshot", "logreg(C=1)", "logreg(C=10)"]
+    by_text = ["zeroshot", "anchored"]
+    assert [r["head"] for r in heads if r["pool"] == "none"] == by_text + ["logreg(C=1)", "logreg(C=10)"]
     assert [r["against"] for r in heads if r["pool"] == "self"] == ["global", "global"]
 
 
@@ -361,12 +363,12 @@ def test_seeds_of_the_papers_head_give_a_spread(study: Store, run: Run) -> None:
     args = ("cub", "--pool", "mean", "--regions", "sam", "--head", "adamw(epochs=3, lr=0.1)", "--head", "logreg(C=1)")
     rows = sweep(run, *args, "--head-seeds", "3")["results"]
     assert [(r["head"].partition("(")[0], r["pool"], r["runs"]) for r in rows] == [
-        ("zeroshot", "none", 1), ("adamw", "none", 3), ("logreg", "none", 1), ("adamw", "self", 3),
-        ("logreg", "self", 1), ("adamw", "mean", 3), ("logreg", "mean", 1),
+        ("zeroshot", "none", 1), ("anchored", "none", 1), ("adamw", "none", 3), ("logreg", "none", 1),
+        ("adamw", "self", 3), ("logreg", "self", 1), ("adamw", "mean", 3), ("logreg", "mean", 1),
     ]  # fmt: skip
-    assert rows[5]["spread"] > 0 and rows[6]["spread"] is None
-    assert (rows[5]["seeds"], set(rows[5]["shares"])) == (3, {"images", "seeds"})
-    assert rows[5]["word"] is not None and rows[3]["word"] is None
+    assert rows[6]["spread"] > 0 and rows[7]["spread"] is None
+    assert (rows[6]["seeds"], set(rows[6]["shares"])) == (3, {"images", "seeds"})
+    assert rows[6]["word"] is not None and rows[4]["word"] is None
     named = sweep(run, *args, "--seed", "0", "--seed", "1", "--seed", "2")["results"]
     assert [r["digests"] for r in named] == [r["digests"] for r in rows]
     assert run("sweep", *args, "--seed", "1", "--head-seeds", "2").code == 2
@@ -404,6 +406,7 @@ def test_selection_without_official_validation_takes_a_part_of_train(study: Stor
     assert (numbers % 18 < 6).all() and len(numbers) == 5
     mean, masks = (r for r in result["results"] if r["regions"] and not r["is_control"])
     assert masks["difference"] == pytest.approx(masks["accuracy"] - mean["accuracy"])
+    assert [r["head"] for r in result["results"][:2]] == ["zeroshot", "anchored"], "of which none had to be chosen"
 
 
 def test_one_shot_leaves_nothing_to_select_on(study: Store, run: Run) -> None:
