@@ -101,14 +101,31 @@ class Result:
     @property
     def undecided(self) -> str:
         """Why a hyper-parameter of the head could not be chosen on held-out images; empty where it was."""
-        try:
-            details = json.loads(self.details)
-        except ValueError:
-            return ""
-        if not isinstance(details, dict) or not isinstance(why := details.get("validation"), str):
+        details = self._read_details()
+        if not isinstance(why := details.get("validation"), str):
             return ""
         taken = [f"{key} = {value:g}" for key in ("a", "C") if isinstance(value := details.get(key), int | float)]
         return f"{', '.join(taken)} ({why})" if taken else ""
+
+    def _read_details(self) -> dict[str, Any]:
+        try:
+            details = json.loads(self.details)
+        except ValueError:
+            return {}
+        return details if isinstance(details, dict) else {}
+
+    @property
+    def loss(self) -> float | None:
+        """The final loss of a head that trains for fixed epochs; None of any other."""
+        loss = self._read_details().get("loss")
+        return float(loss) if isinstance(loss, int | float) and math.isfinite(loss) else None
+
+    @property
+    def training(self) -> str:
+        """How it ended: 'converged', which a head without training is, 'not converged' or 'fixed epochs'."""
+        if not self.converged:
+            return "not converged"
+        return "converged" if self.loss is None else "fixed epochs"
 
     @property
     def compared(self) -> tuple[str | int, ...]:
@@ -121,8 +138,10 @@ class Result:
         return tuple(getattr(self, name) for name in COMPARED if name != "dataset")
 
     def to_json(self) -> dict[str, Any]:
-        """Columns by name, as commands print them with ``--json``, ``undecided`` and ``cached``."""
-        found = {"undecided": self.undecided, "cached": self.cached}
+        """Columns by name, as commands print them with ``--json``, with ``undecided``, ``training``, ``loss`` and
+        ``cached``; ``converged`` is None after fixed epochs."""
+        found = {"undecided": self.undecided, "training": self.training, "loss": self.loss, "cached": self.cached}
+        found |= {"converged": None} if self.training == "fixed epochs" else {}
         return {**{k: v for k, v in _columns(self).items() if k != LINEAGE}, **self.more, **found}
 
 

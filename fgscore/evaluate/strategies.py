@@ -7,7 +7,7 @@ from typing import Any
 
 from fgscore import regions, specs
 from fgscore.pooling import topk
-from fgscore.tables import Column
+from fgscore.tables import Column, text
 
 K = specs.tunables(topk)["k"]  # the paper's, in all tables that do not vary it
 UPPER_BOUND = "Target oracle reads the labels of test images: an upper bound."
@@ -118,6 +118,20 @@ def bounds(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """The notes that rows with ``target`` and ``regions`` need, as far as any is an upper bound."""
     found = [(is_oracle(row.get("target")), bool(bound(str(row.get("regions") or "")))) for row in rows]
     return [note for i, note in enumerate((UPPER_BOUND, MARKED_BY_PEOPLE)) if any(of[i] for of in found)]
+
+
+def fixed_epochs(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A note for each head that trained for fixed epochs, from rows with ``head`` and ``loss``: its final losses."""
+    losses: dict[str, list[float]] = {}
+    for row in rows:
+        if row.get("loss") is not None:
+            losses.setdefault(specs.parse(str(row["head"])).name, []).append(row["loss"])
+    notes = []
+    for head, found in losses.items():
+        least, most = (text(loss, "number") for loss in (min(found), max(found)))
+        final = least if least == most else f"{least} to {most}"
+        notes.append(f"{head}: fixed epochs, not until it converges; final loss {final}.")
+    return notes
 
 
 def measured_images(rows: Iterable[Mapping[str, Any]]) -> Column:

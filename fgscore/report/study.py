@@ -19,11 +19,11 @@ IDENTITY = ("dataset", "regions", "scorer", "target", "pool", *SETTINGS, "seed")
 ACCURACY = (Column("accuracy", "top-1", "accuracy"), Column("per_class", "per class", "accuracy"))
 MEASURED = (
     Column("without_regions", "without regions", "count"),
-    Column("converged", "converged", "flag"),
+    Column("training", "training"),
     strategies.UNDECIDED,
     Column("seconds", "time", "seconds"),
 )
-ONCE = (*IDENTITY, "n_test", "without_regions", "converged", strategies.UNDECIDED.key)
+ONCE = (*IDENTITY, "n_test", "without_regions", "training", strategies.UNDECIDED.key)
 
 
 def strategy(row: Row) -> str:
@@ -82,7 +82,7 @@ def every_result(rows: Sequence[Row], title: str = "") -> Table:
         for row in rows
     ]
     marked = [i for i, row in enumerate(rows) if is_oracle(row["target"])]
-    notes = strategies.bounds(rows)
+    notes = [*strategies.bounds(rows), *strategies.fixed_epochs(rows)]
     columns = [*strategies.columns("strategy", *IDENTITY), *ACCURACY, strategies.measured_images(rows), *MEASURED]
     return Table("results", title, columns, lines, notes, ONCE, ["accuracy"], marked)
 

@@ -37,7 +37,7 @@ AGAINST = {"self": "global twice"}
 BASELINES = {
     "mean": "what is scored, against the mean of the same regions",
     "self": "the mean, against the global embedding twice, which is as wide",
-    "global": "the global embedding twice, against it once",
+    "global": "the global embedding twice, against it once, which shows what width alone gains",
 }
 TITLES = {
     1: "Table 1: scoring strategies, k = 5",
@@ -107,7 +107,7 @@ def _line(row: Row, several: bool) -> dict[str, Any]:
         "seeds": row["seeds"] or "",
         "paper_difference": None if row["paper"] is None else row["accuracy"] - row["paper"],
         "paper_gain": row["paper_gain"] if row["over_global"] is not None else None,
-        "converged": None if row["converged"] else False,
+        "converged": False if row["converged"] is False else None,
     }
 
 
@@ -145,7 +145,7 @@ def _notes(rows: Sequence[Row]) -> list[str]:
             "Lines of several runs: mean accuracy, and its standard deviation over draws of crops and seeds of the "
             "head. Masks have one set an image, so no other draw to spread over."
         )
-    notes += strategies.bounds(rows)
+    notes += [*strategies.bounds(rows), *strategies.fixed_epochs(rows)]
     if any(row["paper"] is not None for row in rows):
         notes.append(
             "Paper: its printed top-1 (CLIP ViT-B/32, SAM ViT-B, head adamw), without intervals; its gain is over its "
