@@ -105,8 +105,8 @@ class Clip(Frozen):
         with loading.quiet():
             looks, model, _ = self._parts(self.place, "float32", stand_ins)
             inputs = on_meta(looks([np.zeros((8, 8, 3), np.uint8)]))
-        padded = {name: None for name in inputs if name == "pixel_attention_mask"}  # what is padded is multiplied too
-        return partial(_towers.images, model.to("meta")), {**inputs, **padded}
+        masks: dict[str, Any] = dict.fromkeys(inputs.keys() & {"pixel_attention_mask"})  # padding is multiplied too
+        return partial(_towers.images, model.to("meta"), **masks), {k: v for k, v in inputs.items() if k not in masks}
 
     def token_ids(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """What the model reads of each text."""
