@@ -133,7 +133,7 @@ def text(value: Any, kind: Kind) -> str:
     """A value as people read it: '' for None, a word in place of a number as it is.
 
     count: 240. number: 0.1234, 31.25. accuracy: 0.6558, 0.6558 (0.6401-0.6703). difference: +1.25. interval: -0.50 to
-    +3.00. p: 0.0312, < 0.0001. share: 0.512. seconds: 8.1 ms, 1.20 s, 2.5 min, 12.0 h. bytes: 4.1 kB. macs: 4.409
+    +3.00. p: 0.0312, < 0.0001. share: 0.512. seconds: 1.20 s, 2.5 min, 12.0 h. bytes: 4.1 kB. macs: 4.409
     (billions). flag: yes, no.
     """
     if value is None:
@@ -161,8 +161,6 @@ def _points(value: float) -> str:
 
 
 def _seconds(value: float) -> str:
-    if 0.001 <= value < 0.1:
-        return f"{1000 * value:.1f} ms"
     if value < 100:
         return f"{value:.2f} s"
     return f"{value / 60:.1f} min" if value < 6000 else f"{value / 3600:.1f} h"

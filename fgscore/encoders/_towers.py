@@ -39,7 +39,8 @@ def looks(processor: Any, config: Any, size: int | None, folder: Path) -> Proces
 
 
 def images(model: Any, inputs: Inputs, **more: Any) -> Any:
-    """Features of pictures, whose model is given ``more``; positions are interpolated where they are more or fewer than the model's own."""
+    """Features of pictures, whose model is given ``more``; positions are interpolated where they are more or fewer than
+    the model's own."""
     side, own = inputs["pixel_values"].shape[-1], getattr(model.config.vision_config, "image_size", None)
     takes = inspect.signature(model.get_image_features).parameters
     other = isinstance(own, int) and side != own and "interpolate_pos_encoding" in takes

@@ -59,7 +59,7 @@ ORDER = (ZERO_SHOT, *POOLINGS.values(), *SCORERS.values())  # as in the paper's 
 
 COST = (
     Column("macs", "GMAC", "macs"),
-    Column("image_seconds", "time an image", "seconds"),
+    Column("image_seconds", "seconds an image", "number"),
     Column("image_bytes", "size an image", "bytes"),
 )  # of an image, as :class:`fgscore.evaluate.results.Cost` has it; tables of the terminal have the first alone
 
