@@ -26,7 +26,10 @@ def sweep(
     pool: o.Pool = [o.POOL],  # noqa: B006
     k: o.K_ = None,
     head: o.Head = [o.HEAD],  # noqa: B006
-    seed: Annotated[list[int] | None, typer.Option("--seed", help="Of adamw's training. Repeatable.")] = None,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option("--seed", help="Of adamw's training; with --head-seeds the first of them. Repeatable without."),
+    ] = None,
     head_seeds: Annotated[
         int, typer.Option("--head-seeds", min=1, max=100, help="Train adamw with N seeds for each draw.")
     ] = 1,
@@ -120,9 +123,13 @@ def sweep(
 def _seeds(seed: list[int] | None, head_seeds: int) -> Any:
     from fgscore.study.draws import Seeds
 
-    if seed and head_seeds > 1:
-        raise UsageError(f"expected --seed or --head-seeds, found both: --seed {seed[0]} and --head-seeds {head_seeds}")
-    return Seeds(head_seeds, tuple(dict.fromkeys(seed or ())))
+    named = tuple(dict.fromkeys(seed or ()))
+    if head_seeds == 1:
+        return Seeds(named=named)
+    if len(named) > 1:
+        several = " ".join(f"--seed {one}" for one in named)
+        raise UsageError(f"expected one --seed, the first of those that --head-seeds counts, found {several}")
+    return Seeds(head_seeds, first=named[0] if named else 0)
 
 
 def _heads(names: list[str]) -> list[Any]:
