@@ -72,9 +72,8 @@ class Costs:
         )
 
     def _sum(self, made: list[Artefact], regions: float) -> float | None:
-        """Of the encoder for as many ``regions`` an image, and of each generator."""
-        encoder, generators = made[:2][-1], made[2:]
-        counts = [self._macs_of(one) for one in (encoder, *generators)]
+        """Of all that is ``made``, for as many ``regions`` an image."""
+        counts = [self._macs_of(one) for one in made]
         known = [count for count in counts if count is not None]
         return sum(count.of(regions) for count in known) if len(known) == len(counts) else None
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
-from fgscore import encoders, regions
+from fgscore import encoders, regions, specs
 from fgscore.encoders import Batches, Encoder, EncoderMaker, ImageRegions, PromptSet
 from fgscore.errors import DataError, UsageError
 from fgscore.extract import trial
@@ -76,9 +76,12 @@ class EncoderPart(Part[Encoder]):
 
     @cached_property
     def macs(self) -> Macs | None:
-        """Multiply-accumulates of an image with regions, as :meth:`Encoder.macs` has them of one and of two."""
-        one, two = (self._counted(self.made.macs, regions) for regions in (1, 2))
-        return None if one is None or two is None else Macs(2 * one - two, two - one)
+        """Multiply-accumulates of an image's regions beside those of the whole image: as :meth:`Encoder.macs` has them
+        of one region and of two."""
+        whole, one, two = (self._counted(self.made.macs, regions) for regions in (0, 1, 2))
+        if whole is None or one is None or two is None:
+            return None
+        return Macs(max(0, 2 * one - two - whole), max(0, two - one))
 
     @cached_property
     def macs_of_whole(self) -> Macs | None:
@@ -167,6 +170,23 @@ class _Feed:
 
 def _joined(blocks: Iterable[np.ndarray], dim: int) -> np.ndarray:
     return np.concatenate([np.zeros((0, dim), np.float32), *blocks])
+
+
+def drawn(regions: Sequence[str], draws: int) -> list[str]:
+    """``regions`` with each generator that has a seed ``draws`` times, by that seed and those after it; what cannot be
+    bound, as it is cached alone, stays as it is."""
+    return list(dict.fromkeys(one for text in regions for one in (text, *_other_seeds(text, draws))))
+
+
+def _other_seeds(text: str, draws: int) -> Iterator[str]:
+    written = specs.parse(text)
+    try:
+        first = GeneratorMaker.bind(text).params.get("seed") if draws > 1 else None
+    except UsageError:
+        return
+    if isinstance(first, int):
+        for seed in range(first + 1, first + draws):
+            yield specs.text(written.name, {**written.params, "seed": seed})
 
 
 def _generator(text: str, runtime: Runtime, is_cached: Callable[[str], bool]) -> GeneratorPart | None:
