@@ -69,7 +69,8 @@ def components(
     generator makes here, if they are in the cache. Those that are drawn come in as many ``draws``, a seed each."""
     from fgscore.datasets import DataSet
     from fgscore.extract import known
-    from fgscore.extract.parts import Parts, drawn
+    from fgscore.extract.drawn import drawn
+    from fgscore.extract.parts import Parts
 
     chosen = DataSet.bind(dataset)
     store = _run.store(data)

@@ -16,6 +16,7 @@ from typing import get_args
 from fgscore import specs
 from fgscore.errors import UsageError, quoted
 from fgscore.evaluate import results
+from fgscore.evaluate.costs import Cost, Costs
 from fgscore.evaluate.features import FeatureRun, Rows
 from fgscore.evaluate.probe import names, result_digest, roles
 from fgscore.evaluate.results import Result
@@ -43,11 +44,21 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Standing:
-    """A result and its state; ``embeddings`` are those that a current one was made from."""
+    """A result and its state; ``embeddings`` are those that a current one was made from, of regions or of whole images,
+    ``whole`` those of whole images."""
 
     result: Result
     state: State
     embeddings: manifest.Artefact | None = None
+    whole: manifest.Artefact | None = None
+
+    def cost(self, costs: Costs) -> Cost:
+        """What an image costs; nothing is known of one that is not current."""
+        if self.whole is None or self.embeddings is None:
+            return Cost()
+        of_regions = self.embeddings if self.result.regions else None
+        start, _, stop = self.result.crops.partition(":")
+        return costs.of(self.whole, of_regions, (int(start), int(stop)) if stop else None)
 
 
 def standings(store: Store, dataset: str | None = None) -> list[Standing]:
@@ -85,7 +96,8 @@ class _Cache:
             labels, validation = self._labels_of(bundle), result.place.validation
             head = (result.head, result.shots, validation, result.lineage.get("head"), result.eval_split)
             if result.digest == result_digest(features, contents, labels, *head, _version(result.head)):
-                return Standing(result, State.CURRENT, parents["region_embeddings" if pooled else "globals"])
+                embeddings = parents["region_embeddings" if pooled else "globals"]
+                return Standing(result, State.CURRENT, embeddings, parents["globals"])
             state = State.STALE
         return Standing(result, state)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
-from fgscore import encoders, regions, specs
+from fgscore import encoders, regions
 from fgscore.encoders import Batches, Encoder, EncoderMaker, ImageRegions, PromptSet
 from fgscore.errors import DataError, UsageError
 from fgscore.extract import trial
@@ -170,23 +170,6 @@ class _Feed:
 
 def _joined(blocks: Iterable[np.ndarray], dim: int) -> np.ndarray:
     return np.concatenate([np.zeros((0, dim), np.float32), *blocks])
-
-
-def drawn(regions: Sequence[str], draws: int) -> list[str]:
-    """``regions`` with each generator that has a seed ``draws`` times, by that seed and those after it; what cannot be
-    bound, as it is cached alone, stays as it is."""
-    return list(dict.fromkeys(one for text in regions for one in (text, *_other_seeds(text, draws))))
-
-
-def _other_seeds(text: str, draws: int) -> Iterator[str]:
-    written = specs.parse(text)
-    try:
-        first = GeneratorMaker.bind(text).params.get("seed") if draws > 1 else None
-    except UsageError:
-        return
-    if isinstance(first, int):
-        for seed in range(first + 1, first + draws):
-            yield specs.text(written.name, {**written.params, "seed": seed})
 
 
 def _generator(text: str, runtime: Runtime, is_cached: Callable[[str], bool]) -> GeneratorPart | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fgscore.evaluate.costs import Costs
-from fgscore.evaluate.results import Cost
+from fgscore.evaluate.costs import Cost, Costs
 from fgscore.store.bundle import RegionBundle
 from fgscore.study.draws import CROPS, MASKS
 from fgscore.study.grid import Family
