@@ -21,7 +21,7 @@ from fgscore.tables import shortened, text
 
 BILLION = 1e9
 BEYOND = 1.5  # times the cheapest and the dearest, within which a backbone is shown
-KINDS = {"regions": ("o", HUES[1]), "global embedding": ("D", HUES[0]), "control": ("o", "")}  # '' is the soft colour
+KINDS = {"control": ("o", ""), "regions": ("o", HUES[1]), "global embedding": ("D", HUES[0])}  # '' is the soft colour
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def accuracy_over_cost(found: Sequence[Point]) -> Plot | None:
         grid[0].set_ylabel("top-1", color=colours["ink"])
         figure.supxlabel("GMAC an image", fontsize=9, color=colours["soft"])
         handles = {h.get_label(): h for ax in grid for h in ax.get_lines() if not h.get_label().startswith("_")}
-        figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=len(handles), fontsize=8)
+        figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=2, fontsize=8)
 
     caption = (
         "Top-1 accuracy over multiply-accumulates of an image, by encoder and region generator, in billions. The line "
@@ -86,7 +86,12 @@ def accuracy_over_cost(found: Sequence[Point]) -> Plot | None:
 
 
 def _panel(ax: Any, own: Sequence[Point], colours: Mapping[str, str]) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
     for kind, (marker, hue) in KINDS.items():
         of_kind = [point for point in own if point.kind == kind]
         if of_kind:
