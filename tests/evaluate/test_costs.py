@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from fgscore.evaluate.costs import Costs
 from fgscore.store.cache import Store
+from fgscore.store.manifest import Artefact, Recipe
 
 Run = Callable[..., Any]
 MINE = """
@@ -91,3 +93,32 @@ def test_what_is_no_count_is_refused(count: str, run: Run, photos: Path, tmp_pat
     file.write_text(MINE.format(count=count))
     made = run("extract", "folder", "--root", photos, "--encoder", f"{file}:mine", "--regions", "random_crop(n=4)")
     assert made.code == 2 and "expected macs to return a whole number" in made.err
+
+
+def of_before(kind: str, component: str, weights: str | None = None, **extra: Any) -> Artefact:
+    """An artefact whose shards keep no count."""
+    return Artefact(Path(component), Recipe(kind, component, weights=weights, extra=extra), {})
+
+
+def test_a_store_of_before_has_its_models_counted_where_a_store_may_name_them(store: Store) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    costs = Costs(store)
+    whole = costs.of(of_before("globals", "clip(model='demo')"))
+    assert whole.macs is not None and whole.macs > 10**7 and whole.note == ""
+    assert costs.of(of_before("globals", "fake")).macs is None
+    assert costs.of(of_before("globals", "clip(model='demo')", imported=True)).note == ""
+
+
+def test_no_model_of_ones_own_is_opened_because_a_store_names_it(store: Store, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    cost = Costs(store).of(of_before("globals", f"clip(model='{tmp_path}')", weights="ab" * 32))
+    assert cost.macs is None and "its weights are of one's own" in cost.note
+
+
+def test_what_the_hub_has_and_this_machine_lacks_is_named_with_the_command(store: Store) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    cost = Costs(store).of(of_before("globals", "clip(model='someone/tower')", weights="ab" * 20))
+    assert cost.macs is None
+    assert f"run `fgscore download \"clip(model='someone/tower', revision='{'ab' * 20}')\"`" in cost.note
