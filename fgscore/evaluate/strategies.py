@@ -71,6 +71,11 @@ GMAC = (
 )
 
 
+def gmac(row: Mapping[str, Any]) -> float | str:
+    """The multiply-accumulates of a row for its table: '-', never 0, where they are not known."""
+    return "-" if row.get("macs") is None else float(row["macs"])
+
+
 def costs(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """The notes that rows with a cost need: what is counted, and what is not known."""
     rows = list(rows)

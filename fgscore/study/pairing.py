@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from fgscore.errors import NothingCached
 from fgscore.evaluate import results
+from fgscore.evaluate.costs import Cost
 from fgscore.evaluate.features import FeatureRun, Rows
 from fgscore.evaluate.probe import ProbeRun, probe
 from fgscore.evaluate.score import ScoreRun, target_of
@@ -71,7 +72,7 @@ class Setting:
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """``a`` less ``b`` on one data set: their labels, the effect and ``values`` (N,), its mean for each of
+    """``a`` less ``b`` on one data set: their labels with what each costs an image, the effect and ``values`` (N,), its mean for each of
     ``image_ids``. ``row`` has the accuracies, counts, p and word."""
 
     a: Row
@@ -111,8 +112,8 @@ def compare(a: Setting, b: Setting, progress: Progress = silent) -> list[Compare
         )
     planned = [(left, right, *_planned(a, left, b, right)) for left, right in found]
     runs = {run.digest: run for _, _, one, other in planned for run in (*one.values(), *other.values())}
-    probe(list(runs.values()), progress)
-    return [_compared(one, other) for _, _, one, other in planned]
+    costs = {result.digest: result.cost for result in probe(list(runs.values()), progress)}
+    return [_compared(one, other, costs) for _, _, one, other in planned]
 
 
 def _pairs(a: Setting, b: Setting) -> Iterator[tuple[list[Bundle], list[Bundle]]]:
@@ -184,14 +185,15 @@ def _moves(setting: Setting, group: list[Bundle]) -> bool:
     return setting.pooling.needs_regions and is_crops(group[0])
 
 
-def _compared(one: Planned, other: Planned) -> Compared:
+def _compared(one: Planned, other: Planned, costs: Mapping[str, Cost]) -> Compared:
     both = [Outcomes({key: run.predictions() for key, run in side.items()}) for side in (one, other)]
     common, ids = grid(both), images(both)
     if common is None or not len(ids):
         raise NothingCached("the two settings have no image, draw and seed in common; probe both with the same --seed")
     a, b = (common.values(outcomes, ids) for outcomes in both)
     effect = contrast(a - b, common.chance)
-    labels = [next(iter(side.values())).labels() for side in (one, other)]
+    firsts = [next(iter(side.values())) for side in (one, other)]
+    labels = [{**run.labels(), **costs[run.digest].to_json()} for run in firsts]
     counts = [len(images([outcomes])) for outcomes in both]
     used = {"draws": len(common.draws) if common.has_draws else 0, "seeds": common.cells if common.has_seeds else 0}
     left_out = sum(len(side) for side in (one, other)) - sum(_used(common, outcomes) for outcomes in both)

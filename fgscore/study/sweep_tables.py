@@ -116,7 +116,7 @@ def _line(row: Row, several: bool) -> dict[str, Any]:
 
 def _cost(row: Row) -> str:
     """Multiply-accumulates, with a mark where no cheaper row is better."""
-    return "-" if row["macs"] is None else text(row["macs"], "macs") + (MARK if row["frontier"] else "")
+    return text(strategies.gmac(row), "macs") + (MARK if row["frontier"] else "")
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:
