@@ -22,15 +22,17 @@ from fgscore.stats.paired import holm
 from fgscore.store.bundle import Bundle, RegionBundle
 from fgscore.store.cache import Store
 from fgscore.store.match import bundles
-from fgscore.study import grid, paper, paper_claims
+from fgscore.study import beside, grid, paper, paper_claims
 from fgscore.study.compare import Row
 from fgscore.study.draws import CROPS, MASKS, of_one_row
 from fgscore.study.grid import Family
 from fgscore.study.known import Study
-from fgscore.study.paper_claims import CLAIMS, Claim
+from fgscore.study.paper_claims import Claim
 
 MARGIN = 0.01
 ALL = "all"
+CLAIMS = (*paper_claims.CLAIMS, *beside.CLAIMS)
+Pair = tuple[list[RegionBundle], list[RegionBundle]]
 
 
 def verdicts(
@@ -82,13 +84,18 @@ def _studies(found: Sequence[Bundle], asked: Sequence[str]) -> Iterator[Study]:
             continue
         kept = of_dataset(family.whole.index_artefact.dataset)
         empty: list[list[RegionBundle]] = [[]]
-        for c, m in ((c, m) for c in crops or empty for m in masks or empty):
-            chosen = Family((*c, *m))
+        for c, m in _by_one_encoder([(c, m) for c in crops or empty for m in masks or empty]):
+            chosen, others = Family((*c, *m)), beside.groups(family, m)
             heads = [Head.bind(text) for text in asked] or _heads_with_results(kept)
-            studies = [Study(chosen, head, [r for r in kept if _name(r.head) == head.name]) for head in heads]
+            studies = [Study(chosen, head, [r for r in kept if _name(r.head) == head.name], others) for head in heads]
             # the global probe alone, which any head may have, is no result that a claim could use
             usable = [study for study in studies if asked or any(cell.regions for cell in study.known)]
-            yield from usable or [Study(chosen, Head.built_in("logreg"), kept)]
+            yield from usable or [Study(chosen, Head.built_in("logreg"), kept, others)]
+
+
+def _by_one_encoder(pairs: Sequence[Pair]) -> Sequence[Pair]:
+    """Those of ``pairs`` of crops and masks that are shown to the encoder in one way, where there are any."""
+    return [pair for pair in pairs if len({b.labels["encoder"] for group in pair for b in group}) == 1] or pairs
 
 
 def _name(head: str) -> str:
@@ -115,7 +122,7 @@ def _pooled(studies: Sequence[Study]) -> list[list[Study]]:
     rather than a part, and one alone."""
     groups: dict[tuple[str, ...], dict[str, Study]] = {}
     for study in sorted(studies, key=lambda s: (s.whole.limit is not None, "partial" in s.whole.index.notes)):
-        key = (study.whole.globals.recipe.component, study.whole.labels["prompt"], study.head.canonical)
+        key = (study.whole.labels["encoder"], study.whole.labels["prompt"], study.head.canonical)
         groups.setdefault(key, {}).setdefault(study.whole.whole_dataset, study)
     return [sorted(group.values(), key=studies.index) for group in groups.values() if len(group) >= LEAST]
 
@@ -170,7 +177,7 @@ def _row(group: Sequence[Study], one: _Found, p: float | None, holm_p: float | N
         "dataset": name,
         "datasets": [study.whole.dataset for study in group],
         "regions": [] if several else list(dict.fromkeys(_regions(first))),
-        "encoder": whole.globals.recipe.component,
+        "encoder": whole.labels["encoder"],
         "prompt": whole.labels["prompt"],
         "head": first.head.canonical,
         "margin": margin if claim.kind == "equal" else None,
