@@ -90,8 +90,15 @@ def command(whole: Bundle, masks: Sequence[RegionBundle], lacking: Sequence[str]
         return whole.extract(*texts) or f"import regions of {' and '.join(texts)}"
     of_masks = masks[0].labels["regions"]
     if MATCHED in lacking:
-        return masks[0].extract(specs.text(MATCHED, {"to": of_masks})) or f"import crops matched to {of_masks}"
+        return masks[0].extract(specs.text(MATCHED, {"to": _told(masks[0])})) or f"import crops matched to {of_masks}"
     encoder = specs.parse(masks[0].labels["encoder"])
     ways = [{**encoder.params, **how} for name, how in SHOWN.items() if name in lacking]
     texts = [specs.text(encoder.name, {k: v for k, v in way.items() if v != DEFAULTS.get(k, ...)}) for way in ways]
     return masks[0].extract(of_masks, encoders=texts) or f"import {' and '.join(n for n in SHOWN if n in lacking)}"
+
+
+def _told(masks: RegionBundle) -> str:
+    """The name of their generator where no other cached regions have that; else all of it."""
+    recipe, store = masks.regions.recipe, masks.store
+    alike = [a for a in store.artefacts("regions", masks.index_artefact.dataset) if a.recipe.name == recipe.name]
+    return recipe.name if len(alike) == 1 else recipe.component

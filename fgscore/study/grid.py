@@ -151,7 +151,7 @@ class Lines:
         scorer: Scorer | None = None, target: Target | None = None,
     ) -> Line:  # fmt: skip
         names = (scorer and scorer.identity, target and target.identity) if pooling.needs_scores else None
-        at = tuple(bundle.artefacts[0].path for bundle in group) if pooling.needs_regions else None
+        at = tuple(artefact.path for b in group for artefact in b.artefacts) if pooling.needs_regions else None
         key = (at, pooling.identity, names, id(make), shots)
         if key not in self._made:
             runs = dict(self._runs(group, pooling, make, shots, scorer, target))

@@ -14,7 +14,7 @@ import pytest
 from fgscore.evaluate import results
 from fgscore.stats.crossed import contrast
 from fgscore.store.cache import Store
-from fgscore.study import paper, paper_claims
+from fgscore.study import beside, paper, paper_claims
 from fgscore.study.claims import CLAIMS
 from fgscore.study.claims import verdicts as claim_rows
 
@@ -30,6 +30,9 @@ def test_the_verdicts_of_a_cache(study: Store, run: Run) -> None:
     right = all_outcomes(study)
     for row in rows:
         claim = next(c for c in CLAIMS if c.name == row["claim"])
+        if claim in beside.CLAIMS:
+            assert row["verdict"] == "missing" and row["next"].startswith("fgscore extract")
+            continue
         crops = any(cell.regions == "random_crop" for cell in claim.cells)
         assert (row["verdict"] == "one draw") == crops and row["next"] == ""
         assert row["more"].startswith("fgscore extract") == crops
