@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -47,7 +47,8 @@ def verdicts(
     """One row for every claim, head and data set in the cache, and where three data sets or more have the results one
     for all of them together, each weighing the same. ``heads`` left out: those that have results.
 
-    A row has ``claim``, ``source``, ``kind``, ``dataset`` ('all' for several), ``regions``, ``encoder``, ``prompt``,
+    A row has ``claim``, ``source``, ``kind``, ``dataset`` ('all' for several), ``repeated`` (test images of several
+    data sets left out, as an earlier one has the same file), ``regions``, ``encoder``, ``prompt``,
     ``head``; ``verdict`` (a word of :mod:`fgscore.stats.words`, or 'missing'), ``difference`` with ``low`` and
     ``high``, the ``contrast`` it is of, ``contrasts`` (their number), ``p`` and ``p_holm`` (over the ``family`` of
     claims of a head and data set; of equality p alone), ``margin`` and ``bound`` for claims of equality, ``draws``,
@@ -124,7 +125,19 @@ def _pooled(studies: Sequence[Study]) -> list[list[Study]]:
     for study in sorted(studies, key=lambda s: (s.whole.limit is not None, "partial" in s.whole.index.notes)):
         key = (study.whole.labels["encoder"], study.whole.labels["prompt"], study.head.canonical)
         groups.setdefault(key, {}).setdefault(study.whole.whole_dataset, study)
-    return [sorted(group.values(), key=studies.index) for group in groups.values() if len(group) >= LEAST]
+    ordered = [sorted(group.values(), key=studies.index) for group in groups.values() if len(group) >= LEAST]
+    return [_each_image_once(group) for group in ordered]
+
+
+def _each_image_once(group: Sequence[Study]) -> list[Study]:
+    """``group`` where a photo that several data sets have, by its content, counts in the first of them alone."""
+    seen: set[str] = set()
+    made = []
+    for study in group:
+        own = set(study.contents.values())
+        made.append(replace(study, without=frozenset(own & seen)) if own & seen else study)
+        seen |= own
+    return made
 
 
 @dataclass(frozen=True)
@@ -176,6 +189,7 @@ def _row(group: Sequence[Study], one: _Found, p: float | None, holm_p: float | N
         "kind": claim.kind,
         "dataset": name,
         "datasets": [study.whole.dataset for study in group],
+        "repeated": sum(content in study.without for study in group for content in study.contents.values()),
         "regions": [] if several else list(dict.fromkeys(_regions(first))),
         "encoder": whole.labels["encoder"],
         "prompt": whole.labels["prompt"],

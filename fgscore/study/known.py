@@ -31,12 +31,13 @@ from fgscore.study.paper_claims import Claim, Contrast
 class Study:
     """What is known of one data set, encoder, prompt, pair of generators and kind of head, by all draws of crops and
     seeds that have been probed; ``kept`` are the results of the data set, ``others`` the regions beside the paper's, by
-    the names of :mod:`fgscore.study.beside`."""
+    the names of :mod:`fgscore.study.beside`; images whose content is one of ``without`` do not count."""
 
     family: Family
     head: Head
     kept: Sequence[Result]
     others: Mapping[str, list[RegionBundle]] = field(default_factory=dict)
+    without: frozenset[str] = frozenset()
 
     @property
     def whole(self) -> Bundle:
@@ -101,10 +102,19 @@ class Study:
                 return group[0].extract(*more_seeds(group, words.A_WORD))
         return self.sweep(claim, seeds)
 
+    @cached_property
+    def contents(self) -> dict[str, str]:
+        """The SHA-256 of the file of every test image by its id, where it is known: of imports it is not."""
+        index = self.whole.index
+        chosen = (index.split == "test") & (index.sha256 != "")
+        return dict(zip(index.image_ids[chosen].tolist(), index.sha256[chosen].tolist(), strict=True))
+
     def effect(self, contrast_: Contrast) -> Effect | None:
         """The contrast on this data set; None where its runs have no image, draw and seed in common."""
         several = [self.known[cell] for pair in contrast_.pairs for cell in pair]
         common, ids = in_common(several), images(several)
+        if self.without:
+            ids = ids[[self.contents.get(i) not in self.without for i in ids.tolist()]]
         if common is None or not len(ids):
             return None
         values = cache(lambda cell: common.values(self.known[cell], ids))
