@@ -23,7 +23,7 @@ from fgscore.stats.accuracy import accuracy
 from fgscore.stats.crossed import Contrast, contrast
 from fgscore.stats.paired import mcnemar
 from fgscore.store.bundle import Bundle, RegionBundle
-from fgscore.study.draws import Window, crop_seed, is_crops, without_seed
+from fgscore.study.draws import Window, is_drawn, regions_of_any_seed, seed_of, without_seed
 from fgscore.study.outcomes import Grid, Key, Outcomes, grid, images
 from fgscore.tables import Row
 from fgscore.targets import Target
@@ -66,8 +66,8 @@ class Setting:
             if not self.pooling.needs_regions:
                 found.setdefault(bundle.family, [bundle])
             elif isinstance(bundle, RegionBundle):
-                found.setdefault((*bundle.family, without_seed(bundle)), []).append(bundle)
-        return [sorted(group, key=crop_seed) for group in found.values()]
+                found.setdefault(without_seed(bundle), []).append(bundle)
+        return [sorted(group, key=seed_of) for group in found.values()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,11 +128,12 @@ def _pairs(a: Setting, b: Setting) -> Iterator[tuple[list[Bundle], list[Bundle]]
 
 def _same(name: str, *sides: tuple[Setting, Bundle]) -> bool:
     """Whether both sides have the same of what neither names; whole images are of any regions."""
+    pooled = [b for setting, b in sides if setting.pooling.needs_regions and isinstance(b, RegionBundle)]
     if name == "regions":
-        pooled = [bundle for setting, bundle in sides if setting.pooling.needs_regions]
-        return len({without_seed(bundle) for bundle in pooled if isinstance(bundle, RegionBundle)}) < 2
-    if name == "encoder":
-        return len({bundle.globals.path for _, bundle in sides}) == 1
+        return len({regions_of_any_seed(bundle) for bundle in pooled}) < 2
+    if name == "encoder":  # which may show regions in several ways, and whole images in one
+        ways = {bundle.labels["encoder"] for bundle in pooled}
+        return len(ways) < 2 and len({bundle.globals.path for _, bundle in sides}) == 1
     return len({bundle.text and bundle.text.path for _, bundle in sides}) == 1
 
 
@@ -182,7 +183,7 @@ def _runs(
 
 def _moves(setting: Setting, group: list[Bundle]) -> bool:
     """Whether there could be another draw."""
-    return setting.pooling.needs_regions and is_crops(group[0])
+    return setting.pooling.needs_regions and is_drawn(group[0])
 
 
 def _compared(one: Planned, other: Planned, costs: Mapping[str, Cost]) -> Compared:

@@ -132,7 +132,8 @@ def _notes(rows: Sequence[Row]) -> list[str]:
         ways = "; ".join(BASELINES[name] for name in BASELINES if name in against)
         notes.append(
             f"Differences, in points, on the same images under the same head: {ways}. Random, shuffled and reversed "
-            "scores, and the global embedding twice, are controls: no p is asked of them."
+            "scores, the mean of ten crops, crops matched to masks, and the global embedding twice, are controls: no p "
+            "is asked of them."
         )
     families = {(row["dataset"], row["table"], row["head"], row["shots"]): row["comparisons"] for row in rows
                 if row["comparisons"]}  # fmt: skip
