@@ -26,9 +26,17 @@ def sweep(
     pool: o.Pool = [o.POOL],  # noqa: B006
     k: o.K_ = None,
     head: o.Head = [o.HEAD],  # noqa: B006
-    seed: Annotated[list[int] | None, typer.Option("--seed", help="Of adamw's training. Repeatable.")] = None,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--seed",
+            help="Moves the training of heads that start at random, as adamw, the same in every draw of crops; the "
+            "first also which images --shots takes and --select val holds out. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     head_seeds: Annotated[
-        int, typer.Option("--head-seeds", min=1, max=100, help="Train adamw with N seeds for each draw.")
+        int, typer.Option("--head-seeds", min=1, max=100, help="N seeds for each draw, of heads that start at random.")
     ] = 1,
     shots: o.Shots = None,
     n_regions: Annotated[
