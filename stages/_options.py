@@ -123,7 +123,7 @@ Seed = Annotated[
     int,
     typer.Option(
         "--seed",
-        help="Moves the training of heads that start at random, as adamw, and which images --shots takes; nothing else.",
+        help="Moves the training of heads that start at random, as adamw, and which images --shots takes.",
     ),
 ]
 Shots = Annotated[
