@@ -56,6 +56,16 @@ OF_CONTENT = OfContent()
 
 
 @dataclass(frozen=True)
+class OfName:
+    """An annotation, ``Annotated[int, OF_NAME]``, in a data set of ours: the parameter decides which photos there are.
+    Those of another value than the default are kept under a name of their own: ``demo-train20`` of
+    ``demo(train=20)``."""
+
+
+OF_NAME = OfName()
+
+
+@dataclass(frozen=True)
 class Spec:
     """A component's name and the parameters that were written out."""
 
@@ -216,6 +226,11 @@ def stored(params: Mapping[str, Value], *functions: Callable[..., Any]) -> dict[
 def of_content(*functions: Callable[..., Any]) -> set[str]:
     """The parameters of ``functions`` that are annotated as :class:`OfContent`."""
     return {key for key, hint in hints_of(*functions).items() if OF_CONTENT in _notes_of(hint)}
+
+
+def of_name(*functions: Callable[..., Any]) -> set[str]:
+    """The parameters of ``functions`` that are annotated as :class:`OfName`."""
+    return {key for key, hint in hints_of(*functions).items() if OF_NAME in _notes_of(hint)}
 
 
 def _notes_of(hint: Any) -> tuple[Any, ...]:

@@ -46,15 +46,15 @@ def demo(
         with timed(times, "draw and index"):
             run = Extraction(store, make_index(store, "demo", progress=bars), how, bars)
         with timed(times, "thumbnails"):
-            run.thumbnails()
+            run.fill([run.thumbnails()])
         with timed(times, "globals and text"):
-            run.globals(encoder)
+            run.fill([run.globals(encoder)])
             run.text(encoder, chosen.prompts[0])
         for generator in chosen.generators:
             with timed(times, f"{generator.maker.name}: regions"):
-                artefact = run.regions(generator)
+                (artefact,) = run.fill([run.regions(generator)])
             with timed(times, f"{generator.maker.name}: embeddings"):
-                run.region_embeddings(encoder, artefact)
+                run.fill([run.region_embeddings(encoder, artefact)])
         bundles = [
             bundle
             for generator in chosen.generators

@@ -42,7 +42,7 @@ def regions(
         _extract.say_lost(indexed, bars)
         run = Extraction(store, indexed, how, bars, retry_failed)
         for generator in chosen.generators:
-            run.regions(generator)
+            run.fill([run.regions(generator)])
     step = _next.meant("embed", name, regions=regions)
     _extract.finish(run.summaries, json, allow_failures, step, notes=chosen.notes, indexed=indexed)
 

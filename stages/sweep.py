@@ -31,7 +31,8 @@ def sweep(
         typer.Option(
             "--seed",
             help="Moves the training of heads that start at random, as adamw, the same in every draw of crops; the "
-            "first also which images --shots takes and --select val holds out. Repeatable.",
+            "first also which images --shots takes and --select val holds out. With --head-seeds the first of them; "
+            "repeatable without.",
             show_default=False,
         ),
     ] = None,
@@ -128,9 +129,13 @@ def sweep(
 def _seeds(seed: list[int] | None, head_seeds: int) -> Any:
     from fgscore.study.draws import Seeds
 
-    if seed and head_seeds > 1:
-        raise UsageError(f"expected --seed or --head-seeds, found both: --seed {seed[0]} and --head-seeds {head_seeds}")
-    return Seeds(head_seeds, tuple(dict.fromkeys(seed or ())))
+    named = tuple(dict.fromkeys(seed or ()))
+    if head_seeds == 1:
+        return Seeds(named=named)
+    if len(named) > 1:
+        several = " ".join(f"--seed {one}" for one in named)
+        raise UsageError(f"expected one --seed, the first of those that --head-seeds counts, found {several}")
+    return Seeds(head_seeds, first=named[0] if named else 0)
 
 
 def _heads(names: list[str]) -> list[Any]:

@@ -11,8 +11,7 @@ from fgscore.types import SPLITS
 def _listing(dataset: DataSet, given: Given) -> Listing:
     if given.root is None:
         raise Broken("a data set is tried on photos: name their folder with --root DIR")
-    if dataset.prepare:
-        dataset.prepare(given.root, lambda done, total: None)
+    dataset.make_photos(given.root, lambda done, total: None)
     return dataset.listing(given.root)
 
 

@@ -17,7 +17,8 @@ from fgscore.models import Download
 from fgscore.types import CONTENT
 
 __all__ = ["PHOTO_BYTES", "Account", "DataSet", "Defaults", "Download", "Listing", "PassedOver", "Photo", "Progress",
-           "build_index", "first_folder", "limited", "present", "read_lines", "unreadable"]  # fmt: skip
+           "build_index", "first_folder", "in_key", "key_of", "limited", "present", "read_lines",
+           "unreadable"]  # fmt: skip
 
 Progress = Callable[[int, int], None]
 
@@ -38,7 +39,8 @@ class DataSet(Component):
 
     ``noun`` is what its classes are kinds of, for prompts such as "..., a type of bird."; ``defaults`` the components
     to use where none is named; ``downloads`` the official files, or ``instructions`` what to fetch where there are
-    none, with ``{root}`` for the folder; ``prepare(root, progress)`` makes photos that are made rather than found;
+    none, with ``{root}`` for the folder; ``prepare(root, progress, /, *, ...)`` makes photos that are made rather than
+    found, by those of the parameters that it has too;
     ``boxes`` is what its boxes are of; ``own`` has the photos looked at for what is wrong with a user's own, as is
     always done for a data set that is not ours. A parameter that decides labels, splits or names of the same photos is
     annotated with :data:`fgscore.specs.OF_CONTENT`: another value of it costs no image work. Example, in a file of
@@ -63,7 +65,7 @@ class DataSet(Component):
     instructions: str = ""
     own: bool = False
     boxes: str = "object"
-    prepare: Callable[[Path, Progress], None] | None = None
+    prepare: Callable[..., None] | None = None
 
     @classmethod
     def _made(cls, spec: specs.Spec, function: Callable[..., Any], source: Source) -> Self:
@@ -97,6 +99,12 @@ class DataSet(Component):
         boxes = {"boxes": self.boxes} if self.boxes != DataSet.boxes else {}
         return notes | {"source": self.source.sha256} | boxes
 
+    def make_photos(self, root: Path, progress: Progress) -> None:
+        """Make the photos under ``root``, where they are made rather than found and are not there yet."""
+        if self.prepare:
+            own = specs.tunables(self.prepare)
+            self.prepare(root, progress, **{key: value for key, value in self.params.items() if key in own})
+
     def listing(self, root: Path) -> Listing:
         """What the lists under ``root`` say. Raises :class:`DataError` where they are missing or disagree, and
         :class:`UsageError`, with file and line, for what a data set that is not ours does wrong."""
@@ -108,8 +116,19 @@ class DataSet(Component):
 
 def key_of(written: specs.Spec) -> str:
     """The name that a data set is kept under, as it is written: ``mine`` of ``folder(name='mine')``, ``birds`` of
-    ``./mine.py:birds``."""
-    return str(written.params.get("name", specs.stored_name(written.name).rpartition(":")[2]))
+    ``./mine.py:birds``, ``demo-train20`` of ``demo(train=20)``, whose photos are others than those of ``demo``."""
+    name = str(written.params.get("name", specs.stored_name(written.name).rpartition(":")[2]))
+    defaults = in_key(written.name)
+    others = [key for key, default in defaults.items() if written.params.get(key, default) != default]
+    return "-".join([name, *(f"{key}{written.params[key]}" for key in others)])
+
+
+def in_key(name: str) -> dict[str, Any]:
+    """The parameters of the data set of ours by that name that its key says, and their defaults; of any other none."""
+    if name not in DataSet.ours_named():
+        return {}
+    function = DataSet.ours(name)
+    return {key: value for key, value in specs.tunables(function).items() if key in specs.of_name(function)}
 
 
 def ours(name: str) -> DataSet | None:

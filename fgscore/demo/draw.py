@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from fgscore.demo.background import background
 from fgscore.demo.easel import Easel, barbs, markings
 from fgscore.demo.kinds import Kind
-from fgscore.demo.parts import PART_NAMES, SIZE, WHOLE_PARTS
+from fgscore.demo.parts import FRAME, PART_NAMES, WHOLE_PARTS, Frame
 from fgscore.demo.shapes import FEET, FloatArray, outlines
 
 #: What an image is drawn for. Each use has its own images.
@@ -69,17 +69,17 @@ def image_rng(seed: int, split: str, kind: Kind, j: int) -> np.random.Generator:
     return np.random.default_rng([seed, SPLITS.index(split), kind.code, j])
 
 
-def draw(kind: Kind, rng: np.random.Generator) -> Drawing:
-    """Draw one bird of ``kind``, ``SIZE`` pixels square; pose, colours, light and scene come from ``rng``."""
+def draw(kind: Kind, rng: np.random.Generator, frame: Frame = FRAME) -> Drawing:
+    """Draw one bird of ``kind``; pose, colours, light and scene come from ``rng``, and are the same in any frame."""
     shapes = outlines(kind, rng)
-    affine, shift = _pose(np.concatenate(list(shapes.values())), rng)
-    scene = background(rng, SIZE)
-    _legs(scene, affine, shift, rng)
-    easel = Easel(scene, affine, shift, rng)
+    affine, shift = _pose(np.concatenate(list(shapes.values())), rng, frame)
+    scene = background(rng, frame)
+    _legs(scene, affine, shift, rng, frame)
+    easel = Easel(scene, affine, shift, rng, frame)
     _plumage(easel, kind, shapes, rng)
     if rng.random() < 0.35:
         easel.cover(rng)
-    return Drawing(_photograph(easel.canvas, rng), easel.parts)
+    return Drawing(_photograph(easel.canvas, rng, frame), easel.parts)
 
 
 def _plumage(easel: Easel, kind: Kind, shapes: dict[str, FloatArray], rng: np.random.Generator) -> None:
@@ -99,31 +99,34 @@ def _plumage(easel: Easel, kind: Kind, shapes: dict[str, FloatArray], rng: np.ra
     easel.eye(shapes["eye"])
 
 
-def _pose(points: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """Bird coordinates to pixels: ``(2, 2)``, ``(2,)``. The longer side fills 0.66 to 0.92 of the frame."""
+def _pose(points: FloatArray, rng: np.random.Generator, frame: Frame) -> tuple[FloatArray, FloatArray]:
+    """Bird coordinates to pixels: ``(2, 2)``, ``(2,)``. The bird fills 0.66 to 0.92 of the side that it is nearest to
+    filling."""
     turn, shear = rng.uniform(-0.65, 0.15), rng.uniform(-0.12, 0.12)
     flip = np.diag([1.0 if rng.random() < 0.5 else -1.0, rng.uniform(0.92, 1.08)])
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     affine = flip @ rotation @ np.array([[1.0, shear], [0.0, 1.0]])
     posed = points @ affine.T
     low, extent = posed.min(0), np.ptp(posed, axis=0)
-    scale = rng.uniform(0.66, 0.92) * SIZE / extent.max()
-    corner = rng.uniform(0.1, 0.9, 2) * (SIZE - scale * extent)
+    scale = (rng.uniform(0.66, 0.92) * np.array(frame.size) / extent).min()
+    corner = rng.uniform(0.1, 0.9, 2) * (frame.size - scale * extent)
     return affine * scale, corner - scale * low
 
 
-def _legs(scene: Image.Image, affine: FloatArray, shift: FloatArray, rng: np.random.Generator) -> None:
+def _legs(scene: Image.Image, affine: FloatArray, shift: FloatArray, rng: np.random.Generator, frame: Frame) -> None:
     """Two legs and the perch they stand on, drawn onto ``scene``. Background to the label map."""
     pen = ImageDraw.Draw(scene)
     hips = np.array(FEET) @ affine.T + shift
-    toes = hips + np.array([rng.uniform(-4, 4), rng.uniform(24, 40)])
+    toes = hips + np.array([rng.uniform(-4, 4), rng.uniform(24, 40)]) * frame.unit
     slope = rng.uniform(-0.35, 0.35)
-    along = np.array([np.cos(slope), np.sin(slope)]) * 2 * SIZE
+    along = np.array([np.cos(slope), np.sin(slope)]) * 2 * max(frame.size)
     middle = toes.mean(0)
     bark = tuple(int(c) for c in rng.uniform(0.5, 1.2) * np.array(_BARK))
-    pen.line([*(middle - along).tolist(), *(middle + along).tolist()], fill=bark, width=int(rng.integers(6, 16)))
+    pen.line(
+        [*(middle - along).tolist(), *(middle + along).tolist()], fill=bark, width=frame.stroke(rng.integers(6, 16))
+    )
     for hip, toe in zip(hips - (toes - hips) * 0.4, toes, strict=True):
-        pen.line([*hip.tolist(), *toe.tolist()], fill=_LEG, width=3)
+        pen.line([*hip.tolist(), *toe.tolist()], fill=_LEG, width=frame.stroke(3))
 
 
 def _tint(colour: str, rng: np.random.Generator) -> FloatArray:
@@ -131,14 +134,14 @@ def _tint(colour: str, rng: np.random.Generator) -> FloatArray:
     return np.asarray(np.array(_COLOURS[colour], np.float32) * rng.uniform(0.88, 1.08, 3))
 
 
-def _photograph(canvas: FloatArray, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Light, colour cast, blur and sensor noise: ``(S, S, 3) float32`` to ``uint8``."""
+def _photograph(canvas: FloatArray, rng: np.random.Generator, frame: Frame) -> NDArray[np.uint8]:
+    """Light, colour cast, blur and sensor noise: ``(H, W, 3) float32`` to ``uint8``."""
     cast = rng.uniform(0.75, 1.2) * rng.uniform(0.93, 1.07, 3)
-    y, x = np.mgrid[:SIZE, :SIZE] / SIZE - 0.5
+    y, x = frame.places(np.float64)
     gradient = 1 + x * rng.uniform(-0.25, 0.25) + y * rng.uniform(-0.25, 0.25)
     picture = canvas * (gradient[..., None] * cast).astype(np.float32)
     if rng.random() < 0.6:
         sharp = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
-        picture = np.asarray(sharp.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.1))), np.float32)
-    picture = picture + rng.uniform(1, 7) * rng.standard_normal((SIZE, SIZE, 1), np.float32)
+        picture = np.asarray(sharp.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.1) * frame.unit)), np.float32)
+    picture = picture + rng.uniform(1, 7) * rng.standard_normal((*frame.shape, 1), np.float32)
     return np.asarray(np.clip(picture + 0.5, 0, 255), np.uint8)

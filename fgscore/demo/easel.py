@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw
 
 from fgscore.demo.background import leaf_colour, leaf_outline, smooth_noise
-from fgscore.demo.parts import PART_NAMES, SIZE
+from fgscore.demo.parts import PART_NAMES, Frame
 from fgscore.demo.shapes import BODY_AXIS, FloatArray
 
 #: Maps bird coordinates ``(h, w, 2)`` to a factor ``(h, w)`` on the colour.
@@ -20,20 +20,23 @@ Window = tuple[slice, slice]
 
 
 class Easel:
-    """The picture while it is painted: ``canvas (S, S, 3) float32`` in 0 to 255, ``parts (S, S) uint8``.
+    """The picture while it is painted: ``canvas (H, W, 3) float32`` in 0 to 255, ``parts (H, W) uint8``.
 
     ``affine (2, 2)`` and ``shift (2,)`` take bird coordinates to pixels.
     """
 
-    def __init__(self, scene: Image.Image, affine: FloatArray, shift: FloatArray, rng: np.random.Generator):
+    def __init__(
+        self, scene: Image.Image, affine: FloatArray, shift: FloatArray, rng: np.random.Generator, frame: Frame
+    ):
+        self._frame = frame
         self.canvas: FloatArray = np.asarray(scene, np.float32).copy()
-        self.parts: NDArray[np.uint8] = np.zeros((SIZE, SIZE), np.uint8)
+        self.parts: NDArray[np.uint8] = np.zeros(frame.shape, np.uint8)
         self._affine, self._shift, self._inverse = affine, shift, np.linalg.inv(affine)
         self._coverage: dict[str, FloatArray] = {}
         light = rng.uniform(-np.pi, 0)
-        y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32) / SIZE - 0.5
+        y, x = frame.places(np.float32)
         slope = x * np.cos(light) + y * np.sin(light)
-        grain = smooth_noise(rng, SIZE, 64) + smooth_noise(rng, SIZE, 150) - 1
+        grain = smooth_noise(rng, frame, 64) + smooth_noise(rng, frame, 150) - 1
         self._shade = np.asarray((1 + rng.uniform(0.1, 0.6) * slope + 0.14 * grain)[..., None], np.float32)
 
     def paint(
@@ -47,12 +50,12 @@ class Easel:
     ) -> None:
         """Paint one part over what is there; of ``outline`` only what lies on the part ``within`` counts."""
         points = outline @ self._affine.T + self._shift
-        alpha, window = coverage(points)
+        alpha, window = coverage(points, self._frame)
         if alpha.size == 0:
             return
         if within:
             alpha = alpha * self._coverage[within][window]
-        self._coverage[part] = np.zeros((SIZE, SIZE), np.float32)
+        self._coverage[part] = np.zeros(self._frame.shape, np.float32)
         self._coverage[part][window] = alpha
         paint = np.asarray(colour, np.float32) * self._shade[window] * _roundness(window, points)
         if texture is not None:
@@ -64,18 +67,19 @@ class Easel:
         """A dark eye with a glint; it belongs to the part it lies on."""
         points = outline @ self._affine.T + self._shift
         centre, radius = points.mean(0), np.ptp(points[:, 0]) / 2
-        self._blend(np.array((18, 15, 14), np.float32), *coverage(points))
+        self._blend(np.array((18, 15, 14), np.float32), *coverage(points, self._frame))
         self._blend(
             np.array((250, 250, 250), np.float32),
-            *coverage((points - centre) * 0.35 + centre - radius * 0.35),
+            *coverage((points - centre) * 0.35 + centre - radius * 0.35, self._frame),
         )
 
     def cover(self, rng: np.random.Generator) -> None:
         """A leaf in the foreground, over the bird or at its edge."""
+        side = min(self._frame.size)
         rows, columns = np.nonzero(self.parts)
         at = rng.integers(len(rows))
-        centre = np.array([columns[at], rows[at]]) + rng.uniform(-0.1, 0.1, 2) * SIZE
-        alpha, window = coverage(leaf_outline(rng, centre, rng.uniform(0.08, 0.2) * SIZE))
+        centre = np.array([columns[at], rows[at]]) + rng.uniform(-0.1, 0.1, 2) * side
+        alpha, window = coverage(leaf_outline(rng, centre, rng.uniform(0.08, 0.2) * side), self._frame)
         self._blend(leaf_colour(rng) * self._shade[window], alpha, window)
         self.parts[window][alpha > 0.5] = 0
 
@@ -88,10 +92,10 @@ class Easel:
         return np.asarray((np.stack([x, y], -1) + 0.5 - self._shift) @ self._inverse.T)
 
 
-def coverage(points: FloatArray) -> tuple[FloatArray, Window]:
+def coverage(points: FloatArray, frame: Frame) -> tuple[FloatArray, Window]:
     """How much of each pixel a polygon covers: ``(h, w) float32`` in [0, 1], and where in the frame."""
-    low = np.clip(np.floor(points.min(0)), 0, SIZE).astype(int)
-    high = np.clip(np.ceil(points.max(0)) + 1, 0, SIZE).astype(int)
+    low = np.clip(np.floor(points.min(0)), 0, frame.size).astype(int)
+    high = np.clip(np.ceil(points.max(0)) + 1, 0, frame.size).astype(int)
     window = (slice(low[1], high[1]), slice(low[0], high[0]))
     width, height = high - low
     if width <= 0 or height <= 0:

@@ -2,15 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fgscore import regular
 from fgscore.errors import DataError
 
-#: Pixels a side of every drawing.
+#: Pixels a side of a drawing, unless it is asked for otherwise.
 SIZE = 320
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The size of a drawing in pixels. What a drawing of SIZE has so many pixels wide is ``unit`` times as wide."""
+
+    width: int = SIZE
+    height: int = SIZE
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, as Pillow has them."""
+        return self.width, self.height
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width, as arrays have them."""
+        return self.height, self.width
+
+    @property
+    def unit(self) -> float:
+        """The shorter side against that of a drawing of SIZE."""
+        return min(self.size) / SIZE
+
+    def stroke(self, pixels: float | np.integer[Any]) -> int:
+        """The width of a line that is so many pixels wide in a drawing of SIZE."""
+        return max(1, round(float(pixels) * self.unit))
+
+    def places(self, dtype: type[np.floating[Any]]) -> np.ndarray:
+        """``(2, H, W)`` of ``dtype``: how far each pixel lies below and right of the middle, -0.5 to 0.5 from edge
+        to edge."""
+        scale = np.array(self.shape, dtype)[:, None, None]
+        return np.asarray(np.mgrid[: self.height, : self.width].astype(dtype) / scale - 0.5)
+
+
+FRAME = Frame()
 
 #: Values of a label map: ``PART_NAMES[label]``. 0 is everything that is not bird (legs and perch included).
 PART_NAMES: tuple[str, ...] = (

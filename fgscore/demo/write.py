@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,6 +15,8 @@ from PIL import Image
 from fgscore import regular
 from fgscore.demo.draw import draw, image_rng
 from fgscore.demo.kinds import GROUPS, KINDS, Kind, phrases
+from fgscore.demo.parts import FRAME, Frame
+from fgscore.machine.threads import processors, threads_ahead
 
 _RECIPE, _DESCRIPTIONS = "drawing.json", "descriptions.json"
 
@@ -24,9 +27,10 @@ def write_dataset(
     train: int = 10,
     test: int = 10,
     seed: int = 0,
+    size: tuple[int, int] = FRAME.size,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Draw ``train`` and ``test`` images of each of the 24 kinds into ``root``.
+    """Draw ``train`` and ``test`` images of each of the 24 kinds, of ``size`` (width, height), into ``root``.
 
     ``root/{train,test}/<slug>/<NNN>.jpg`` are the images, ``root/parts/{train,test}/<slug>/<NNN>.png`` their
     label maps (values: ``fgscore.demo.parts.PART_NAMES``); ``root/classes.json`` maps each slug to its class
@@ -34,9 +38,11 @@ def write_dataset(
     whole or not at all; a complete one is left as it is. ``progress`` is called with the number of images
     done, and of all.
 
-    Raises ``FileExistsError`` where ``root`` holds something else, or a set of other numbers or seed.
+    Raises ``FileExistsError`` where ``root`` holds something else, or a set of other numbers, size or seed.
     """
-    recipe = {"train": train, "test": test, "seed": seed}
+    frame = Frame(*size)
+    of_size = {} if frame == FRAME else {"width": frame.width, "height": frame.height}
+    recipe = {"train": train, "test": test, "seed": seed, **of_size}
     if _is_complete(root, recipe):
         if not (root / _DESCRIPTIONS).exists():  # drawn by a version that wrote none
             _write_json(root / _DESCRIPTIONS, descriptions())
@@ -44,7 +50,7 @@ def write_dataset(
     root.parent.mkdir(parents=True, exist_ok=True)
     building = root.with_name(f"{root.name}.{uuid4().hex}.partial")
     try:
-        _fill(building, recipe, progress or (lambda done, total: None))
+        _fill(building, recipe, frame, progress or (lambda done, total: None))
         _publish(building, root, recipe)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -68,12 +74,17 @@ def _is_complete(root: Path, recipe: dict[str, int]) -> bool:
     return True
 
 
-def _fill(folder: Path, recipe: dict[str, int], progress: Callable[[int, int], None]) -> None:
+def _fill(folder: Path, recipe: dict[str, int], frame: Frame, progress: Callable[[int, int], None]) -> None:
     jobs = list(_jobs(recipe["train"], recipe["test"]))
     folder.mkdir()
-    for done, (split, kind, j) in enumerate(jobs, 1):
-        _write_image(folder, split, kind, j, recipe["seed"])
-        progress(done, len(jobs))
+    for split, kind in dict.fromkeys((split, kind) for split, kind, _ in jobs):
+        for place in (folder, folder / "parts"):
+            (place / split / kind.slug).mkdir(parents=True)
+    # Pillow and NumPy let others run while they work; closing waits for what was begun
+    drawn = threads_ahead(lambda job: _write_image(folder, *job, recipe["seed"], frame), jobs, processors())
+    with closing(drawn):
+        for done, _ in enumerate(drawn, 1):
+            progress(done, len(jobs))
     classes = {kind.slug: {"name": kind.name, "group": group} for kind, group in zip(KINDS, GROUPS, strict=True)}
     _write_json(folder / "classes.json", classes)
     _write_json(folder / _DESCRIPTIONS, descriptions())
@@ -87,14 +98,10 @@ def _jobs(train: int, test: int) -> Iterator[tuple[str, Kind, int]]:
                 yield split, kind, j
 
 
-def _write_image(folder: Path, split: str, kind: Kind, j: int, seed: int) -> None:
-    drawing = draw(kind, image_rng(seed, split, kind, j))
-    image = folder / split / kind.slug / f"{j:03d}.jpg"
-    parts = folder / "parts" / split / kind.slug / f"{j:03d}.png"
-    for path in (image, parts):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(drawing.image).save(image, quality=95)
-    Image.fromarray(drawing.parts).save(parts)
+def _write_image(folder: Path, split: str, kind: Kind, j: int, seed: int, frame: Frame) -> None:
+    drawing = draw(kind, image_rng(seed, split, kind, j), frame)
+    Image.fromarray(drawing.image).save(folder / split / kind.slug / f"{j:03d}.jpg", quality=95)
+    Image.fromarray(drawing.parts).save(folder / "parts" / split / kind.slug / f"{j:03d}.png")
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -29,6 +29,7 @@ from fgscore.store.cache import Store
 from fgscore.store.match import bundles, dataset_key
 from fgscore.targets import Target
 
+MOST = 3  # commands in one note
 NAMES = ("dataset", "regions", "encoder", "prompt")
 OPTIONS = ("regions", "encoder", "prompt", "scorer", "target", "pool", "head")  # of a command, each of several values
 
@@ -43,11 +44,13 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Standing:
-    """A result and its state; ``embeddings`` are those that a current one was made from."""
+    """A result and its state; ``embeddings`` are those that a current one was made from. ``outdated``: a stale one is
+    of the content of now, but by an earlier version of its head."""
 
     result: Result
     state: State
     embeddings: manifest.Artefact | None = None
+    outdated: bool = False
 
 
 def standings(store: Store, dataset: str | None = None) -> list[Standing]:
@@ -71,7 +74,7 @@ class _Cache:
         assert result.place is not None
         pooled, named = bool(result.regions), {name: getattr(result, name) for name in NAMES}
         described = "descriptions" in result.lineage
-        state = State.ALONE
+        standing = Standing(result, State.ALONE)
         for bundle in self._of(result.place.dataset):
             if names(bundle, pooled) != named:
                 continue
@@ -84,10 +87,12 @@ class _Cache:
                 continue
             labels, validation = self._labels_of(bundle), result.place.validation
             head = (result.head, result.shots, validation, result.lineage.get("head"), result.eval_split)
-            if result.digest == result_digest(features, contents, labels, *head, _version(result.head)):
+            version = _version(result.head)
+            if result.digest == result_digest(features, contents, labels, *head, version):
                 return Standing(result, State.CURRENT, parents["region_embeddings" if pooled else "globals"])
-            state = State.STALE
-        return Standing(result, state)
+            earlier = (result_digest(features, contents, labels, *head, before) for before in range(1, version))
+            standing = Standing(result, State.STALE, outdated=result.digest in earlier)
+        return standing
 
     def _of(self, dataset: str) -> list[Bundle]:
         if dataset not in self._bundles:
@@ -145,20 +150,26 @@ def rebuilt(bundle: Bundle, result: Result) -> FeatureRun | None:
 
 
 def notes(standings: Sequence[Standing]) -> list[str]:
-    """A line for each data set with stale results: how many are left out, and what computes them anew. Those that have
-    been, so that there is a current one of the same setting, are not counted."""
+    """A line for each data set with stale results, and one for each head of which they are by an earlier version: how
+    many are left out, and what computes them anew. Those that have been, so that there is a current one of the same
+    setting, are not counted."""
     measured = {standing.result.compared for standing in standings if standing.state == State.CURRENT}
-    by_dataset: dict[str, list[Result]] = {}
+    groups: dict[tuple[str, str], list[Result]] = {}
     for standing in standings:
-        if standing.state == State.STALE and standing.result.compared not in measured:
-            by_dataset.setdefault(standing.result.dataset, []).append(standing.result)
+        result = standing.result
+        if standing.state == State.STALE and result.compared not in measured:
+            why = "of other content than the cache holds now"
+            if standing.outdated:
+                why = f"by an earlier version of {specs.parse(result.head).name}"
+            groups.setdefault((result.dataset, why), []).append(result)
     lines = []
-    for dataset, stale in by_dataset.items():
+    for (dataset, why), stale in groups.items():
         few = f"{len(stale)} results are" if len(stale) > 1 else "1 result is"
         ours = [result for result in stale if not _own(result)]
         ways = [f"run `{command}`" for command in again(ours)]
         ways += [f"probe again with your {text}" for text in dict.fromkeys(t for r in stale for t in _own(r))]
-        lines.append(f"{dataset}: {few} of other content than the cache holds now, left out; {'; '.join(ways)}")
+        further = f"; and {len(ways) - MOST} commands more after these" if len(ways) > MOST else ""
+        lines.append(f"{dataset}: {few} {why}, left out; {'; '.join(ways[:MOST])}{further}")
     return lines
 
 

@@ -58,6 +58,26 @@ UNDECIDED = Column("undecided", "not chosen by validation")
 ORDER = (*BY_TEXT.values(), *POOLINGS.values(), *SCORERS.values())  # as in the paper's Table 1
 
 
+COST = (
+    Column("macs", "GMAC", "macs"),
+    Column("image_seconds", "seconds an image", "number"),
+    Column("image_bytes", "size an image", "bytes"),
+)  # of an image, as :class:`fgscore.evaluate.results.Cost` has it; tables of the terminal have the first alone
+
+
+GMAC = (
+    "GMAC: multiply-accumulates of an image, in billions, by encoder and region generator; of text, which is embedded "
+    "once, and of the probe none."
+)
+
+
+def costs(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The notes that rows with a cost need: what is counted, and what is not known."""
+    rows = list(rows)
+    counted = [GMAC] if any(row.get("macs") is not None for row in rows) else []
+    return [*counted, *dict.fromkeys(row["macs_note"] for row in rows if row.get("macs_note"))]
+
+
 def columns(*keys: str) -> list[Column]:
     """The columns of these keys of a setting."""
     return [COLUMNS[key] for key in keys]

@@ -7,9 +7,9 @@ stopped and new photos cost only themselves. Batches never cross a shard: its co
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,13 @@ from fgscore import encoders, regions
 from fgscore.encoders import ImageRegions
 from fgscore.errors import BadImage
 from fgscore.extract import known, thumbnails
-from fgscore.extract.fill import Failure, Filler, Made, Share, Task
+from fgscore.extract.fill import Failure, Filler, Made, Pass, Share, Task
 from fgscore.extract.index import Indexed
 from fgscore.extract.part import Part
 from fgscore.extract.parts import EncoderPart, GeneratorPart, Parts, equal_text
 from fgscore.extract.photos import Photos
 from fgscore.machine import timing
+from fgscore.machine.macs import Macs
 from fgscore.machine.progress import Progress, Summary, silent
 from fgscore.models import Model
 from fgscore.runtime import Runtime
@@ -47,7 +48,7 @@ class _Images:
         self.failures: list[Failure] = []
 
     def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
-        read = self._photos.read_all(self._task.rows)
+        read = self._photos.read_all(self._task.rows, self._task.kept)
         while True:
             with timing.spent("decode"):
                 row, image = next(read, (-1, None))
@@ -95,7 +96,12 @@ class Extraction:
         self.summaries: list[Summary] = [indexed.summary]
         self._filler = Filler(store, indexed.artefact.dataset, indexed.index, runtime, progress, retry_failed, share)
 
-    def thumbnails(self, size: int = thumbnails.SIZE) -> manifest.Artefact:
+    def fill(self, passes: Sequence[Pass]) -> list[manifest.Artefact]:
+        """Their artefacts, brought up to date; see :meth:`Filler.fill`."""
+        self.summaries += self._filler.fill(passes)
+        return [one.artefact for one in passes]
+
+    def thumbnails(self, size: int = thumbnails.SIZE) -> Pass:
         """Small copies to look at, the longest side ``size`` pixels."""
 
         def make(task: Task) -> Made:
@@ -103,10 +109,11 @@ class Extraction:
             made = [thumbnails.shrink(image, size) for _, image in images]
             return Made(thumbnails.batch(images.ids, made), images.failures, {})
 
-        return self._fill(thumbnails.recipe(size, self._index_digest), make)
+        return self._pass(thumbnails.recipe(size, self._index_digest), make)
 
-    def regions(self, generator: GeneratorPart) -> manifest.Artefact:
-        """Boxes, and masks where the generator makes them, of what it asks to know beside the photos."""
+    def regions(self, generator: GeneratorPart) -> Pass:
+        """Boxes, and masks where the generator makes them, of what it asks to know beside the photos; the regions of a
+        parent, where it has one, are to be there."""
         made, index = generator.made, self.indexed.artefact
         parent = known.parent_of(self.store, index, generator)
         of_parent = known.ParentRegions(self.store, parent, self.index) if parent else None
@@ -120,26 +127,28 @@ class Extraction:
                     found.append(generator.propose(image, image_id))
                 except BadImage as error:
                     images.refuse(image_id, str(error))
-            return Made(regions.batch(images.ids, found, made.masks, made.mirrors), images.failures, generator.facts)
+            batch = regions.batch(images.ids, found, made.masks, made.mirrors)
+            return Made(batch, images.failures, _facts(generator, generator.macs))
 
         parents = dict.fromkeys(("images", *made.asks), self._index_digest)
         recipe = generator.recipe("regions", parents | ({"regions": parent.recipe.digest} if parent else {}))
-        return self._fill(recipe, make, by=generator)
+        return self._pass(recipe, make, by=generator)
 
     def cached(self, text: str) -> manifest.Artefact:
         """The regions that are in the cache under that name. Raises as :func:`fgscore.extract.known.cached`."""
         return known.cached(self.store, self.indexed.artefact.dataset, self._index_digest, text)
 
-    def globals(self, encoder: EncoderPart) -> manifest.Artefact:
+    def globals(self, encoder: EncoderPart) -> Pass:
         """Embeddings of whole images."""
 
         def make(task: Task) -> Made:
             images = _Images(self.photos, task)
             raw = encoder.images(image for _, image in images)
             rows, norms = encoder.unit(raw, images.ids)
-            return Made(GlobalShard(np.array(images.ids, np.str_), rows, norms), images.failures, _facts(encoder))
+            facts = {**_facts(encoder, encoder.macs_of_whole), "batch_size": encoder.made.batches.size}
+            return Made(GlobalShard(np.array(images.ids, np.str_), rows, norms), images.failures, facts)
 
-        return self._fill(encoder.recipe("globals", {"images": self._index_digest}), make, by=encoder)
+        return self._pass(encoder.recipe("globals", {"images": self._index_digest}), make, by=encoder)
 
     def text(self, encoder: EncoderPart, prompt: str, allow_equal: bool = False) -> manifest.Artefact | None:
         """Embeddings of the class names in the templates of ``prompt``, and beside them, where it says more than one
@@ -164,15 +173,15 @@ class Extraction:
                 raise equal_text(encoder, prompts.label, equal)
             return Made(bank, [], encoder.facts)
 
-        artefact = self._fill(recipe, make, {0: 1})
+        (artefact,) = self.fill([self._pass(recipe, make, {0: 1})])
         if artefact.content(0) is not None:
             warn_of_equal(self.store.read(artefact, 0), artefact)
         if any(len(prompts.texts(name)) > 1 for name in self.index.class_names):
             every = replace(recipe, kind="descriptions")
-            self._fill(every, lambda task: Made(sentences()[1](), [], encoder.facts), {0: 1})
+            self.fill([self._pass(every, lambda task: Made(sentences()[1](), [], encoder.facts), {0: 1})])
         return artefact
 
-    def region_embeddings(self, encoder: EncoderPart, made_from: manifest.Artefact) -> manifest.Artefact:
+    def region_embeddings(self, encoder: EncoderPart, made_from: manifest.Artefact) -> Pass:
         """Embeddings of the regions of the artefact ``made_from``."""
         parents = {"regions": made_from.recipe.digest, "images": self._index_digest}
 
@@ -183,35 +192,42 @@ class Extraction:
             rows, norms = encoder.unit(raw, f"a region of shard {task.number}")
             embedded = records.take(batch, images.ids)
             shard = EmbeddingShard(embedded.image_ids, embedded.offsets, rows, norms)
-            return Made(shard, images.failures, _facts(encoder))
+            facts = {**_facts(encoder, encoder.macs), "batch_size": encoder.made.batches.size}
+            return Made(shard, images.failures, facts)
 
-        return self._fill(encoder.recipe("region_embeddings", parents), make, by=encoder)
+        return self._pass(encoder.recipe("region_embeddings", parents), make, by=encoder)
 
-    def _fill(
+    def embedded(self, generator: GeneratorPart, by: Sequence[EncoderPart]) -> list[Pass]:
+        """Its regions, and their embeddings by each encoder."""
+        made = self.regions(generator)
+        return [made, *(self.region_embeddings(encoder, made.artefact) for encoder in by)]
+
+    def _pass(
         self,
         recipe: manifest.Recipe,
         make: Callable[[Task], Made],
         sizes: Mapping[int, int] | None = None,
         by: Part[Any] | None = None,
-    ) -> manifest.Artefact:
-        own = {n: rows.stop - rows.start for n, rows in self.index.shards.items()}
+    ) -> Pass:
+        of_index = {n: rows.stop - rows.start for n, rows in self.index.shards.items()}
+        own = of_index if sizes is None else sizes
 
         def at_a_time() -> int:
             shards = _at_a_time(by.loaded) if by else 1
+            if by:
+                by.macs  # noqa: B018 (counted once, before the clock of a shard runs)
             self.photos.in_processes = shards > 1
             return shards
 
-        artefact, summary = self._filler.fill(recipe, make, own if sizes is None else sizes, at_a_time)
-        self.summaries.append(summary)
-        return artefact
+        return Pass(self._filler.plan(recipe, own), make, own, at_a_time)
 
     @property
     def _index_digest(self) -> str:
         return self.indexed.artefact.recipe.digest
 
 
-def _facts(encoder: EncoderPart) -> dict[str, Any]:
-    return {**encoder.facts, "batch_size": encoder.made.batches.size}
+def _facts(part: Part[Any], macs: Macs | None) -> dict[str, Any]:
+    return {**part.facts, "macs": vars(macs) if macs else None}
 
 
 def _at_a_time(model: Model) -> int:
@@ -240,14 +256,14 @@ def extract(
     for encoder in parts.encoders if indexed.index.class_names else ():
         if None in [run.text(encoder, prompt, allow_equal_text) for prompt in parts.prompts]:
             log.info("%s reads no text: none is stored, and no prompt applies to it", encoder.text)
-    for encoder in parts.encoders:
-        run.globals(encoder)
-    if thumbnail_size:
-        run.thumbnails(thumbnail_size)
-    later = sorted(parts.generators, key=lambda g: (g.made.parent is not None, bool(g.made.masks)))  # parents first
-    made = [partial(run.cached, text) for text in parts.cached] + [partial(run.regions, part) for part in later]
-    for one in made:
-        artefact = one()
-        for encoder in parts.encoders:
-            run.region_embeddings(encoder, artefact)
+    first = [run.globals(encoder) for encoder in parts.encoders]
+    first += [run.thumbnails(thumbnail_size)] if thumbnail_size else []
+    for text in parts.cached:
+        first += [run.region_embeddings(encoder, run.cached(text)) for encoder in parts.encoders]
+    later = [part for part in parts.generators if part.made.parent is not None or part.made.masks]
+    for part in (part for part in parts.generators if part not in later):
+        first += run.embedded(part, parts.encoders)
+    run.fill(first)
+    for part in sorted(later, key=lambda part: (part.made.parent is not None, bool(part.made.masks))):  # parents first
+        run.fill(run.embedded(part, parts.encoders))
     return run.summaries

@@ -1,12 +1,15 @@
-"""Compute the shards of an artefact that are missing or stale, and publish each whole."""
+"""Compute the shards of artefacts that are missing or stale, and publish each whole."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from fgscore.errors import StoreError
+from fgscore.extract.photos import Kept
 from fgscore.machine import timing
 from fgscore.machine.progress import Clock, Progress, Summary, provenance
 from fgscore.machine.threads import threads_ahead
@@ -21,11 +24,12 @@ Failure = dict[str, str]
 @dataclass(frozen=True)
 class Task:
     """One shard to make: ``rows`` are the images of the index, all of the shard's or those to be tried again;
-    ``tick`` is to be called after each."""
+    ``tick`` is to be called after each. ``kept``: pixels that other artefacts of the shard share."""
 
     number: int
     rows: list[int]
     tick: Callable[[], None]
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,34 @@ class _Count:
         return self._done.get(shard, 0)
 
 
+@dataclass(frozen=True)
+class Pass:
+    """How one artefact comes about: ``make`` is given each of its shards, of ``sizes`` (number to images).
+    ``at_a_time`` shards are made by threads: while one waits for photos or the disk, another keeps a GPU busy; it is
+    asked where there is something to make."""
+
+    artefact: manifest.Artefact
+    make: Callable[[Task], Made]
+    sizes: Mapping[int, int]
+    at_a_time: Callable[[], int] = lambda: 1
+
+
+class _Filling:
+    """A pass on its way: this worker's ``own`` shards, those done counted."""
+
+    def __init__(self, one: Pass, own: Mapping[int, int], progress: Progress) -> None:
+        self.made, self.artefact, self.own = one, one.artefact, own
+        self.summary = Summary(one.artefact.label, one.artefact.recipe.kind)
+        self.count = _Count(progress, one.artefact.label, sum(own.values()))
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Count the seconds of the block."""
+        clock = Clock()
+        yield
+        self.summary.seconds += clock.seconds()
+
+
 @dataclass
 class Filler:
     """Fills artefacts of one index, those shards that are this worker's ``share``. With ``retry_failed``, images that
@@ -96,48 +128,50 @@ class Filler:
     retry_failed: bool = False
     share: Share = Share()
 
-    def fill(
-        self,
-        recipe: manifest.Recipe,
-        make: Callable[[Task], Made],
-        sizes: Mapping[int, int],
-        at_a_time: Callable[[], int] = lambda: 1,
-    ) -> tuple[manifest.Artefact, Summary]:
-        """The artefact of ``recipe`` with all of ``sizes`` (shard number to images) current, or this worker's share of
-        them; the manifest last, by whoever sees all complete. ``at_a_time`` shards are made by threads: while one waits
-        for photos or the disk, another keeps a GPU busy; it is asked where there is something to make."""
-        artefact = manifest.plan(self.store.layout, self.dataset, recipe, sizes)
-        summary = Summary(artefact.label, recipe.kind)
-        own = self.share.of(sizes)
-        clock, count = Clock(), _Count(self.progress, artefact.label, sum(own.values()))
-        due = []
-        for number, size in own.items():
-            if self._due(artefact, number):
-                due.append(number)
-                continue
-            summary.add(False, artefact.sidecar(number))
-            count.add(size)
+    def plan(self, recipe: manifest.Recipe, sizes: Mapping[int, int]) -> manifest.Artefact:
+        """The artefact of ``recipe``, as far as it is there."""
+        return manifest.plan(self.store.layout, self.dataset, recipe, sizes)
+
+    def fill(self, passes: Sequence[Pass]) -> list[Summary]:
+        """Bring all shards of the artefacts of ``passes`` up to date, or this worker's share of them; each manifest
+        last, by whoever sees all complete. Shard by shard, so that its photos are decoded once for all of them; where
+        several shards are made at a time, which a GPU needs, artefact by artefact. One that another is made from
+        comes before it."""
+        fillings = [_Filling(one, self.share.of(one.sizes), self.progress) for one in passes]
+        due = [filling for filling in fillings if any(self._may_be_due(filling, number) for number in filling.own)]
         if due:
             shards.check_writing()
+        if max((filling.made.at_a_time() for filling in due), default=1) > 1:
+            for filling in fillings:
+                self._by_threads(filling)
+        else:
+            for number in sorted({number for filling in fillings for number in filling.own}):
+                kept = Kept() if len(due) > 1 else None
+                for filling in (filling for filling in fillings if number in filling.own):
+                    with filling.timed():
+                        filling.summary.add(*self._shard(filling, number, kept))
+        for filling in fillings:
+            filling.artefact.finish()
+        return [filling.summary for filling in fillings]
 
-        def one(number: int) -> dict[str, float] | None:
-            return self._shard(artefact, number, make, count, own[number])
+    def _by_threads(self, filling: _Filling) -> None:
+        with filling.timed():
+            due = [number for number in filling.own if self._may_be_due(filling, number)]
+            for number in (number for number in filling.own if number not in due):
+                filling.summary.add(*self._shard(filling, number))
+            threads = min(filling.made.at_a_time(), len(due)) if due else 1
+            if threads == 1:  # in this thread, which Ctrl-C reaches at once
+                for number in due:
+                    filling.summary.add(*self._shard(filling, number))
+                return
+            for _, done in threads_ahead(lambda number: self._shard(filling, number), due, threads):
+                filling.summary.add(*done)
 
-        for number, spent in self._each(one, due, at_a_time):
-            summary.add(spent is not None, artefact.sidecar(number), spent)
-        artefact.finish()
-        summary.seconds = clock.seconds()
-        return artefact, summary
-
-    @staticmethod
-    def _each(
-        one: Callable[[int], dict[str, float] | None], due: Sequence[int], at_a_time: Callable[[], int]
-    ) -> Iterator[tuple[int, dict[str, float] | None]]:
-        """Each of the shards that are ``due`` and where its seconds went, once it is published."""
-        threads = min(at_a_time(), len(due)) if due else 1
-        if threads > 1:
-            return threads_ahead(one, due, threads)
-        return ((number, one(number)) for number in due)  # in this thread, which Ctrl-C reaches at once
+    def _may_be_due(self, filling: _Filling, number: int) -> bool:
+        try:
+            return self._due(filling.artefact, number) is not None
+        except StoreError:  # what it is made from is not there yet; else it is said when its turn comes
+            return True
 
     def _due(self, artefact: manifest.Artefact, number: int) -> _Due | None:
         """What is to be computed of a shard; None where it is current."""
@@ -151,17 +185,18 @@ class Filler:
         return _Due(again, parents, adding=True) if again else None
 
     def _shard(
-        self, artefact: manifest.Artefact, number: int, make: Callable[[Task], Made], count: _Count, size: int
-    ) -> dict[str, float] | None:
-        """Bring one shard up to date; where its seconds went, None where another worker has done it meanwhile."""
+        self, filling: _Filling, number: int, kept: Kept | None = None
+    ) -> tuple[bool, dict[str, Any] | None, dict[str, float] | None]:
+        """Bring one shard up to date: whether it was computed, its sidecar, and where its seconds went."""
+        artefact, count, size = filling.artefact, filling.count, filling.own[number]
         due = self._due(artefact, number)
         if due is None:
             count.add(size, number)
-            return None
+            return False, artefact.sidecar(number), None
         rows = due.rows
         clock = Clock()
         with timing.collect() as spent:
-            made = make(Task(number, rows, lambda: count.add(1, number)))
+            made = filling.made.make(Task(number, rows, lambda: count.add(1, number), kept))
             record = made.record
             if due.adding:
                 record = self._in_order(records.concat([artefact.read(number), record]), number)
@@ -171,7 +206,7 @@ class Filler:
                 artefact.publish(number, record, due.parents, made.failures, facts)
         spent["other"] = max(0.0, clock.seconds() - sum(spent.values()))
         count.add(size - count.done_of(number), number)
-        return spent
+        return True, artefact.sidecar(number), spent
 
     def _in_order(self, record: Any, number: int) -> Any:
         """The images of shard ``number``, as far as ``record`` has them, in the order of the index."""

@@ -97,7 +97,7 @@ def list_photos(store: Store, dataset: str | DataSet, photos: Photos = Photos(),
     check_package("PIL", "reading photos")
     if chosen.prepare:
         with chosen.blamed("expected photos that it can prepare"):
-            chosen.prepare(root, lambda done, total: progress(f"{key}: draw", done, total))
+            chosen.make_photos(root, lambda done, total: progress(f"{key}: draw", done, total))
     listing, notes = datasets.present(chosen.listing(root), photos.partial)
     listing, findings = check_listing(listing, photos.force) if chosen.is_looked_at else (listing, [])
     of_account = {PASSED_OVER: listing.account.by_reason()} if listing.account else {}

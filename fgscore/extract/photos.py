@@ -25,6 +25,31 @@ from fgscore.errors import BadImage, DataError
 from fgscore.types import ImageIndex
 
 PROCESSES = 16  # at most
+KEPT = 512 << 20  # bytes
+
+
+class Kept:
+    """Pixels of one shard's photos, decoded for the first artefact and kept for those that follow: as many as ``most``
+    bytes hold, the rest is decoded again. Whoever gets some may write into them."""
+
+    def __init__(self, most: int = KEPT) -> None:
+        self._room = most
+        self._found: dict[int, np.ndarray | BadImage] = {}
+
+    def __contains__(self, row: int) -> bool:
+        return row in self._found
+
+    def get(self, row: int) -> np.ndarray | BadImage:
+        """What decoding the photo of that row gave."""
+        found = self._found[row]
+        return found.copy() if isinstance(found, np.ndarray) else found
+
+    def keep(self, row: int, found: np.ndarray | BadImage) -> None:
+        """Keep what decoding gave, where there is room."""
+        size = found.nbytes if isinstance(found, np.ndarray) else 0
+        if row not in self._found and size <= self._room:
+            self._found[row] = found.copy() if isinstance(found, np.ndarray) else found
+            self._room -= size
 
 
 class Photos:
@@ -41,21 +66,22 @@ class Photos:
         :class:`DataError` where it is gone or is not the file that was indexed."""
         return _read(*self._arguments(row))
 
-    def read_all(self, rows: Iterable[int]) -> Iterator[tuple[int, np.ndarray | BadImage]]:
-        """``(row, pixels or the reason why not)`` for each row, in order."""
+    def read_all(self, rows: Iterable[int], kept: Kept | None = None) -> Iterator[tuple[int, np.ndarray | BadImage]]:
+        """``(row, pixels or the reason why not)`` for each row, in order; those that are ``kept`` are not decoded
+        again."""
         with self._pool() as pool:
-            ahead: deque[tuple[int, Future[np.ndarray]]] = deque()
+            ahead: deque[tuple[int, Future[np.ndarray] | None]] = deque()
             most = 2 * self._at_once()
             try:
                 for row in rows:
                     work = (_read, *self._arguments(row)) if self.in_processes else (self.read, row)
-                    ahead.append((row, pool.submit(*work)))
+                    ahead.append((row, None if kept is not None and row in kept else pool.submit(*work)))
                     if len(ahead) > most:
-                        yield _result(*ahead.popleft())
+                        yield _result(*ahead.popleft(), kept)
                 while ahead:
-                    yield _result(*ahead.popleft())
+                    yield _result(*ahead.popleft(), kept)
             finally:
-                for _, future in ahead:
+                for future in (future for _, future in ahead if future):
                     future.cancel()
 
     def _arguments(self, row: int) -> tuple[Path, str, int]:
@@ -104,8 +130,15 @@ def _read(path: Path, sha256: str, banner: int) -> np.ndarray:
     return _images.read_rgb(io.BytesIO(content), banner)
 
 
-def _result(row: int, future: Future[np.ndarray]) -> tuple[int, np.ndarray | BadImage]:
+def _result(row: int, future: Future[np.ndarray] | None, kept: Kept | None) -> tuple[int, np.ndarray | BadImage]:
+    if future is None:
+        assert kept is not None
+        return row, kept.get(row)
+    found: np.ndarray | BadImage
     try:
-        return row, future.result()
+        found = future.result()
     except BadImage as error:
-        return row, error
+        found = error
+    if kept is not None:
+        kept.keep(row, found)
+    return row, found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
@@ -28,7 +28,9 @@ def ahead(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -
         yield from threads_ahead(work, items, threads)
 
 
-def threads_ahead(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[tuple[Item, Result]]:
+def threads_ahead(
+    work: Callable[[Item], Result], items: Iterable[Item], threads: int
+) -> Generator[tuple[Item, Result]]:
     """``work`` of every item, in order, at most twice as many begun as there are threads, so that memory stays flat.
     An error ends it; what was begun is waited for."""
     with _short_turns(), ThreadPoolExecutor(threads) as pool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from fgscore import specs
+from fgscore.datasets import in_key
 from fgscore.encoders import EncoderMaker
 from fgscore.errors import DataError, NoText
 from fgscore.labels import without
@@ -72,8 +73,9 @@ class Bundle:
     @property
     def whole_dataset(self) -> str:
         """The same without its limit."""
-        written = specs.parse(self.index_artefact.recipe.component).params
-        return specs.text(self.index_artefact.dataset, {k: v for k, v in written.items() if k not in ("name", "file")})
+        written = specs.parse(self.index_artefact.recipe.component)
+        said = {"name", "file", *in_key(written.name)}
+        return specs.text(self.index_artefact.dataset, {k: v for k, v in written.params.items() if k not in said})
 
     @property
     def asked(self) -> str:

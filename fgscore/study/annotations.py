@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from fgscore import datasets
+from fgscore.datasets import DataSet
 from fgscore.machine.packages import check_package
 from fgscore.machine.progress import Progress, silent
+from fgscore.store import index as index_store
 from fgscore.store import records
 from fgscore.store.bundle import RegionBundle
 from fgscore.types import RegionBatch
@@ -66,12 +68,11 @@ def shares(
 
 def _source(bundle: RegionBundle, root: Path | None, progress: Progress) -> tuple[tuple[str, ...], Counter | None]:
     if bundle.index_artefact.recipe.name == DRAWN:
-        folder = bundle.store.layout.raw(DRAWN)
+        folder = bundle.store.layout.raw(bundle.index_artefact.dataset)
         if root is None and not folder.exists():  # the cache alone was copied: the same drawings are made again
             check_package("PIL", "drawing part maps")
-            drawn = datasets.ours(DRAWN)
-            assert drawn and drawn.prepare, "the drawn set is ours"
-            drawn.prepare(folder, lambda done, total: progress("demo: draw", done, total))
+            drawn = DataSet.built_in(index_store.written(bundle.index_artefact))
+            drawn.make_photos(folder, lambda done, total: progress(f"{bundle.dataset}: draw", done, total))
         return _parts(bundle, root or folder)
     if np.isnan(bundle.index.boxes_xyxy).all():
         return (), None

@@ -16,6 +16,7 @@ from fgscore.machine.progress import Progress, silent
 from fgscore.stats import words
 from fgscore.stats.accuracy import Estimate, accuracy, mean_per_class
 from fgscore.stats.crossed import Contrast, contrast, sharing
+from fgscore.stats.frontier import unbeaten
 from fgscore.stats.paired import holm, mcnemar
 from fgscore.store import records
 from fgscore.study import paper
@@ -39,7 +40,9 @@ def compare(lines: Sequence[Line], progress: Progress = silent) -> list[Row]:
     ``difference_high``, ``df`` (one for all rows of a table that vary in the same factors), the ``shares`` of its
     variance by factor, ``differ`` (images that do), ``visible`` (the smallest that could have been found); ``p``,
     ``p_holm`` and ``word``, which controls have not; ``p_mcnemar`` (exact, without draws and seeds), ``over_global``,
-    ``paper``, ``paper_gain``, ``undecided`` (of :class:`Result`), ``upper_bound``.
+    the cost of one draw an image as ``macs``, ``image_seconds`` and ``image_bytes``, ``frontier`` (whether no row of
+    its table that costs as much or less is more accurate, as measured), ``paper``, ``paper_gain``, ``undecided`` (of
+    :class:`Result`), ``upper_bound``.
     Holm's family is a table's differences of one data set under one head, whatever else is asked for.
     """
     runs = {run.digest: run for line in lines for run in line.needed}
@@ -58,9 +61,23 @@ def compare(lines: Sequence[Line], progress: Progress = silent) -> list[Row]:
         for i, one in zip(family, shared, strict=True):
             rows[i] |= _figures(one)
         _decide([(lines[i], rows[i], one) for i, one in zip(family, shared, strict=True)])
+    _mark(rows)
     for row, effect in zip(rows, effects, strict=True):
         row |= {"p_mcnemar": effect.mcnemar if effect else None}
     return rows
+
+
+def _mark(rows: Sequence[Row]) -> None:
+    """``frontier`` of every row; None of an upper bound, which nobody could have, and where the cost is not known."""
+    tables: dict[tuple, list[Row]] = {}
+    for row in rows:
+        row["frontier"] = None
+        if row["macs"] is not None and not row["upper_bound"]:
+            tables.setdefault((row["dataset"], row["table"], row["eval_split"]), []).append(row)
+    for own in tables.values():
+        marks = unbeaten([row["macs"] for row in own], [row["accuracy"] for row in own])
+        for row, mark in zip(own, marks.tolist(), strict=True):
+            row["frontier"] = mark
 
 
 def known(lines: Sequence[Line]) -> list[Line]:
@@ -107,6 +124,7 @@ def _row(line: Line, known: dict[str, Result], read: Read) -> Row:
         "seconds": sum(result.seconds for result in results),
         "converged": False if "not converged" in ended else None if losses else True,
         "loss": float(np.mean(losses)) if losses else None,
+        **results[0].cost.to_json(),
         "computed": sum(not result.cached for result in results),
         "undecided": next((result.undecided for result in results if result.undecided), ""),
         "upper_bound": results[0].is_oracle,

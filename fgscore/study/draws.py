@@ -43,15 +43,16 @@ def of_one_row(bundles: Sequence[RegionBundle]) -> list[list[RegionBundle]]:
 
 @dataclass(frozen=True)
 class Seeds:
-    """Of heads that start at random: ``number`` for each draw of crops, of its own, or those ``named``, the same in
-    every draw."""
+    """Of heads that start at random: ``number`` for each draw of crops, of its own, the ``first`` of the first draw and
+    those that follow, or those ``named``, the same in every draw."""
 
     number: int = 1
     named: tuple[int, ...] = ()
+    first: int = 0
 
     def of(self, draw: int) -> list[int]:
         """The seeds in draw number ``draw``."""
-        return list(self.named) or [OF_DRAW * draw + s for s in range(self.number)]
+        return list(self.named) or [self.first + OF_DRAW * draw + s for s in range(self.number)]
 
 
 @dataclass(frozen=True)

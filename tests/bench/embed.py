@@ -94,7 +94,7 @@ def rows(sources: list[np.ndarray], count: int, device: str, dtype: str, target:
         parts = Parts.of([f"random_crop(n={COUNT})"], [encoder], ["plain"], runtime)
         indexed = make_index(Store(Layout(base / "data")), "folder(name='bench')", root=base / "photos")
         run = Extraction(Store(Layout(base / "data")), indexed, runtime)
-        crops = run.regions(parts.generators[0])
+        (crops,) = run.fill([run.regions(parts.generators[0])])
         total, loaded = run.summaries[-1].regions, parts.encoders[0].loaded
         size = Batches(0, device).size
         cosine = nearest(base / "model", sources[0], device)
@@ -103,7 +103,7 @@ def rows(sources: list[np.ndarray], count: int, device: str, dtype: str, target:
         for _ in range(ROUNDS):
             forward.append(bare(loaded, size, total))
             start = time.perf_counter()
-            made = run.region_embeddings(parts.encoders[0], crops)
+            (made,) = run.fill([run.region_embeddings(parts.encoders[0], crops)])
             stage.append(time.perf_counter() - start)
             shutil.rmtree(made.path)
     rate, alone = (total / statistics.median(seconds) for seconds in (stage, forward))

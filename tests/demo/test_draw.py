@@ -7,7 +7,7 @@ import pytest
 
 from fgscore.demo.draw import Drawing, draw, image_rng
 from fgscore.demo.kinds import KINDS, all_kinds
-from fgscore.demo.parts import PART_NAMES, SIZE, WHOLE_PARTS
+from fgscore.demo.parts import PART_NAMES, SIZE, WHOLE_PARTS, Frame
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +76,30 @@ def test_many_poses_draw_without_leaving_the_frame() -> None:
         assert drawing.mask("bird").any()
         border = np.concatenate([drawing.parts[0], drawing.parts[-1], drawing.parts[:, 0], drawing.parts[:, -1]])
         assert not border.any()
+
+
+def test_twice_the_size_is_the_same_picture_in_more_pixels() -> None:
+    # Sensor noise is of pixels, and no part of the picture: both are compared in blocks of 8.
+    for j, kind in enumerate(KINDS[::6]):
+        small = draw(kind, image_rng(5, "test", kind, j))
+        large = draw(kind, image_rng(5, "test", kind, j), Frame(2 * SIZE, 2 * SIZE))
+        assert large.image.shape == (2 * SIZE, 2 * SIZE, 3)
+        apart = np.abs(_blocks(small.image, 8) - _blocks(large.image, 16)).mean()
+        assert apart < 4  # of two pictures of one kind it is 40 and more
+        assert np.mean(small.parts == large.parts[::2, ::2]) > 0.97
+
+
+@pytest.mark.parametrize("frame", [Frame(500, 375), Frame(200, 450)])
+def test_a_drawing_fills_a_frame_of_any_shape(frame: Frame) -> None:
+    for kind in KINDS[::5]:
+        drawing = draw(kind, image_rng(3, "test", kind, 0), frame)
+        assert drawing.image.shape == (frame.height, frame.width, 3) and drawing.parts.shape == frame.shape
+        rows, columns = np.nonzero(drawing.parts)
+        filled = max(np.ptp(rows) / frame.height, np.ptp(columns) / frame.width)
+        assert 0.5 < filled < 0.95
+
+
+def _blocks(image: np.ndarray, side: int) -> np.ndarray:
+    """The mean of each block of ``side`` x ``side`` pixels."""
+    h, w, _ = image.shape
+    return image.reshape(h // side, side, w // side, side, 3).mean((1, 3))

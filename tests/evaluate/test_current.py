@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from fgscore.components import DECLARED
 from fgscore.datasets.folder import folder
 from fgscore.evaluate import current
+from fgscore.evaluate.current import Standing, State
 from fgscore.evaluate.results import Place, Result, read_all
 from fgscore.heads import Head
 from fgscore.store import index as index_store
@@ -164,6 +165,27 @@ def test_new_labels_make_results_stale(kept: Store) -> None:
 def test_a_version_of_the_heads_makes_results_stale(kept: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fgscore.evaluate.probe.VERSION", 99)
     assert states(kept) == {"stale": 6}
+
+
+def test_results_by_an_earlier_version_of_a_head_are_said_to_be(
+    kept: Store, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cache holds what they were made from: nothing has to be extracted again."""
+    traits = vars(Head.ours("logreg"))[DECLARED]["traits"]
+    monkeypatch.setitem(traits, "version", traits["version"] + 1)
+    assert states(kept) == {"current": 3, "stale": 3}
+    (line,) = current.notes(current.standings(kept))
+    assert line.startswith("folder: 3 results are by an earlier version of logreg, left out; run `")
+    for command in line.split("`")[1::2]:
+        assert run(*shlex.split(command)[1:]).code == 0
+    assert current.notes(current.standings(kept)) == []
+
+
+def test_of_many_commands_a_note_names_the_first(probed: Store) -> None:
+    one = read_all(probed.layout.results)[0]
+    different = [dataclasses.replace(one, head=f"logreg(C={n})", shots=n, prompt=f"p{n}") for n in range(1, 6)]
+    (line,) = current.notes([Standing(result, State.STALE) for result in different])
+    assert line.count("`fgscore ") == 3 and line.endswith("; and 2 commands more after these")
 
 
 def test_a_shard_that_was_made_anew_counts_before_the_manifest_does(kept: Store) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from fgscore.errors import BadImage
 from fgscore.extract.extraction import Extraction
 from fgscore.extract.index import make_index
 from fgscore.extract.parts import EncoderPart, GeneratorPart
-from fgscore.extract.photos import Photos
+from fgscore.extract.photos import Kept, Photos
 from fgscore.regions import random_crop
 from fgscore.runtime import Runtime
 from fgscore.store import match
@@ -143,13 +145,43 @@ def test_what_keeps_a_gpu_busy_changes_nothing_either(
     monkeypatch.setattr(stage, "_at_a_time", lambda component: 3)
     seen: list[bool] = []
     real = stage.Photos.read_all
-    monkeypatch.setattr(stage.Photos, "read_all", lambda self, rows: seen.append(self.in_processes) or real(self, rows))
+    monkeypatch.setattr(stage.Photos, "read_all", lambda self, *of: seen.append(self.in_processes) or real(self, *of))
     assert work(extract("--profile")) == {"index": (0, 1), "text": (1, 0), **dict.fromkeys(IMAGE_KINDS, (3, 0))}
     assert {p: p.read_bytes() for p in data.glob("cache/folder/*/*/shard-*.h5")} == old
     assert any(seen)
     next(photos.rglob("*.png")).write_bytes(b"no picture")
     again = extract("--force", "--allow-failures")
     assert again["globals"]["images"] == 9
+
+
+def test_a_photo_is_decoded_once_for_all_that_a_run_makes_of_it(
+    photos: Path, data: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: Counter[int] = Counter()
+    plain = Photos.read
+
+    def read(self: Photos, row: int) -> np.ndarray:
+        decoded[row] += 1
+        return plain(self, row)
+
+    monkeypatch.setattr(Photos, "read", read)
+    made = ("--encoder", "fake", "--regions", "random_crop(n=4)", "--regions", "random_crop(n=3)", "--json")
+    assert run("extract", "folder", "--root", photos, *made).code == 0
+    assert set(decoded.values()) == {1} and len(decoded) == 10
+    of_before = {p.parts[-3:]: p.read_bytes() for p in data.glob("cache/folder/*/*/shard-*.h5")}
+    monkeypatch.setattr("fgscore.extract.fill.Kept", partial(Kept, 3 * 60 * 40 * 2))  # of two photos of a shard
+    assert run("extract", "folder", "--root", photos, *made, data=data.parent / "again").code == 0
+    assert sorted(set(decoded.values())) == [2, 7], "kept as far as there is room, else decoded again"
+    again = (data.parent / "again").glob("cache/folder/*/*/shard-*.h5")
+    assert {p.parts[-3:]: p.read_bytes() for p in again} == of_before
+
+
+def test_what_one_artefact_does_to_a_photos_pixels_is_not_seen_by_the_next() -> None:
+    kept, pixels = Kept(), np.zeros((2, 2, 3), np.uint8)
+    kept.keep(0, pixels)
+    pixels += 1
+    kept.get(0)[:] = 2
+    assert (kept.get(0) == 0).all()
 
 
 def test_the_profile_says_where_the_seconds_went(run: Callable[..., Any], photos: Path) -> None:
@@ -178,7 +210,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     monkeypatch.setattr(fake.Fake, "embed_regions", real)
     made = work(extract())
     assert made["region_embeddings"] == (2, 1)
-    assert made["globals"] == (0, 3)
+    assert made["globals"] == (1, 2), "shard by shard, not artefact by artefact"
 
 
 # ---- what is stored
@@ -304,14 +336,14 @@ def test_a_photo_that_failed_for_its_regions_alone_says_so_and_is_retried_in_its
     extraction = Extraction(store, indexed, runtime)
     with monkeypatch.context() as patched:
         patched.setattr(Photos, "read", read)
-        regions = extraction.regions(generator)
-    first = extraction.region_embeddings(encoder, regions)
+        (regions,) = extraction.fill([extraction.regions(generator)])
+    (first,) = extraction.fill([extraction.region_embeddings(encoder, regions)])
     assert extraction.summaries[-1].failures == [{"image_id": ids[1], "reason": "has no regions record"}]
     before = store.read(first, 0)
     assert before.image_ids.tolist() == [ids[0], *ids[2:]]
 
     again = Extraction(store, indexed, runtime, retry_failed=True)
-    again.region_embeddings(encoder, again.regions(generator))
+    again.fill(again.embedded(generator, [encoder]))
     assert again.summaries[-1].failures == []
     batch, after = store.read(regions, 0), store.read(first, 0)
     assert batch.image_ids.tolist() == after.image_ids.tolist() == ids
@@ -371,9 +403,7 @@ def test_no_masks_of_one_image_and_some_of_another_are_embedded(
     generator = GeneratorPart("random_crop(n=4, seed=9)", runtime)
     generator.made.__class__ = type("Halves", (random_crop.RandomCrops,), {"masks": True, "propose": propose})
     encoder = EncoderPart("fake(outside='black')", runtime)
-    regions = extraction.regions(generator)
-    embedded = extraction.region_embeddings(encoder, regions)
-    extraction.globals(encoder)
+    regions, embedded, _ = extraction.fill([*extraction.embedded(generator, [encoder]), extraction.globals(encoder)])
     for number in range(3):
         batch, rows = store.read(regions, number), store.read(embedded, number)
         expected = [0 if i.endswith("0.png") else 2 for i in batch.image_ids.tolist()]

@@ -120,7 +120,8 @@ def test_the_banner_is_cut(tmp_path: Path, data: Path) -> None:
     store = Store(Layout(data))
     indexed = make_index(store, "folder", root=tmp_path / "own", force=True)
     cut = dataclasses.replace(indexed, index=dataclasses.replace(indexed.index, banner=40))
-    Extraction(store, cut, Runtime()).thumbnails()
+    extraction = Extraction(store, cut, Runtime())
+    extraction.fill([extraction.thumbnails()])
     picture = pictures(store)["train/a/0.png"]
     assert picture.size == (100, 40)
     assert corners(picture) == ["red", "green", "red", "green"]

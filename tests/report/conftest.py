@@ -61,7 +61,7 @@ def add_masks(data: Path, photos: Path) -> None:
     generator = GeneratorPart("random_crop(n=5, seed=9)", runtime)
     masked = {"masks": True, "propose": lambda self, image, image_id: draw_masks(image, image_id)}
     generator.made.__class__ = type("Masked", (RandomCrops,), masked)
-    extraction.region_embeddings(EncoderPart("fake", runtime), extraction.regions(generator))
+    extraction.fill(extraction.embedded(generator, [EncoderPart("fake", runtime)]))
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,7 @@ def large(tmp_path_factory: pytest.TempPathFactory, call: Callable[..., Any]) ->
     generator = GeneratorPart("random_crop(n=32, seed=9)", Runtime())
     masked = {"masks": True, "propose": lambda self, image, image_id: masks(image, image_id)}
     generator.made.__class__ = type("Masked", (RandomCrops,), masked)
-    extraction.region_embeddings(EncoderPart("fake", Runtime()), extraction.regions(generator))
+    extraction.fill(extraction.embedded(generator, [EncoderPart("fake", Runtime())]))
     assert call("score", "--scorer", "all", "--target", "global", "--target", "local", data=data).code == 0
     return store
 

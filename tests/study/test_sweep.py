@@ -180,6 +180,7 @@ def test_a_row_of_a_sweep_is_that_of_probe(study: Store, run: Run) -> None:
     (path,) = [p for p in study.layout.results.glob("cub/probes/*") if p.stem == probed["digest"][:16]]
     (row,) = pq.read_table(path).to_pylist()
     told = {"cached": False, "undecided": "", "training": "converged", "loss": None}
+    told |= {key: swept[key] for key in ("macs", "image_seconds", "image_bytes")} | {"macs_note": ""}
     assert {k: v for k, v in row.items() if k not in ("lineage", "sealed")} | told == probed
 
 
@@ -371,7 +372,16 @@ def test_seeds_of_the_papers_head_give_a_spread(study: Store, run: Run) -> None:
     assert rows[6]["word"] is not None and rows[4]["word"] is None
     named = sweep(run, *args, "--seed", "0", "--seed", "1", "--seed", "2")["results"]
     assert [r["digests"] for r in named] == [r["digests"] for r in rows]
-    assert run("sweep", *args, "--seed", "1", "--head-seeds", "2").code == 2
+    assert run("sweep", *args, "--seed", "1", "--seed", "2", "--head-seeds", "2").code == 2
+
+
+def test_seeds_begin_where_they_are_told_to(study: Store, run: Run) -> None:
+    pytest.importorskip("torch")
+    args = ("cub", "--regions", "random_crop", "--pool", "mean", "--head", "adamw(epochs=1)", "--n-regions", "4")
+    rows = sweep(run, *args, "--draws", "2", "--head-seeds", "2", "--seed", "7000")["results"]
+    (mean,) = [r for r in rows if r["pool"] == "mean"]
+    seeds = {r.digest: r.seed for r in results.read_all(study.layout.results, "cub")}
+    assert [seeds[digest] for digest in mean["digests"]] == [7000, 7001, 7100, 7101]
 
 
 def test_selection_looks_at_validation_images_only(study: Store, run: Run, invent_into: Callable[..., None]) -> None:
