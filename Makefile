@@ -94,7 +94,7 @@ report: $(READY) ## Tables, plots and the page of what the store and the results
 
 reproduce: $(READY) ## From photos to the paper's tables, claims and a page: DATASET, ROOT, ARGS for extract
 	-$(BIN)/fgscore check "$$MAKE_DATASET" $(AT_ROOT)
-	$(FGSCORE) extract "$$MAKE_DATASET" $(AT_ROOT)
+	$(FGSCORE) extract "$$MAKE_DATASET" $(AT_ROOT) --prompt plain
 	$(BIN)/fgscore sweep "$$MAKE_DATASET" --table all --head logreg --head adamw
 	$(BIN)/fgscore claims "$$MAKE_DATASET"
 	$(BIN)/fgscore locate "$$MAKE_DATASET" $(AT_ROOT)

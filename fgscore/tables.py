@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 Row = Mapping[str, Any]
 Kind = Literal["text", "component", "count", "number", "accuracy", "difference", "interval", "p", "share", "seconds",
-               "bytes", "flag"]  # fmt: skip
+               "bytes", "macs", "flag"]  # fmt: skip
 WORDS = ("text", "component", "flag")  # kinds that stand to the left; all others are numbers
 EMPTY = (None, "", "-")  # the last where an empty cell would look like a gap
 
@@ -32,8 +32,8 @@ class Column:
     Of a component the rows hold the canonical text, ``sam(n=3)``; it is shown by its name where that tells it from the
     others of the column. An accuracy is a fraction or :class:`Measured`; a difference is one of two fractions, shown in
     points, an interval the two ends of such, as a tuple; shares and p are fractions; seconds and bytes are in these
-    units; a number is any other. A word may stand in place of a number. ``mark`` says what is set behind a component,
-    '' for most: a row with such a mark is compared with no other.
+    units; macs are multiply-accumulates, shown in billions; a number is any other. A word may stand in place of a
+    number. ``mark`` says what is set behind a component, '' for most: a row with such a mark is compared with no other.
     """
 
     key: str
@@ -133,7 +133,8 @@ def text(value: Any, kind: Kind) -> str:
     """A value as people read it: '' for None, a word in place of a number as it is.
 
     count: 240. number: 0.1234, 31.25. accuracy: 0.6558, 0.6558 (0.6401-0.6703). difference: +1.25. interval: -0.50 to
-    +3.00. p: 0.0312, < 0.0001. share: 0.512. seconds: 1.20 s, 2.5 min, 12.0 h. bytes: 4.1 kB. flag: yes, no.
+    +3.00. p: 0.0312, < 0.0001. share: 0.512. seconds: 1.20 s, 2.5 min, 12.0 h. bytes: 4.1 kB. macs: 4.409
+    (billions). flag: yes, no.
     """
     if value is None:
         return ""
@@ -185,6 +186,7 @@ FORMATS: Mapping[Kind, Callable[[Any], str]] = {
     "share": lambda value: f"{value:.3f}",
     "seconds": _seconds,
     "bytes": _bytes,
+    "macs": lambda value: _number(value / 1e9),
     "flag": lambda value: "yes" if value else "no",
 }
 

@@ -44,7 +44,6 @@ TARGET = "global"
 POOL = "topk"
 K = "5"
 HEAD = "logreg"
-PROMPT = "plain"
 
 Subject = Annotated[
     str | None,
@@ -81,7 +80,7 @@ Prompt = Annotated[
     list[str] | None,
     typer.Option(
         "--prompt",
-        help="plain, typed, clip, a template with {}, ./mine.txt or ./descriptions.json. Repeatable.",
+        help="photo, plain, typed, clip, a template with {}, ./mine.txt or ./descriptions.json. Repeatable.",
         show_default=False,
     ),
 ]

@@ -25,7 +25,8 @@ KINDS = {
 # words rather than components: they have no parameters
 WORDS = {
     "prompts": {
-        "plain": "a photo of a {}, as in the paper",
+        "photo": "a photo of a {}. as CLIP's authors write it: the default of extract",
+        "plain": "a photo of a {}, as in the paper, comma included",
         "typed": "a photo of a {}, a type of bird. (or whatever the data set's classes are)",
         "clip": "the ensemble that CLIP's authors publish for the data set",
         "a picture of a {}.": "any template of your own",

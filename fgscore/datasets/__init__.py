@@ -29,7 +29,7 @@ class Defaults:
 
     encoder: str = "clip"
     regions: tuple[str, ...] = ("random_crop", "sam")
-    prompt: str = "plain"
+    prompt: str = "photo"
 
 
 @dataclass(frozen=True, kw_only=True)

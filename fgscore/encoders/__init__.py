@@ -102,6 +102,11 @@ class Encoder(Model, ABC):
         is not known."""
         return None
 
+    def macs(self, regions: int) -> int | None:
+        """Multiply-accumulates that an image takes with so many regions of it, 0 or more, its own embedding included;
+        None where that is not known. A further region always costs the same."""
+        return None
+
     @cached_property
     def batches(self) -> Batches:
         """Sizes of batches; set by who runs it."""

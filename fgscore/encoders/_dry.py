@@ -39,8 +39,8 @@ def shapes_only() -> Iterator[None]:
 
 
 def on_meta(inputs: Inputs) -> Inputs:
-    """The shapes of a model's inputs."""
-    return {name: tensor.to("meta") for name, tensor in inputs.items()}
+    """The shapes of a model's inputs; whole numbers stay, by which a model may look at parts of the others."""
+    return {name: tensor.to("meta") if tensor.is_floating_point() else tensor for name, tensor in inputs.items()}
 
 
 def square(size: int) -> Inputs:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,6 +20,7 @@ from fgscore.encoders import Encoder, ImageRegions, _looks, _render
 from fgscore.encoders._looks import Inputs, Looks
 from fgscore.errors import MissingWeights
 from fgscore.machine import timing
+from fgscore.machine.macs import macs_of
 from fgscore.pretrained import fit
 from fgscore.pretrained.checkpoint import Layout
 from fgscore.pretrained.published import Published
@@ -53,6 +55,10 @@ class Frozen(Published, Encoder):
         """The model in ``folder``, in :attr:`_precision` on the CPU, and how it looks at pictures."""
 
     @abstractmethod
+    def _outline(self) -> tuple[Callable[[Inputs], Any], Inputs]:
+        """The model's forward pass on the meta device, and the shapes of one picture for it. Raises as :meth:`load`."""
+
+    @abstractmethod
     def _features(self, inputs: Inputs) -> Any:
         """(B, d) for the model's ``inputs`` on its device, or an output of transformers that has them."""
 
@@ -60,6 +66,19 @@ class Frozen(Published, Encoder):
     def _try(self, folder: Path) -> int:
         """The width of the embeddings, of small pictures (and texts) that must not be alike. Raises
         :class:`MissingWeights` where the model cannot tell them apart."""
+
+    def macs(self, regions: int) -> int | None:
+        """Multiply-accumulates of an image and so many regions of it, each a forward pass. Raises as :meth:`load`."""
+        picture = self._macs_of_picture
+        return None if picture is None else (1 + regions) * picture
+
+    @cached_property
+    def _macs_of_picture(self) -> int | None:
+        forward, inputs = self._outline()
+        try:
+            return macs_of(lambda: forward(inputs))
+        except (NotImplementedError, RuntimeError):  # code that a model brings may ask for numbers, which are not there
+            return None
 
     def load(self) -> None:
         """Load the model onto its device and try it on small pictures."""

@@ -1,7 +1,7 @@
 """Prompts: named sets of templates, a file of one's own, or a file of sentences about each class.
 
-The sets are ``plain``, the paper's; ``typed``, which says what the classes are kinds of; ``clip``, the templates that
-CLIP's authors publish for the data set (their ``data/prompts.md``).
+The sets are ``photo``, CLIP's own sentence; ``plain``, the paper's; ``typed``, which says what the classes are kinds
+of; ``clip``, the templates that CLIP's authors publish for the data set (their ``data/prompts.md``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from fgscore import regular, specs
 from fgscore.errors import DataError, UsageError, guess, shortened
 from fgscore.regular import file_sha256
 
-PROMPTS: dict[str, tuple[str, ...]] = {"plain": ("a photo of a {},",)}  # section 3.3, comma included
+PROMPTS: dict[str, tuple[str, ...]] = {
+    "photo": ("a photo of a {}.",),
+    "plain": ("a photo of a {},",),  # section 3.3, comma included
+}
 NAMES = (*PROMPTS, "typed", "clip")
 TYPED = "a photo of a {{}}, a type of {noun}."
 CLIP = {
@@ -123,8 +126,8 @@ class PromptSet:
 
 
 def prompt_set(prompt: str, noun: str | None = None) -> PromptSet:
-    """The set that ``prompt`` names: plain, typed, clip, a template with ``{}``, a ``.txt`` file of templates, one a
-    line, or a ``.json`` file that maps class names to lists of sentences.
+    """The set that ``prompt`` names: photo, plain, typed, clip, a template with ``{}``, a ``.txt`` file of
+    templates, one a line, or a ``.json`` file that maps class names to lists of sentences.
 
     ``noun`` is what the data set declares its classes to be kinds of. Raises :class:`UsageError` for anything else and
     :class:`DataError` for a file of another form.

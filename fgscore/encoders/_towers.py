@@ -38,12 +38,13 @@ def looks(processor: Any, config: Any, size: int | None, folder: Path) -> Proces
     return Processed(_looks.resized(processor, size, patch))
 
 
-def images(model: Any, inputs: Inputs) -> Any:
-    """Features of pictures; positions are interpolated where they are more or fewer than the model's own."""
+def images(model: Any, inputs: Inputs, **more: Any) -> Any:
+    """Features of pictures, whose model is given ``more``; positions are interpolated where they are more or fewer than
+    the model's own."""
     side, own = inputs["pixel_values"].shape[-1], getattr(model.config.vision_config, "image_size", None)
     takes = inspect.signature(model.get_image_features).parameters
     other = isinstance(own, int) and side != own and "interpolate_pos_encoding" in takes
-    return model.get_image_features(**inputs, **({"interpolate_pos_encoding": True} if other else {}))
+    return model.get_image_features(**inputs, **more, **({"interpolate_pos_encoding": True} if other else {}))
 
 
 def texts(model: Any, inputs: Inputs) -> Any:

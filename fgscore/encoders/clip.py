@@ -6,7 +6,7 @@ run only where the user wrote so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -100,6 +100,13 @@ class Clip(Frozen):
             if self._asked_size and not is_naflex(looks.processor):
                 inputs = on_meta(looks([np.zeros((8, 8, 3), np.uint8)]))
                 check_size(partial(_towers.images, model.to("meta")), inputs, self._text)
+
+    def _outline(self) -> tuple[Callable[[Inputs], Any], Inputs]:
+        with loading.quiet():
+            looks, model, _ = self._parts(self.place, "float32", stand_ins)
+            inputs = on_meta(looks([np.zeros((8, 8, 3), np.uint8)]))
+        masks: dict[str, Any] = dict.fromkeys(inputs.keys() & {"pixel_attention_mask"})  # padding is multiplied too
+        return partial(_towers.images, model.to("meta"), **masks), {k: v for k, v in inputs.items() if k not in masks}
 
     def token_ids(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """What the model reads of each text."""

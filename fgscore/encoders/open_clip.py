@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -100,6 +100,12 @@ class OpenClip(Frozen):
         if self._asked_size:
             check_size(lambda inputs: model.encode_image(inputs["pixel_values"]), square(self._asked_size), self._text)
         self._tokenizer()
+
+    def _outline(self) -> tuple[Callable[[Inputs], Any], Inputs]:
+        with shapes_only():
+            model = self._made(self.place, device="meta").eval()
+        height, width = model.visual.image_size if isinstance(model.visual.image_size, tuple) else (None, None)
+        return (lambda inputs: model.encode_image(inputs["pixel_values"])), square(self._asked_size or height)
 
     def token_ids(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """What the model reads of each text."""

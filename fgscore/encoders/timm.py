@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -99,12 +99,21 @@ class Timm(Frozen):
         if self._asked_size:
             check_size(lambda inputs: model(inputs["pixel_values"]), square(self._asked_size), self._text)
 
+    def _outline(self) -> tuple[Callable[[Inputs], Any], Inputs]:
+        with shapes_only():
+            model = self._made(self.place).eval()
+        size = _library().data.resolve_model_data_config(model, args=self._sized)["input_size"][-1]
+        return (lambda inputs: model(inputs["pixel_values"])), square(size)
+
+    @property
+    def _sized(self) -> dict[str, int]:
+        return {"img_size": self._asked_size} if self._asked_size else {}
+
     def _open(self, place: Path) -> tuple[Any, Transformed]:
         with silent():
             model = self._made(place).to(self._dtype)
-        args = {"img_size": self._asked_size} if self._asked_size else {}
         data = _library().data
-        settings = data.resolve_model_data_config(model, args=args)
+        settings = data.resolve_model_data_config(model, args=self._sized)
         transform = data.create_transform(**settings, is_training=False)
         return model, Transformed(transform, settings["input_size"][-1], settings["mean"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -65,6 +66,12 @@ class Vision(Frozen):
             if self._asked_size:
                 inputs = on_meta(looks([np.zeros((8, 8, 3), np.uint8)]))
                 check_size(partial(_tokens.pooled, model.to("meta"), pool=self._pool), inputs, self._text)
+
+    def _outline(self) -> tuple[Callable[[Inputs], Any], Inputs]:
+        with loading.quiet():
+            looks, model = self._parts(self.place, "float32", stand_ins)
+            inputs = on_meta(looks([np.zeros((8, 8, 3), np.uint8)]))
+        return partial(_tokens.pooled, model.to("meta"), pool=self._pool), inputs
 
     def _parts(self, folder: Path, precision: str, weigh: loading.Weigh) -> tuple[Processed, Any]:
         """How the model looks at pictures, and itself."""

@@ -7,7 +7,6 @@ the image, which for a new photo is its file's name. A banner that a data set cu
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +18,8 @@ import numpy as np
 
 from fgscore import regions, specs
 from fgscore.encoders import ImageRegions
-from fgscore.errors import BadImage, DataError, MissingWeights, UsageError
+from fgscore.errors import BadImage, DataError, UsageError
+from fgscore.evaluate.recorded import on_its_own
 from fgscore.evaluate.saved import SavedProbe
 from fgscore.evaluate.zeroshot import ranked
 from fgscore.extract.part import Part
@@ -27,7 +27,6 @@ from fgscore.extract.parts import EncoderPart, GeneratorPart
 from fgscore.inputs import ScoreInputs, image_keys, unnamed
 from fgscore.machine.packages import check_package
 from fgscore.machine.progress import Progress, silent
-from fgscore.models import Maker
 from fgscore.pooling import Pooling
 from fgscore.runtime import Runtime
 from fgscore.scorers import Scorer
@@ -35,8 +34,6 @@ from fgscore.targets import Target
 from fgscore.types import RegionBatch
 
 P = TypeVar("P", bound=Part[Any])
-COMMIT = re.compile(r"[0-9a-f]{40}")
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 SOURCES = (
     "model",
     "revision",
@@ -85,7 +82,7 @@ class Predictor:
         recorded = parts(parts.makers.built_in(text), replace(self.runtime, offline=True))
         if any(isinstance(value, Path) for value in recorded.maker.params.values()):
             raise self._knows_its_photos(text)  # and no file is read because a probe names it
-        part = _on_its_own(recorded, key, weights) if given is None else parts(given, self.runtime)
+        part = on_its_own(recorded, key, weights) if given is None else parts(given, self.runtime)
         if _settings(part) != _settings(recorded):
             self._differs(key, text, part.maker.canonical)
         if given is not None:
@@ -210,46 +207,9 @@ class Predictor:
         return self._scorer(inputs, target)
 
 
-def _on_its_own(recorded: P, key: str, weights: str | None) -> P:
-    """``recorded`` where its text and ``weights`` are enough to find it on this machine. Raises
-    :class:`MissingWeights` where they are not, with what the user can name instead."""
-    if recorded.made.is_known:
-        return recorded
-    maker = recorded.maker
-    said = f"the probe was trained with {key} {maker.canonical}"
-    if recorded.made.runs_code:
-        raise UsageError(f"{said}, and no code is run because a probe names it; look at that code, then name it "
-                         f'yourself: --{key} "{_text(maker)}"')  # fmt: skip
-    if not _is_hub_id(maker, weights):
-        keys = ("pretrained",) if maker.params.get("pretrained") else ("model", "checkpoint")
-        place = {k: "PATH" for k in keys if k in maker.params}
-        raise MissingWeights(f'{said}, whose weights lie with its maker; name yours: --{key} "{_text(maker, **place)}"')
-    # that very commit, wherever the hub's main has moved to
-    pinned = type(recorded)(replace(maker, params={**maker.params, "revision": weights}), recorded.runtime)
-    try:
-        _ = pinned.weights
-    except MissingWeights as error:
-        raise MissingWeights(
-            f"{said}, which is not whole in the local hub cache, and nothing is fetched because a probe names it; "
-            f'run `fgscore download "{_text(pinned.maker)}"`'
-        ) from error
-    return pinned
-
-
-def _text(maker: Maker, **changed: specs.Value) -> str:
-    """The component as it can be named on the command line, with some parameters changed."""
-    return specs.canonical(maker.name, {**maker.params, **changed}, maker.tunables(maker.function))
-
-
 def _settings(part: Part[Any]) -> tuple[str, dict[str, specs.Value]]:
     """What decides the result beside the weights."""
     return part.maker.name, {k: v for k, v in part.maker.params.items() if k not in SOURCES}
-
-
-def _is_hub_id(maker: Maker, weights: str | None) -> bool:
-    """Whether the weights come from a hub, by the commit that identifies them; never where a folder has that name."""
-    model = str(maker.params.get("model"))
-    return bool(COMMIT.fullmatch(weights or "") and HUB_ID.fullmatch(model)) and not Path(model).exists()
 
 
 def _stored(encoder: EncoderPart, raw: np.ndarray, image_id: str) -> tuple[np.ndarray, np.ndarray]:

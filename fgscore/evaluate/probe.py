@@ -14,8 +14,9 @@ import numpy as np
 from fgscore import specs
 from fgscore.errors import DataError, NoLabels, StoreError, quoted
 from fgscore.evaluate import results
+from fgscore.evaluate.costs import Costs
 from fgscore.evaluate.features import FeatureRun, Matrix, matrices, prepare
-from fgscore.evaluate.results import Place, Predictions, Result
+from fgscore.evaluate.results import Cost, Place, Predictions, Result
 from fgscore.evaluate.score import check_needs
 from fgscore.heads import UNUSED, Head, ProbeData, ProbeResult, few_shot, measured_on, validation_split
 from fgscore.labels import UNLABELLED, measurable, unmeasurable
@@ -23,7 +24,7 @@ from fgscore.machine.progress import Clock, Progress, silent
 from fgscore.machine.threads import ahead, processors
 from fgscore.pooling import Pooling
 from fgscore.stats.accuracy import one_run
-from fgscore.store.bundle import Bundle
+from fgscore.store.bundle import Bundle, RegionBundle
 
 VERSION = 5  # of the heads' code: a change that moves results raises it, so that none is mistaken for current
 IN_MEMORY = 1 << 30  # bytes of feature matrices that are made in one pass over the embeddings
@@ -133,6 +134,11 @@ class ProbeRun:
         if result is None or result.digest != self.digest or not self.place.predictions.is_file():
             return None
         return result
+
+    def cost(self, costs: Costs) -> Cost:
+        """What an image costs whose features these are."""
+        embeddings = self.bundle.region_embeddings if isinstance(self.bundle, RegionBundle) and self._pooled else None
+        return costs.of(self.bundle.globals, embeddings, self.features.crops)
 
     def predictions(self) -> Predictions:
         """The predictions of a result that is there; raises :class:`StoreError` where they are not."""
@@ -255,6 +261,9 @@ def probe(runs: Sequence[ProbeRun], progress: Progress = silent) -> list[Result]
             for i, result in _compute(block, fits):
                 found[i] = result
                 progress("probe", len(found), len(runs))
+    costs: dict[int, Costs] = {}  # by the store that is asked
+    for i, run in enumerate(runs):
+        found[i] = replace(found[i], cost=run.cost(costs.setdefault(id(run.bundle.store), Costs(run.bundle.store))))
     return [found[i] for i in range(len(runs))]
 
 

@@ -29,8 +29,23 @@ COMPARED = ("dataset", "regions", "encoder", "prompt", "scorer", "target", "pool
             "seed", "eval_split")  # fmt: skip
 LINEAGE = "lineage"
 COMPONENTS = frozenset({"scorer", "pool", "head"})
-NO_COLUMNS = frozenset({"more", "cached", "place"})  # fields of a result that its row does not have
+NO_COLUMNS = frozenset({"more", "cost", "cached", "place"})  # fields of a result that its row does not have
 TYPES = {"str": (str,), "int": (int,), "float": (float, int), "float | None": (float, int, type(None)), "bool": (bool,)}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What is spent on an image before any probe, on average: multiply-accumulates of encoder and generator, seconds as
+    measured, bytes in the store; None where that is not known. ``note`` says what would tell, where something would."""
+
+    macs: float | None = None
+    seconds: float | None = None
+    bytes: float | None = None
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As columns ``macs``, ``image_seconds`` and ``image_bytes`` of a row, and ``macs_note``."""
+        return {"macs": self.macs, "image_seconds": self.seconds, "image_bytes": self.bytes, "macs_note": self.note}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +64,8 @@ class Result:
 
     ``digest`` is of everything that decides the result, ``labels_digest`` of the index's labels; ``lineage`` maps
     'features' and the kinds of their parents to recipe digests, and is empty in rows of before. ``more`` holds columns
-    that a later version added. No columns are ``cached``, whether it was there before, and ``place``, where it lies.
+    that a later version added. No columns are ``cost``, which the store says, ``cached``, whether it was there before,
+    and ``place``, where it lies.
     """
 
     dataset: str
@@ -80,6 +96,7 @@ class Result:
     digest: str
     lineage: Mapping[str, str] = field(default_factory=dict, hash=False)
     more: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    cost: Cost = field(default=Cost(), compare=False)
     cached: bool = field(default=False, compare=False)
     place: Place | None = field(default=None, compare=False)
 
@@ -101,14 +118,31 @@ class Result:
     @property
     def undecided(self) -> str:
         """Why a hyper-parameter of the head could not be chosen on held-out images; empty where it was."""
-        try:
-            details = json.loads(self.details)
-        except ValueError:
-            return ""
-        if not isinstance(details, dict) or not isinstance(why := details.get("validation"), str):
+        details = self._read_details()
+        if not isinstance(why := details.get("validation"), str):
             return ""
         taken = [f"{key} = {value:g}" for key in ("a", "C") if isinstance(value := details.get(key), int | float)]
         return f"{', '.join(taken)} ({why})" if taken else ""
+
+    def _read_details(self) -> dict[str, Any]:
+        try:
+            details = json.loads(self.details)
+        except ValueError:
+            return {}
+        return details if isinstance(details, dict) else {}
+
+    @property
+    def loss(self) -> float | None:
+        """The final loss of a head that trains for fixed epochs; None of any other."""
+        loss = self._read_details().get("loss")
+        return float(loss) if isinstance(loss, int | float) and math.isfinite(loss) else None
+
+    @property
+    def training(self) -> str:
+        """How it ended: 'converged', which a head without training is, 'not converged' or 'fixed epochs'."""
+        if not self.converged:
+            return "not converged"
+        return "converged" if self.loss is None else "fixed epochs"
 
     @property
     def compared(self) -> tuple[str | int, ...]:
@@ -121,8 +155,10 @@ class Result:
         return tuple(getattr(self, name) for name in COMPARED if name != "dataset")
 
     def to_json(self) -> dict[str, Any]:
-        """Columns by name, as commands print them with ``--json``, ``undecided`` and ``cached``."""
-        found = {"undecided": self.undecided, "cached": self.cached}
+        """Columns by name, as commands print them with ``--json``, with its cost, ``undecided``, ``training``, ``loss``
+        and ``cached``; ``converged`` is None after fixed epochs."""
+        found = {**self.cost.to_json(), "undecided": self.undecided, "training": self.training, "loss": self.loss}
+        found |= {"cached": self.cached} | ({"converged": None} if self.training == "fixed epochs" else {})
         return {**{k: v for k, v in _columns(self).items() if k != LINEAGE}, **self.more, **found}
 
 

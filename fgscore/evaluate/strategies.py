@@ -7,7 +7,7 @@ from typing import Any
 
 from fgscore import regions, specs
 from fgscore.pooling import topk
-from fgscore.tables import Column
+from fgscore.tables import Column, text
 
 K = specs.tunables(topk)["k"]  # the paper's, in all tables that do not vary it
 UPPER_BOUND = "Target oracle reads the labels of test images: an upper bound."
@@ -56,6 +56,26 @@ COLUMNS = {
 }
 UNDECIDED = Column("undecided", "not chosen by validation")
 ORDER = (*BY_TEXT.values(), *POOLINGS.values(), *SCORERS.values())  # as in the paper's Table 1
+
+
+COST = (
+    Column("macs", "GMAC", "macs"),
+    Column("image_seconds", "seconds an image", "number"),
+    Column("image_bytes", "size an image", "bytes"),
+)  # of an image, as :class:`fgscore.evaluate.results.Cost` has it; tables of the terminal have the first alone
+
+
+GMAC = (
+    "GMAC: multiply-accumulates of an image, in billions, by encoder and region generator; of text, which is embedded "
+    "once, and of the probe none."
+)
+
+
+def costs(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The notes that rows with a cost need: what is counted, and what is not known."""
+    rows = list(rows)
+    counted = [GMAC] if any(row.get("macs") is not None for row in rows) else []
+    return [*counted, *dict.fromkeys(row["macs_note"] for row in rows if row.get("macs_note"))]
 
 
 def columns(*keys: str) -> list[Column]:
@@ -118,6 +138,20 @@ def bounds(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """The notes that rows with ``target`` and ``regions`` need, as far as any is an upper bound."""
     found = [(is_oracle(row.get("target")), bool(bound(str(row.get("regions") or "")))) for row in rows]
     return [note for i, note in enumerate((UPPER_BOUND, MARKED_BY_PEOPLE)) if any(of[i] for of in found)]
+
+
+def fixed_epochs(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A note for each head that trained for fixed epochs, from rows with ``head`` and ``loss``: its final losses."""
+    losses: dict[str, list[float]] = {}
+    for row in rows:
+        if row.get("loss") is not None:
+            losses.setdefault(specs.parse(str(row["head"])).name, []).append(row["loss"])
+    notes = []
+    for head, found in losses.items():
+        least, most = (text(loss, "number") for loss in (min(found), max(found)))
+        final = least if least == most else f"{least} to {most}"
+        notes.append(f"{head}: fixed epochs, not until it converges; final loss {final}.")
+    return notes
 
 
 def measured_images(rows: Iterable[Mapping[str, Any]]) -> Column:

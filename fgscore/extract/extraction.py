@@ -24,6 +24,7 @@ from fgscore.extract.part import Part
 from fgscore.extract.parts import EncoderPart, GeneratorPart, Parts, equal_text
 from fgscore.extract.photos import Photos
 from fgscore.machine import timing
+from fgscore.machine.macs import Macs
 from fgscore.machine.progress import Progress, Summary, silent
 from fgscore.models import Model
 from fgscore.runtime import Runtime
@@ -126,7 +127,8 @@ class Extraction:
                     found.append(generator.propose(image, image_id))
                 except BadImage as error:
                     images.refuse(image_id, str(error))
-            return Made(regions.batch(images.ids, found, made.masks, made.mirrors), images.failures, generator.facts)
+            batch = regions.batch(images.ids, found, made.masks, made.mirrors)
+            return Made(batch, images.failures, _facts(generator, generator.macs))
 
         parents = dict.fromkeys(("images", *made.asks), self._index_digest)
         recipe = generator.recipe("regions", parents | ({"regions": parent.recipe.digest} if parent else {}))
@@ -143,7 +145,8 @@ class Extraction:
             images = _Images(self.photos, task)
             raw = encoder.images(image for _, image in images)
             rows, norms = encoder.unit(raw, images.ids)
-            return Made(GlobalShard(np.array(images.ids, np.str_), rows, norms), images.failures, _facts(encoder))
+            facts = {**_facts(encoder, encoder.macs_of_whole), "batch_size": encoder.made.batches.size}
+            return Made(GlobalShard(np.array(images.ids, np.str_), rows, norms), images.failures, facts)
 
         return self._pass(encoder.recipe("globals", {"images": self._index_digest}), make, by=encoder)
 
@@ -189,7 +192,8 @@ class Extraction:
             rows, norms = encoder.unit(raw, f"a region of shard {task.number}")
             embedded = records.take(batch, images.ids)
             shard = EmbeddingShard(embedded.image_ids, embedded.offsets, rows, norms)
-            return Made(shard, images.failures, _facts(encoder))
+            facts = {**_facts(encoder, encoder.macs), "batch_size": encoder.made.batches.size}
+            return Made(shard, images.failures, facts)
 
         return self._pass(encoder.recipe("region_embeddings", parents), make, by=encoder)
 
@@ -210,6 +214,8 @@ class Extraction:
 
         def at_a_time() -> int:
             shards = _at_a_time(by.loaded) if by else 1
+            if by:
+                by.macs  # noqa: B018 (counted once, before the clock of a shard runs)
             self.photos.in_processes = shards > 1
             return shards
 
@@ -220,8 +226,8 @@ class Extraction:
         return self.indexed.artefact.recipe.digest
 
 
-def _facts(encoder: EncoderPart) -> dict[str, Any]:
-    return {**encoder.facts, "batch_size": encoder.made.batches.size}
+def _facts(part: Part[Any], macs: Macs | None) -> dict[str, Any]:
+    return {**part.facts, "macs": vars(macs) if macs else None}
 
 
 def _at_a_time(model: Model) -> int:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from fgscore import foreign, specs
 from fgscore.errors import DataError, Faults, FgscoreError, MissingExtra, MissingWeights, UnfitPackage, UsageError
+from fgscore.machine.macs import Macs
 from fgscore.machine.packages import check_installed, is_installed
 from fgscore.machine.progress import Progress, silent
 from fgscore.models import Maker, Model
@@ -131,6 +132,20 @@ class Part(Generic[M]):
             return nullcontext()
         file, who = self.maker.source.file, f"{self.maker.kind} {self.maker.canonical}{f' at {at}' if at else ''}"
         return foreign.blamed(file, who, AGAIN, method if foreign.is_in(file, method) else self.maker.function)
+
+    @cached_property
+    def macs(self) -> Macs | None:
+        """Multiply-accumulates that it takes an image; None where that is not known."""
+        return None
+
+    def _counted(self, method: Callable[..., int | None], *given: int) -> int | None:
+        """What its ``method`` says of multiply-accumulates; raises :class:`UsageError` unless that is a whole number, 0
+        or more, or None."""
+        with self.blamed(method):
+            found = method(*given)
+            if found is None or (isinstance(found, int) and found >= 0):
+                return found
+            raise UsageError(f"expected macs to return a whole number or None, found {found!r:.40}")
 
     @property
     def who(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from fgscore.errors import DataError, UsageError
 from fgscore.extract import trial
 from fgscore.extract.part import Fault, Part, fault_of, stop_at
 from fgscore.machine import timing
+from fgscore.machine.macs import Macs
 from fgscore.machine.packages import check_installed
 from fgscore.machine.progress import Progress, silent
 from fgscore.models import Maker
@@ -28,6 +30,15 @@ class GeneratorPart(Part[Generator]):
     """A region generator of a run."""
 
     makers: ClassVar[type[Maker]] = GeneratorMaker
+
+    @cached_property
+    def macs(self) -> Macs | None:
+        """Multiply-accumulates of the regions of an image; none of a generator of ours that has no model."""
+        made = self.made
+        if self.maker.is_ours and type(made).macs is Generator.macs:
+            return Macs(0)
+        count = self._counted(made.macs)
+        return None if count is None else Macs(count)
 
     notes: Mapping[str, Sequence[str]] = {}  # what it had to say of the images it was told of
 
@@ -62,6 +73,18 @@ class EncoderPart(Part[Encoder]):
         self.made.batches = Batches(self.runtime.batch_size, str(self.made.device))
         if not self.maker.is_ours:
             trial.check(self)
+
+    @cached_property
+    def macs(self) -> Macs | None:
+        """Multiply-accumulates of an image with regions, as :meth:`Encoder.macs` has them of one and of two."""
+        one, two = (self._counted(self.made.macs, regions) for regions in (1, 2))
+        return None if one is None or two is None else Macs(2 * one - two, two - one)
+
+    @cached_property
+    def macs_of_whole(self) -> Macs | None:
+        """Multiply-accumulates of an image without regions."""
+        count = self._counted(self.made.macs, 0)
+        return None if count is None else Macs(count)
 
     def images(self, images: Iterable[np.ndarray]) -> np.ndarray:
         """(N, d) float32 raw embeddings of whole images (H, W, 3) uint8, in batches that the device can hold."""

@@ -75,7 +75,9 @@ class Linear:
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """What a head found. ``predictions`` (n_test,) int64; ``linear`` where it is a linear classifier of features;
-    ``path`` is what later fits on features like these can begin from."""
+    ``path`` is what later fits on features like these can begin from. ``details`` hold what JSON can; a ``loss`` in
+    them is the final one of a head that trains for fixed epochs, and says that ``converged`` means no more than that
+    it is finite."""
 
     predictions: np.ndarray
     n_train: int

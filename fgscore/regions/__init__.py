@@ -82,6 +82,11 @@ class Generator(Model, ABC):
         that."""
         return None
 
+    def macs(self) -> int | None:
+        """Multiply-accumulates that the regions of an image take, beside those of its ``parent``; None where that is
+        not known."""
+        return None
+
     @abstractmethod
     def propose(self, image: np.ndarray, image_id: str) -> Proposals | np.ndarray | Sequence[Sequence[int]]:
         """The regions of ``image`` (H, W, 3) uint8 RGB: :class:`Proposals`, or boxes (M, 4) as x0, y0, x1, y1 in whole

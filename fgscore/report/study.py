@@ -19,11 +19,11 @@ IDENTITY = ("dataset", "regions", "scorer", "target", "pool", *SETTINGS, "seed")
 ACCURACY = (Column("accuracy", "top-1", "accuracy"), Column("per_class", "per class", "accuracy"))
 MEASURED = (
     Column("without_regions", "without regions", "count"),
-    Column("converged", "converged", "flag"),
+    Column("training", "training"),
     strategies.UNDECIDED,
     Column("seconds", "time", "seconds"),
 )
-ONCE = (*IDENTITY, "n_test", "without_regions", "converged", strategies.UNDECIDED.key)
+ONCE = (*IDENTITY, "n_test", "without_regions", "training", strategies.UNDECIDED.key)
 
 
 def strategy(row: Row) -> str:
@@ -63,12 +63,12 @@ def baseline(rows: Sequence[Row]) -> float | None:
 def tables(rows: Sequence[Row]) -> list[Table]:
     """Every table that ``rows`` have something for."""
     best_first = sorted(rows, key=lambda row: (str(row["dataset"]), -row["accuracy"]))
-    made = [comparison(rows), over_k(rows), oracle(rows), every_result(best_first, "All results")]
+    made = [comparison(rows), over_k(rows), oracle(rows), every_result(best_first, "All results", strategies.COST)]
     return [table for table in made if table.rows]
 
 
-def every_result(rows: Sequence[Row], title: str = "") -> Table:
-    """One line a result, in the order of ``rows``."""
+def every_result(rows: Sequence[Row], title: str = "", costs: Sequence[Column] = strategies.COST[:1]) -> Table:
+    """One line a result, in the order of ``rows``, with as much of its cost as the columns ``costs`` are."""
     lines = [
         {
             **row,
@@ -78,12 +78,19 @@ def every_result(rows: Sequence[Row], title: str = "") -> Table:
             "eval_split": strategies.measured_on(row.get("eval_split")),
             "seed": "" if row.get("seed") in (None, -1) else row["seed"],
             "accuracy": measured(row),
+            "macs": "-" if row.get("macs") is None else row["macs"],
         }
         for row in rows
     ]
     marked = [i for i, row in enumerate(rows) if is_oracle(row["target"])]
-    notes = strategies.bounds(rows)
-    columns = [*strategies.columns("strategy", *IDENTITY), *ACCURACY, strategies.measured_images(rows), *MEASURED]
+    notes = [*strategies.bounds(rows), *strategies.costs(rows), *strategies.fixed_epochs(rows)]
+    columns = [
+        *strategies.columns("strategy", *IDENTITY),
+        *ACCURACY,
+        *costs,
+        strategies.measured_images(rows),
+        *MEASURED,
+    ]
     return Table("results", title, columns, lines, notes, ONCE, ["accuracy"], marked)
 
 

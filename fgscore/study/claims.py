@@ -22,7 +22,7 @@ from fgscore.stats.paired import holm
 from fgscore.store.bundle import Bundle, RegionBundle
 from fgscore.store.cache import Store
 from fgscore.store.match import bundles
-from fgscore.study import grid, paper, paper_claims
+from fgscore.study import cost_claim, grid, paper, paper_claims
 from fgscore.study.compare import Row
 from fgscore.study.draws import CROPS, MASKS, of_one_row
 from fgscore.study.grid import Family
@@ -52,7 +52,9 @@ def verdicts(
     ``seeds``, ``shares`` of the variance, ``differ``, ``visible``, ``n_test``, ``agree`` (of several data sets);
     ``paper_verdict``, ``paper_difference``, ``paper_contrast``, ``paper_datasets`` (in how many of the data sets it
     looks at it holds) and ``paper_dataset`` ('all' where the paper does not have ours); ``next``, the command that
-    makes what is missing, and ``more``, the one that adds draws where there are too few. Differences are in 0..1.
+    makes what is missing, and ``more``, the one that adds draws where there are too few. Differences are in 0..1. The
+    claim of cost, of each data set by itself, has ``ratio`` and ``ratio_seconds`` in place of a difference, see
+    :mod:`fgscore.study.cost_claim`.
     """
     if not 0 < margin < 1:
         raise UsageError(f"expected a margin between 0 and 100 points, found {100 * margin:g}")
@@ -139,7 +141,15 @@ def _rows(group: Sequence[Study], margin: float) -> list[Row]:
     told = [name for name, one in p.items() if one is not None]
     corrected = dict(zip(told, holm([p[name] or 0.0 for name in told]).tolist(), strict=True))
     by_claim = [(one, p.get(one.claim.name), corrected.get(one.claim.name)) for one in found]
-    return [_row(group, *one, margin, len(judged)) for one in by_claim]
+    rows = [_row(group, *one, margin, len(judged)) for one in by_claim]
+    return rows if len(group) > 1 else [*rows, _of_cost(group[0], rows[0])]
+
+
+def _of_cost(study: Study, like: Row) -> Row:
+    """The claim of cost, of the setting that the row ``like`` has."""
+    setting = ("dataset", "datasets", "regions", "encoder", "prompt", "head", "paper_dataset")
+    named = {"claim": cost_claim.NAME, "source": cost_claim.SOURCE, "kind": cost_claim.KIND, "more": "", "shares": {}}
+    return {**dict.fromkeys(like), **{key: like[key] for key in setting}, **named, **cost_claim.figures(study.family)}
 
 
 def _found(group: Sequence[Study], claim: Claim) -> _Found:
@@ -190,7 +200,7 @@ def _regions(study: Study) -> Iterator[str]:
 
 def _figures(one: _Found, margin: float, p: float | None, holm_p: float | None, tests: int) -> Row:
     names = ("contrast", "difference", "low", "high", "level", "p", "p_holm", "family", "bound", "n_test", "differ",
-             "visible", "draws", "seeds", "agree")  # fmt: skip
+             "visible", "draws", "seeds", "agree", "ratio", "ratio_seconds")  # fmt: skip
     row: Row = {"verdict": "missing", **dict.fromkeys(names), "shares": {}}
     if not one.whole:
         return row

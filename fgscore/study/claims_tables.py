@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from fgscore.evaluate import strategies
-from fgscore.study import paper, paper_claims
+from fgscore.study import cost_claim, paper, paper_claims
 from fgscore.study.sweep_tables import listed, varies
 from fgscore.tables import Column, Row, Table, text
 
@@ -25,6 +25,8 @@ COLUMNS = (
     Column("p", "p", "p"),
     Column("p_holm", "p (Holm)", "p"),
     Column("bound", "within", "difference"),
+    Column("ratio", "times", "number"),
+    Column("ratio_seconds", "times by the clock", "number"),
     Column("contrast", "of"),
     Column("draws", "draws", "count"),
     Column("seeds", "seeds", "count"),
@@ -113,6 +115,7 @@ def _notes(rows: Sequence[Row]) -> list[str]:
         f"Intervals: {listed(factors)} vary in them, training images never do.",
         *several,
         *few,
+        *([cost_claim.RULE] if any(row["kind"] == cost_claim.KIND for row in rows) else []),
         paper_claims.RULE,
         f"The paper prints {len(repeats)} settings twice (k = 5 in Tables 1, 3 and 4): they differ by up to "
         f"{_points(max(map(abs, repeats)))} points, {_points(rms)} root mean square.",

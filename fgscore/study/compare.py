@@ -16,6 +16,7 @@ from fgscore.machine.progress import Progress, silent
 from fgscore.stats import words
 from fgscore.stats.accuracy import Estimate, accuracy, mean_per_class
 from fgscore.stats.crossed import Contrast, contrast, sharing
+from fgscore.stats.frontier import unbeaten
 from fgscore.stats.paired import holm, mcnemar
 from fgscore.store import records
 from fgscore.study import paper
@@ -33,12 +34,15 @@ def compare(lines: Sequence[Line], progress: Progress = silent) -> list[Row]:
     """One row a line, every run computed where it is not known.
 
     A row has what was compared (as a probe's row, of its first run), ``table``, ``is_control``, ``runs``, ``draws`` and
-    ``seeds`` (0 where chance moves neither) and: ``accuracy`` with ``low`` and ``high``, ``per_class`` with its own
-    (95 %), ``spread`` (standard deviation over its runs), ``against``, what it is compared with, the ``difference`` to
-    that with ``difference_low`` and ``difference_high``, ``df`` (one for all rows of a table that vary in the same
-    factors), the ``shares`` of its variance by factor, ``differ`` (images that do), ``visible`` (the smallest that
-    could have been found); ``p``, ``p_holm`` and ``word``, which controls have not; ``p_mcnemar`` (exact, without
-    draws and seeds), ``over_global``, ``paper``, ``paper_gain``, ``undecided`` (of :class:`Result`), ``upper_bound``.
+    ``seeds`` (0 where chance moves neither), ``converged`` (None after fixed epochs, with the mean final ``loss``) and:
+    ``accuracy`` with ``low`` and ``high``, ``per_class`` with its own (95 %), ``spread`` (standard deviation over its
+    runs), ``against``, what it is compared with, the ``difference`` to that with ``difference_low`` and
+    ``difference_high``, ``df`` (one for all rows of a table that vary in the same factors), the ``shares`` of its
+    variance by factor, ``differ`` (images that do), ``visible`` (the smallest that could have been found); ``p``,
+    ``p_holm`` and ``word``, which controls have not; ``p_mcnemar`` (exact, without draws and seeds), ``over_global``,
+    the cost of one draw an image as ``macs``, ``image_seconds`` and ``image_bytes``, ``frontier`` (whether no row of
+    its table that costs as much or less is more accurate, as measured), ``paper``, ``paper_gain``, ``undecided`` (of
+    :class:`Result`), ``upper_bound``.
     Holm's family is a table's differences of one data set under one head, whatever else is asked for.
     """
     runs = {run.digest: run for line in lines for run in line.needed}
@@ -57,9 +61,23 @@ def compare(lines: Sequence[Line], progress: Progress = silent) -> list[Row]:
         for i, one in zip(family, shared, strict=True):
             rows[i] |= _figures(one)
         _decide([(lines[i], rows[i], one) for i, one in zip(family, shared, strict=True)])
+    _mark(rows)
     for row, effect in zip(rows, effects, strict=True):
         row |= {"p_mcnemar": effect.mcnemar if effect else None}
     return rows
+
+
+def _mark(rows: Sequence[Row]) -> None:
+    """``frontier`` of every row; None of an upper bound, which nobody could have, and where the cost is not known."""
+    tables: dict[tuple, list[Row]] = {}
+    for row in rows:
+        row["frontier"] = None
+        if row["macs"] is not None and not row["upper_bound"]:
+            tables.setdefault((row["dataset"], row["table"], row["eval_split"]), []).append(row)
+    for own in tables.values():
+        marks = unbeaten([row["macs"] for row in own], [row["accuracy"] for row in own])
+        for row, mark in zip(own, marks.tolist(), strict=True):
+            row["frontier"] = mark
 
 
 def known(lines: Sequence[Line]) -> list[Line]:
@@ -83,6 +101,8 @@ def _row(line: Line, known: dict[str, Result], read: Read) -> Row:
     own = outcomes_of(line, read)
     whole, by_class, counts = _measured(own)
     accuracies = [result.accuracy for result in results]
+    ended = {result.training for result in results}
+    losses = [result.loss for result in results if result.loss is not None]
     over = whole.value - _measured(outcomes_of(line.whole, read))[0].value if line.baseline else None
     nothing = ("difference", "difference_low", "difference_high", "df", "differ", "visible", "p", "p_holm", "word")
     return {
@@ -102,7 +122,9 @@ def _row(line: Line, known: dict[str, Result], read: Read) -> Row:
         "n_test": whole.n,
         "n_train": results[0].n_train,
         "seconds": sum(result.seconds for result in results),
-        "converged": all(result.converged for result in results),
+        "converged": False if "not converged" in ended else None if losses else True,
+        "loss": float(np.mean(losses)) if losses else None,
+        **results[0].cost.to_json(),
         "computed": sum(not result.cached for result in results),
         "undecided": next((result.undecided for result in results if result.undecided), ""),
         "upper_bound": results[0].is_oracle,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fgscore.evaluate import strategies
+from fgscore.study.grid import WHOLE
 from fgscore.study.pairing import Compared
 from fgscore.study.sweep_tables import listed, varies
 from fgscore.tables import Column, Measured, Table, text
@@ -104,6 +105,11 @@ def _notes(found: Sequence[Compared]) -> list[str]:
         notes.append(
             "Crops or seeds were seen once: no p and no word. More are used where they are there: cached regions by "
             "random_crop(seed=1) and so on, results by --seed 1."
+        )
+    if any((one.a["pool"] == WHOLE.canonical) != (one.b["pool"] == WHOLE.canonical) for one in found):
+        notes.append(
+            "The global embedding alone, pooling none, is half as wide as the other: a head may gain from width by "
+            "itself, with nothing added, as --pool self against --pool none shows; what is as wide is --pool self."
         )
     if len(found) > 1:
         notes.append(f"{len(found)} comparisons, each at 5 %.")

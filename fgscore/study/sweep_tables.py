@@ -11,6 +11,7 @@ from fgscore.tables import Column, Measured, Row, Table, text
 NAMES = ("regions", "encoder", "prompt", "target", "strategy", "k", "head", "shots", "eval_split")
 MEASURED = (
     Column("accuracy", "top-1", "accuracy"),
+    strategies.COST[0],
     Column("spread", "sd of runs", "accuracy"),
     Column("per_class", "per class", "accuracy"),
     Column("against", "against"),
@@ -34,10 +35,11 @@ MEASURED = (
 )
 ONCE = ("encoder", "prompt", "head", "shots", "eval_split", "n_test", strategies.UNDECIDED.key)
 AGAINST = {"self": "global twice"}
+MARK = " *"
 BASELINES = {
     "mean": "what is scored, against the mean of the same regions",
     "self": "the mean, against the global embedding twice, which is as wide",
-    "global": "the global embedding twice, against it once",
+    "global": "the global embedding twice, against it once, which shows what width alone gains",
 }
 TITLES = {
     1: "Table 1: scoring strategies, k = 5",
@@ -98,6 +100,7 @@ def _line(row: Row, several: bool) -> dict[str, Any]:
         "shots": row["shots"] or "",
         "eval_split": strategies.measured_on(row.get("eval_split")),
         "accuracy": Measured(row["accuracy"], row["low"], row["high"]),
+        "macs": _cost(row),
         "spread": spread,
         "against": AGAINST.get(row["against"], row["against"]),
         "interval": (row["difference_low"], row["difference_high"]) if compared else None,
@@ -107,8 +110,13 @@ def _line(row: Row, several: bool) -> dict[str, Any]:
         "seeds": row["seeds"] or "",
         "paper_difference": None if row["paper"] is None else row["accuracy"] - row["paper"],
         "paper_gain": row["paper_gain"] if row["over_global"] is not None else None,
-        "converged": None if row["converged"] else False,
+        "converged": False if row["converged"] is False else None,
     }
+
+
+def _cost(row: Row) -> str:
+    """Multiply-accumulates, with a mark where no cheaper row is better."""
+    return "-" if row["macs"] is None else text(row["macs"], "macs") + (MARK if row["frontier"] else "")
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:
@@ -145,7 +153,13 @@ def _notes(rows: Sequence[Row]) -> list[str]:
             "Lines of several runs: mean accuracy, and its standard deviation over draws of crops and seeds of the "
             "head. Masks have one set an image, so no other draw to spread over."
         )
-    notes += strategies.bounds(rows)
+    notes += [*strategies.bounds(rows), *strategies.fixed_epochs(rows)]
+    notes += strategies.costs(rows)
+    if any(row["frontier"] for row in rows):
+        notes.append(
+            f"{MARK.strip()}: by accuracy as measured, no row of the table that costs as much or less is better, upper "
+            "bounds aside; whether the difference is more than chance, its interval says."
+        )
     if any(row["paper"] is not None for row in rows):
         notes.append(
             "Paper: its printed top-1 (CLIP ViT-B/32, SAM ViT-B, head adamw), without intervals; its gain is over its "

@@ -1,7 +1,8 @@
 """How fast extraction is against what it replaces: ratios, all measured in this run, and none without equality.
 
 By default few prompts are run and the time of what depends on their number is extrapolated to 1,024; ``--side 32`` runs
-them all. Photos are given by path; FGSCORE_REAL_DATA names a folder whose photos/ is taken otherwise.
+them all. ``--quick`` prints every ratio in a few minutes, from one photo and one round. Photos are given by path;
+FGSCORE_REAL_DATA names a folder whose photos/ is taken otherwise.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--model", default="vit_b", choices=("demo", "vit_b", "vit_l", "vit_h"))
     parser.add_argument("--count", type=int, default=8, help="photos for the embed stage")
+    parser.add_argument("--quick", action="store_true", help="one photo, 16 points, one round, four photos to embed")
     parser.add_argument("--only", choices=("masks", "threads", "memory", "crops", "embed"))
     parser.add_argument("--json", type=Path, default=Path(__file__).with_name("results.json"))
     parser.add_argument("--task", help=argparse.SUPPRESS)
@@ -39,6 +41,8 @@ def main() -> int:
         print(json.dumps(run(task)))
         return 0
     names = options.photos or timing.real_photos()
+    if options.quick:
+        names, options.side, options.rounds, options.count = names[:1], 4, 1, 4
     rows: list[timing.Row] = []
     if options.only in (None, "masks"):
         rows += _masks(names, options)

@@ -20,7 +20,7 @@ from PIL import Image  # noqa: E402
 
 from fgscore.encoders import EncoderMaker  # noqa: E402
 from fgscore.errors import MissingWeights, UsageError  # noqa: E402
-from fgscore.evaluate import predict  # noqa: E402
+from fgscore.evaluate.recorded import on_its_own  # noqa: E402
 from fgscore.extract.parts import EncoderPart  # noqa: E402
 
 PICTURES = loaded.noise()
@@ -106,7 +106,7 @@ def test_the_code_is_part_of_what_identifies_the_model(made):
 def test_a_probe_that_names_it_runs_nothing(weights):
     recorded = EncoderPart(EncoderMaker.built_in("clip(model='someone/fg', trust_remote_code=True)"), loaded.CPU)
     with pytest.raises(UsageError, match=r"no code is run because a probe names it.*--encoder \"clip\("):
-        predict._on_its_own(recorded, "encoder", weights)
+        on_its_own(recorded, "encoder", weights)
 
 
 def test_code_of_another_repository_is_never_run(made):

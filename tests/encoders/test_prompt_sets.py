@@ -27,6 +27,14 @@ def test_a_data_set_declares_what_its_classes_are_kinds_of(dataset, noun):
     assert prompt_set("typed", noun).templates == (f"a photo of a {{}}, a type of {noun}.",)
 
 
+def test_clips_sentence_is_the_default_and_the_papers_keeps_its_comma():
+    for dataset in datasets.DataSet.ours_named():
+        if dataset != "table":
+            assert datasets.DataSet.bind(dataset).defaults.prompt == "photo"
+    assert prompt_set("photo").texts("american crow") == ("a photo of a american crow.",)
+    assert prompt_set("plain").texts("american crow") == ("a photo of a american crow,",)
+
+
 def test_typed_without_a_noun_says_what_to_write():
     with pytest.raises(UsageError, match=r"'typed' needs a data set that says .*--prompt \"a photo of a \{\}"):
         prompt_set("typed")

@@ -218,7 +218,7 @@ def test_one_stale_result_is_one(store: Store, run: Run) -> None:
     swapped = dataclasses.replace(bundle.index, labels=1 - bundle.index.labels)
     index_store.write(store.layout, swapped, bundle.index_artefact.recipe)
     (line,) = current.notes(current.standings(Store(store.layout)))
-    command = "fgscore probe folder --encoder fake --prompt plain --pool none --head zeroshot"
+    command = "fgscore probe folder --encoder fake --prompt photo --pool none --head zeroshot"
     assert line == f"folder: 1 result is of other content than the cache holds now, left out; run `{command}`"
 
 

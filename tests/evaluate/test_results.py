@@ -125,6 +125,24 @@ def test_names_come_from_the_components() -> None:
     assert (example().strategy, example().k, example().is_oracle) == ("Zero-shot", None, False)
 
 
+@pytest.mark.parametrize(
+    ("details", "converged", "training", "loss"),
+    [
+        ('{"C": 10.0, "n_iter": 5}', True, "converged", None),
+        ('{"C": 10.0, "n_iter": 5}', False, "not converged", None),
+        ('{"loss": 1.25}', True, "fixed epochs", 1.25),
+        ('{"loss": NaN}', False, "not converged", None),
+        ("{", True, "converged", None),
+    ],
+)
+def test_how_training_ended_is_said(details: str, converged: bool, training: str, loss: float | None) -> None:
+    result = example(details=details, converged=converged)
+    assert (result.training, result.loss) == (training, loss)
+    told = result.to_json()
+    assert (told["training"], told["loss"]) == (training, loss)
+    assert told["converged"] is (None if training == "fixed epochs" else converged)
+
+
 def test_accuracy_by_class_is_that_of_a_loop() -> None:
     found = Predictions(np.array(list("abcd")), np.array([0, 0, 2, 2]), np.array([0, 1, 2, 2]))
     np.testing.assert_array_equal(found.by_class(4), [0.5, np.nan, 1.0, np.nan])

@@ -59,3 +59,9 @@ def test_what_scores_a_region_is_named_with_its_pseudo_label() -> None:
 
 def test_columns_come_by_their_keys() -> None:
     assert [column.heading for column in strategies.columns("pool", "target")] == ["pooling", "pseudo-label"]
+
+
+def test_a_head_of_fixed_epochs_is_said_to_be_one_with_its_losses():
+    rows = [{"head": "adamw", "loss": 1.5}, {"head": "adamw(seed=1)", "loss": 0.25}, {"head": "logreg", "loss": None}]
+    assert strategies.fixed_epochs(rows) == ["adamw: fixed epochs, not until it converges; final loss 0.2500 to 1.500."]
+    assert strategies.fixed_epochs(rows[2:]) == []

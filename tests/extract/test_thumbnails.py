@@ -216,7 +216,7 @@ def test_status_says_how_to_finish_them(store: Store, data: Path) -> None:
     (path,) = data.glob("cache/folder/thumbnails/*/shard-00001.json")
     path.unlink()
     (row,) = [r for r in status(store) if r["kind"] == "thumbnails"]
-    same = '--regions "random_crop(n=4)" --encoder fake --prompt plain'
+    same = '--regions "random_crop(n=4)" --encoder fake --prompt photo'
     assert (row["shards"], row["next"]) == ("2 of 3", f"fgscore extract folder {same} --thumbnail-size 256")
 
 

@@ -67,7 +67,7 @@ CALLS: dict[str, tuple[tuple[str, ...], int]] = {
     "extract": (("extract", "folder(name='new')", "--root", f"photos of {ODD}", *MADE), 0),
     "import": (IMPORT, 0),
     "import without regions": (IMPORT, 0),
-    "score": (("score", "folder", *MADE, "--prompt", "plain", "--scorer", "entropy(tau=50)", "--target", "local"), 0),
+    "score": (("score", "folder", *MADE, "--prompt", "photo", "--scorer", "entropy(tau=50)", "--target", "local"), 0),
     "aggregate": (("aggregate", "--pool", "mean", "--features", "raw"), 0),
     "check": (("check", "folder", "--root", f"photos of {ODD}"), 0),
     "check of nothing": (("check", "folder(name='new')"), 1),

@@ -80,8 +80,8 @@ def test_embeddings_go_with_the_globals_and_text_of_their_own_encoder(store: Sto
 
 
 def test_each_prompt_is_a_bundle_of_its_own(store: Store, extract: Any) -> None:
-    extract("--prompt", "a drawing of a {}.", "--prompt", "plain")
-    assert sorted(b.labels["prompt"] for b in match.bundles(store)) == ["a drawing of a {}.", "plain"]
+    extract("--prompt", "a drawing of a {}.", "--prompt", "photo")
+    assert sorted(b.labels["prompt"] for b in match.bundles(store)) == ["a drawing of a {}.", "photo"]
     (only,) = match.bundles(store, prompt="a drawing of a {}.")
     assert only.text_bank.templates == ("a drawing of a {}.",)
 

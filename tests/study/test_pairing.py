@@ -52,6 +52,14 @@ def test_the_effect_is_that_of_the_predictions_paired_by_image(study: Store, run
     assert (found["a"]["regions"], found["b"]["regions"]) == ("sam(checkpoint='demo', n=6)", "")
 
 
+def test_what_width_alone_may_gain_is_said(study: Store, run: Run) -> None:
+    told = [
+        " ".join(run("compare", "cub", f"--pool {pool} {FAST}", other).out.split())
+        for pool, other in (("none", f"--pool self {FAST}"), ("self", f"--regions sam --pool mean {FAST}"))
+    ]
+    assert ["a head may gain from width by itself" in one for one in told] == [True, False]
+
+
 def test_swapped_settings_have_the_opposite_effect(study: Store, run: Run) -> None:
     a, b = f"--regions sam --scorer entropy {FAST}", f"--regions sam --scorer shuffled(of=entropy) {FAST}"
     (one,), (other,) = compare(run, a, b), compare(run, b, a)

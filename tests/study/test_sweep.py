@@ -179,7 +179,8 @@ def test_a_row_of_a_sweep_is_that_of_probe(study: Store, run: Run) -> None:
         assert swept[key] == (pytest.approx(probed[key]) if isinstance(probed[key], float) else probed[key]), key
     (path,) = [p for p in study.layout.results.glob("cub/probes/*") if p.stem == probed["digest"][:16]]
     (row,) = pq.read_table(path).to_pylist()
-    told = {"cached": False, "undecided": ""}
+    told = {"cached": False, "undecided": "", "training": "converged", "loss": None}
+    told |= {key: swept[key] for key in ("macs", "image_seconds", "image_bytes")} | {"macs_note": ""}
     assert {k: v for k, v in row.items() if k not in ("lineage", "sealed")} | told == probed
 
 

@@ -16,7 +16,8 @@ def row(accuracy: float, **more: Any) -> dict[str, Any]:
             "against": "mean", "difference": 0.0125, "difference_low": -0.01, "difference_high": 0.03, "p": 0.00001,
             "p_holm": 0.5, "p_mcnemar": 0.25, "word": "undecided", "differ": 9, "visible": 0.02, "draws": 0, "seeds": 0,
             "shares": {"images": 0.64, "draws": 0.36}, "over_global": 0.03,
-            "paper": 0.6, "paper_gain": 0.02, "converged": True, "upper_bound": False, "comparisons": 7}  # fmt: skip
+            "paper": 0.6, "paper_gain": 0.02, "converged": True, "upper_bound": False, "comparisons": 7,
+            "macs": None, "macs_note": "", "frontier": None}  # fmt: skip
     return made | more
 
 

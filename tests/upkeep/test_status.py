@@ -53,7 +53,7 @@ def test_unfinished_embeddings_name_their_regions_too(store: Store) -> None:
     (path,) = store.layout.cache.glob("folder/region_embeddings/*/shard-00001.json")
     path.unlink()
     row = by_kind(store)["region_embeddings"]
-    assert row["next"] == 'fgscore extract folder --regions "random_crop(n=4)" --encoder fake --prompt plain'
+    assert row["next"] == 'fgscore extract folder --regions "random_crop(n=4)" --encoder fake --prompt photo'
 
 
 def test_failures_are_counted(photos: Path, extract: Callable[..., Any], data: Path) -> None:

@@ -203,6 +203,21 @@ class Sam(SegmentEverything):
         if self.device == "cpu":
             keep_freed()
 
+    def _macs_of_crop(self) -> tuple[int, int]:
+        from fgscore.regions.sam.counted import macs_of_crop
+
+        if self.checkpoint == DEMO:
+            from fgscore.demo.models import load_sam
+
+            return macs_of_crop(load_sam("meta"))
+        return macs_of_crop(self._outline()[0].eval())
+
+    def _grids(self) -> list[np.ndarray]:
+        from segment_anything.utils.amg import build_all_layer_point_grids
+
+        names = ("points_per_side", "crop_n_layers", "crop_n_points_downscale_factor")
+        return build_all_layer_point_grids(*(self._settings[name] for name in names))
+
     def _generate(self, image: np.ndarray) -> Masks:
         """Masks of a reduced image; none of one that is so thin that nothing of it would be left in the model's
         square."""

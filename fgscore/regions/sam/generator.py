@@ -7,6 +7,7 @@ memory), never enlarged. Masks are kept at that size, boxes in the frame of the 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -62,6 +63,19 @@ class SegmentEverything(Generator):
         if max_side is not None and max_side < 1:
             raise BadParameter(f"expected max_side of at least 1 or None, found {max_side}")
         self._max_side = max_side
+
+    @abstractmethod
+    def _macs_of_crop(self) -> tuple[int, int]:
+        """Multiply-accumulates of embedding one crop, and of the masks at one of its points."""
+
+    @abstractmethod
+    def _grids(self) -> Sequence[np.ndarray]:
+        """Points (P, 2) of a crop in each layer."""
+
+    def macs(self) -> int:
+        """Multiply-accumulates of the masks of an image: of each crop in each layer once, and of all its points."""
+        crop, point = self._macs_of_crop()
+        return sum(4**layer * (crop + len(points) * point) for layer, points in enumerate(self._grids()))
 
     @abstractmethod
     def _generate(self, image: np.ndarray) -> Masks:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fgscore.machine.macs import macs_of
 from fgscore.regions.sam.decoder import prompts_at_a_time
 from fgscore.regions.sam.frame import Frame
 from fgscore.regions.sam.generator import Settings
@@ -91,6 +92,17 @@ class PointGenerator(MaskGenerator):
         """The logits are all of a crop, so that the first of a frame's two steps leaves them as they are."""
         cells = self._decoder.cells
         return Frame(cells, (cells, cells), crop, image_hw)
+
+
+def macs_of_crop(model: Any) -> tuple[int, int]:
+    """Multiply-accumulates of embedding one crop by ``model`` on the meta device, and of the masks at one point."""
+    side = int(model.prompt_encoder.input_image_size)
+    maps: list[Sequence[Tensor]] = []
+    picture, points = torch.empty(1, 3, side, side, device="meta"), torch.empty(1, 2, device="meta")
+    crop = macs_of(lambda: maps.append(model.get_image_embeddings(picture)))
+    with torch.inference_mode():
+        decoder = PointDecoder(model)
+    return crop, macs_of(lambda: decoder.prompts(maps[0], points))
 
 
 def outputs(model: Any) -> Tensor:

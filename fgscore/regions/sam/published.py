@@ -105,5 +105,15 @@ class PublishedSam(SegmentEverything, Published):
         found = f"a {kind} model" if kind else "no model_type in its config.json"
         raise MissingWeights(f"expected {self.called} in {folder}, found {found}; name another")
 
+    def _macs_of_crop(self) -> tuple[int, int]:
+        from fgscore.regions.sam.points import macs_of_crop
+
+        with loading.quiet():
+            model, _ = self._parts(self.place, stand_ins)
+        return macs_of_crop(model.to("meta"))
+
+    def _grids(self) -> list[np.ndarray]:
+        return self._settings.point_grids
+
     def _generate(self, image: np.ndarray) -> Masks:
         return self._points.generate(image)
