@@ -1,0 +1,75 @@
+"""What the study is made of: the drawn set, the regions, the heads, the draws and the seeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fgscore.datasets import DataSet
+
+N = 16  # regions an image, at most, of crops and masks alike
+AREA = "area_min=0.004, area_max=0.5"  # one range for both generators, as the paper has it (section 3.2)
+CROPS = f"random_crop(n={N}, {AREA}, seed={{seed}})"
+MASKS = f"sam(checkpoint='demo', n={N}, {AREA}, points_per_side=8, pred_iou_thresh=0.5, stability_score_thresh=0.6)"
+ELSEWHERE = "matched(to=sam, seed={seed})"  # as many as the masks of an image and as large, elsewhere
+TEN_CROP = "ten_crop"
+ENCODER = "clip(model='demo', outside='black')"
+PROMPT = "plain"  # the paper's own sentence
+HEADS = ("logreg", "adamw")
+APART = 1000  # between the seeds of one run of the study and those of the next
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run of the study: ``train`` and ``test`` images a kind, ``draws`` of crops, ``head_seeds`` for each, from
+    ``seed`` on; ``data`` is the folder of the stores, ``out`` that of the page."""
+
+    data: Path
+    out: Path
+    seed: int = 0
+    train: int = 20
+    test: int = 100
+    draws: int = 3
+    head_seeds: int = 3
+
+    @property
+    def dataset(self) -> str:
+        """The drawn set as commands take it."""
+        return f"demo(train={self.train}, test={self.test})"
+
+    @property
+    def first(self) -> int:
+        """The first seed, of crops and heads, of this run: no other run shares any."""
+        return APART * self.seed
+
+    @property
+    def drawn(self) -> Path:
+        """The data folder of what no seed decides, which all runs share."""
+        return self.data / "drawn"
+
+    @property
+    def photos(self) -> Path:
+        """Where the drawings lie."""
+        return self.drawn / "raw" / DataSet.bind(self.dataset).key
+
+    @property
+    def store(self) -> Path:
+        """The data folder of this run."""
+        return self.data / f"seed-{self.seed}"
+
+    @property
+    def of_draws(self) -> list[str]:
+        """The regions that are drawn, each draw with a seed of its own."""
+        seeds = range(self.first, self.first + self.draws)
+        return [text.format(seed=seed) for text in (CROPS, ELSEWHERE) for seed in seeds]
+
+    @property
+    def repeats(self) -> list[str]:
+        """What makes a sweep use this run's draws and seeds."""
+        seeds = ["--seed", str(self.first), "--head-seeds", str(self.head_seeds)]
+        return ["--draws", str(self.draws), *(seeds if self.head_seeds > 1 else seeds[:2])]
+
+
+def repeated(option: str, values: list[str] | tuple[str, ...]) -> list[str]:
+    """``--head logreg --head adamw`` of two values."""
+    return [word for value in values for word in (option, value)]
