@@ -34,8 +34,8 @@ def effects(claims: Sequence[Row]) -> Plot:
         ax.set_xlabel("points")
         figure.legend(loc="outside upper right", ncols=len(heads), fontsize=8)
 
-    caption = ("The difference that decides each claim, in points, with its interval: 95 %, of claims of equality 90 %. "
-               "Hollow: the word is open.")  # fmt: skip
+    caption = ("The difference that decides each claim, in points, with its interval: 95 %, of claims of equality "
+               "90 %. Hollow: the word is open.")  # fmt: skip
     return Plot("effects", caption, (WIDTH, 1.1 + LINE * len(shown)), draw)
 
 

@@ -146,8 +146,8 @@ def _runs(claims: Sequence[Row], others: Mapping[str, Mapping[str, Mapping[str, 
     """Whether runs with other seeds say the same."""
     title = ["## Other seeds", ""]
     if not others:
-        return [*title, "This is the only run: `make study SEED=1` makes another, whose draws and seeds share none with "
-                "it, and this page then compares their words.", ""]  # fmt: skip
+        return [*title, "This is the only run: `make study SEED=1` makes another, whose draws and seeds share none "
+                "with it, and this page then compares their words.", ""]  # fmt: skip
     apart = verdicts.told_apart(claims, others)
     same = len(claims) - len(apart)
     lines = [f"{len(others) + 1} runs share neither draws nor seeds: this one and {' and '.join(others)}. Of "

@@ -107,8 +107,9 @@ def _luck(claims: Sequence[Row]) -> Iterator[str]:
     if moved:
         worst = max(moved, key=lambda row: 1 - row["shares"].get("images", 0.0))
         share = round(100 * (1 - worst["shares"].get("images", 0.0)))
-        yield (f"Every interval holds what draws and seeds move, and no word is said of fewer than three. Their share of "
-               f"the variance is largest for \"{worst['claim']}\" under {_name(worst['head'])}: {share} %.")  # fmt: skip
+        yield (f"Every interval holds what draws and seeds move, and no word is said of fewer than three. Their "
+               f"share of the variance is largest for \"{worst['claim']}\" under {_name(worst['head'])}: "
+               f"{share} %.")  # fmt: skip
 
 
 def _missed(claims: Sequence[Row]) -> Iterator[str]:

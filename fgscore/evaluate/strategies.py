@@ -102,9 +102,14 @@ def strategy(scorer: str, pool: str, head: str) -> str:
     return _named(pool, POOLINGS)
 
 
+def is_by_text(strategy: str) -> bool:
+    """Whether the name of a strategy is that of a head of the global embedding that begins with the class names."""
+    return strategy.partition(" (")[0] in BY_TEXT.values()
+
+
 def head_beside(strategy: str, head: str) -> str | None:
     """The head as a table says it beside the name of a strategy; None where that has said it."""
-    return None if strategy.partition(" (")[0] in BY_TEXT.values() else head
+    return None if is_by_text(strategy) else head
 
 
 def scored(scorer: str, target: str | None) -> str:

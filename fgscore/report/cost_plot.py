@@ -56,7 +56,7 @@ def points(results: Sequence[Result]) -> list[Point]:
 def _kind(result: Result) -> str:
     scorer = parse(result.scorer).name if result.scorer else ""
     drawn = scorer in Scorer.ours_named() and scorer not in Scorer.informed()
-    if drawn or result.pool == TWICE.canonical or result.strategy == strategies.ZERO_SHOT:
+    if drawn or result.pool == TWICE.canonical or strategies.is_by_text(result.strategy):
         return "control"
     return "global embedding" if result.pool == WHOLE.canonical else "regions"
 
