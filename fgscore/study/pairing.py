@@ -72,8 +72,8 @@ class Setting:
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """``a`` less ``b`` on one data set: their labels with what each costs an image, the effect, and ``values`` (N,),
-    its mean for each of ``image_ids``. ``row`` has the accuracies, counts, p and word."""
+    """``a`` less ``b`` on one data set: their labels with what each costs an image, the effect and ``values`` (N,), its
+    mean for each of ``image_ids``. ``row`` has the accuracies, counts, p and word."""
 
     a: Row
     b: Row
