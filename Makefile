@@ -96,13 +96,16 @@ probe: $(READY) ## Probe DATASET from the store
 report: $(READY) ## Tables, plots and the page of what the store and the results hold
 	$(FGSCORE) report
 
+# three draws of crops and three seeds of a head: what a verdict needs; ARGS=--dry-run says what that costs, and stops
 reproduce: $(READY) ## From photos to the paper's tables, claims and a page: DATASET, ROOT, ARGS for extract
 	-$(BIN)/fgscore check "$$MAKE_DATASET" $(AT_ROOT)
-	$(FGSCORE) extract "$$MAKE_DATASET" $(AT_ROOT) --prompt plain
-	$(BIN)/fgscore sweep "$$MAKE_DATASET" --table all --head logreg --head adamw
+	$(FGSCORE) extract "$$MAKE_DATASET" $(AT_ROOT) --prompt plain --draws 3
+ifeq ($(findstring --dry-run,$(value ARGS)),)
+	$(BIN)/fgscore sweep "$$MAKE_DATASET" --table all --head logreg --head adamw --draws 3 --head-seeds 3
 	$(BIN)/fgscore claims "$$MAKE_DATASET"
 	$(BIN)/fgscore locate "$$MAKE_DATASET" $(AT_ROOT)
 	$(BIN)/fgscore report "$$MAKE_DATASET"
+endif
 
 study: $(READY) ## The controlled study on a drawn set, and its page docs/study.md: SEED, OUT for its folder
 	@$(BIN)/python -c "$$WITH_ARGS" $(BIN)/python docs/make_study --seed "$$MAKE_SEED" $${MAKE_OUT:+--out "$$MAKE_OUT"}

@@ -48,15 +48,20 @@ class Pooling(Component):
         return k if isinstance(k, int) else None
 
     def __call__(
-        self, regions: np.ndarray, offsets: np.ndarray, globals_: np.ndarray, scores: np.ndarray | None = None
+        self,
+        regions: np.ndarray,
+        offsets: np.ndarray,
+        globals_: np.ndarray,
+        scores: np.ndarray | None = None,
+        instead: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Features of N images.
 
         ``regions`` (R, d) unit or raw rows, ``offsets`` (N+1,), ``globals_`` (N, d), ``scores`` (R,) where the pooling
         needs them. Returns (features, n_pooled): (N, 2d) float32 ``[global; local]``, or what a pooling of whole images
-        gives, and (N,) int32, the number of regions pooled. Where an image has no region, its global embedding stands
-        in for the local part. Raises :class:`BadParameter` for features of a pooling that are not finite or not of N
-        images.
+        gives, and (N,) int32, the number of regions pooled. Where an image has no region, its row of ``instead``
+        (N, d), on the scale of the regions, stands in for the local part; of ``globals_`` where that is left out.
+        Raises :class:`BadParameter` for features of a pooling that are not finite or not of N images.
         """
         g = np.asarray(globals_, np.float32)
         if not self.needs_regions:
@@ -66,7 +71,7 @@ class Pooling(Component):
         local = self._called(len(g), np.asarray(regions, np.float32), scores, offsets)
         sizes = ragged.lengths(offsets)
         if local.shape[1] == g.shape[1]:
-            local[sizes == 0] = g[sizes == 0]
+            local[sizes == 0] = (g if instead is None else instead)[sizes == 0]
         kept = sizes if self.k is None else np.minimum(sizes, self.k)
         return np.concatenate([g, local], axis=1), kept.astype(np.int32)
 

@@ -20,12 +20,15 @@ def table(expected: list[Any], workers: int = 1) -> None:
         Column("rate", "images/s", "number"),
         Column("seconds", "time", "seconds"),
         Column("bytes", "size", "bytes"),
+        Column("macs", "GMAC", "macs"),
     ]
     rows = [{**vars(one), "rate": one.images / one.seconds if one.seconds else None} for one in expected]
     terminal.show(Table("expected", "", columns, rows))
     seconds, size = (sum(getattr(one, name) for one in expected) for name in ("seconds", "bytes"))
     shared = f", {text(seconds / workers, 'seconds')} with {workers} that share it" if workers > 1 else ""
-    print(f"In all {text(seconds, 'seconds')} on this device{shared}; {text(size, 'bytes')}")
+    macs = sum(one.macs or 0.0 for one in expected)
+    gmac = f"; {text(macs, 'macs')} GMAC" if macs else ""
+    print(f"In all {text(seconds, 'seconds')} on this device{shared}; {text(size, 'bytes')}{gmac}")
 
 
 def show(store: Any, expected: list[Any], workers: int, as_json: bool) -> None:

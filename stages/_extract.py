@@ -63,18 +63,20 @@ def components(
     prompt: list[str] | None,
     how: Any,
     may_be_cached: bool = True,
+    draws: int = 1,
 ) -> Any:
     """What was asked for, the data set's own defaults in place of what was not. Regions may also be such as no
-    generator makes here, if they are in the cache."""
+    generator makes here, if they are in the cache. Those that are drawn come in as many ``draws``, a seed each."""
     from fgscore.datasets import DataSet
     from fgscore.extract import known
+    from fgscore.extract.drawn import drawn
     from fgscore.extract.parts import Parts
 
     chosen = DataSet.bind(dataset)
     store = _run.store(data)
     own = chosen.defaults
     return Parts.of(
-        list(own.regions) if regions is None else regions,
+        drawn(list(own.regions) if regions is None else regions, draws),
         [own.encoder] if encoder is None else encoder,
         prompt or [own.prompt],
         how,

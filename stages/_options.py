@@ -119,7 +119,13 @@ Head = Annotated[
         autocompletion=named("heads"),
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Of adamw's start, of the shots, of what --select val holds out.")]
+Seed = Annotated[
+    int,
+    typer.Option(
+        "--seed",
+        help="Moves the training of heads that start at random, as adamw, and which images --shots takes.",
+    ),
+]
 Shots = Annotated[
     list[int] | None,
     typer.Option(

@@ -21,8 +21,14 @@ ONE = 'each setting is one argument in the words of `fgscore probe`, as "--score
 
 def compare(
     subject: Annotated[str, typer.Argument(help="The data set.", autocompletion=o.named("datasets"))],
-    a: Annotated[str, typer.Argument(metavar="A", help='A setting in probe\'s words: "--scorer soft_margin --k 5".')],
-    b: Annotated[str, typer.Argument(metavar="B", help='Another: "--pool self".')],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="A B",
+            help='Two settings in probe\'s words: "--scorer soft_margin --k 5" "--pool self".',
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Write the images that A alone, or B alone, has right, as CSV.", show_default=False),
@@ -44,6 +50,7 @@ def compare(
 
     if out and not out.parent.is_dir():
         raise UsageError(f"--out: expected a folder at {out.parent}, found none")
+    a, b = _two(settings or [], subject)
     with _run.Bars() as bars:
         sides = [_setting(name, text, data, subject) for name, text in (("A", a), ("B", b))]
         _check(*sides)
@@ -67,6 +74,15 @@ def compare(
             _next.step(f"fgscore compare {quoted(subject)} {quoted(a)} {quoted(b)} --out images.csv", "Which images")
 
     _run.emit({"comparisons": [pairing.to_json(one) for one in found]}, json, show)
+
+
+def _two(settings: list[str], subject: str) -> list[str]:
+    """The two settings; raises :class:`UsageError`, with a line that works, where there are fewer or more."""
+    if len(settings) != 2:
+        found = f"{len(settings)} arguments: {' '.join(map(quoted, settings))}" if settings else "none"
+        line = f'fgscore compare {quoted(subject)} "--scorer soft_margin" "--pool self"'
+        raise UsageError(f"expected two settings, found {found}; {ONE}; try `{line}`")
+    return settings
 
 
 def _setting(name: str, text: str, data: Path, dataset: str) -> Any:

@@ -49,10 +49,12 @@ def export(
 
     def show() -> None:
         from fgscore import terminal
+        from fgscore.evaluate import strategies
         from fgscore.tables import Column, Table
 
-        columns = [Column("kind", "kind"), Column("rows", "rows", "count"), Column("bytes", "size", "bytes")]
-        terminal.show(Table("files", "", [*columns, Column("file", "file")], rows))
+        columns = [Column("kind", "kind"), *strategies.columns("pool", "scorer", "target", "regions")]
+        columns += [Column("rows", "rows", "count"), Column("bytes", "size", "bytes"), Column("file", "file")]
+        terminal.show(Table("files", "", columns, rows))
 
     _run.emit({"files": rows}, json, show)
 

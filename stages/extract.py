@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from . import _cluster, _estimate, _extract, _next, _run
 from . import _options as o
 
@@ -12,6 +16,9 @@ def extract(
     regions: o.Regions = None,
     encoder: o.Encoder = None,
     prompt: o.Prompt = None,
+    draws: Annotated[
+        int, typer.Option("--draws", min=1, max=100, help="So many seeds of each regions that are drawn, as crops are.")
+    ] = 1,
     root: o.Root = None,
     protocol: o.Protocol = None,
     partial: o.Partial = False,
@@ -44,6 +51,7 @@ def extract(
     Example: fgscore extract cars
     Example: fgscore extract "folder(name='mine')" --root ~/mine --regions random_crop
     Example: fgscore extract "folder(name='new')" --root ~/new --classes names.txt
+    Example: fgscore extract cub --draws 3 --dry-run
     Example: fgscore extract cub --devices 0,1,2,3
     Example: fgscore extract cub --executor slurm --jobs 16 --slurm partition=gpu --slurm gres=gpu:1
     """
@@ -60,7 +68,7 @@ def extract(
     array = _cluster.wanted(executor, jobs, slurm, wait, devices)
     chosen_devices = _extract.devices(device, devices)
     how = _extract.runtime(data, chosen_devices[0], batch_size, workers, implementation, profile)
-    chosen = _extract.components(data, name, regions, encoder, prompt, how)
+    chosen = _extract.components(data, name, regions, encoder, prompt, how, draws=draws)
     with _run.Bars() as bars:
         store = _run.store(data)
         size = (thumbnail_size or SIZE) if thumbnails else None

@@ -21,7 +21,7 @@ def report(
         typer.Option("--scorer", help="Look at these scorers only. Repeatable.", show_default=False),
     ] = None,
     images: Annotated[int, typer.Option("--images", min=0, help="Test images that the gallery shows.")] = 200,
-    seed: Annotated[int, typer.Option("--seed", help="Of the choice of these images.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Chooses other images for the gallery; no number moves.")] = 0,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw plots, which needs matplotlib.")] = True,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder to write into; <data>/results/report where left out.")

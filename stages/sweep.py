@@ -28,10 +28,16 @@ def sweep(
     head: o.Head = [o.HEAD],  # noqa: B006
     seed: Annotated[
         list[int] | None,
-        typer.Option("--seed", help="Of adamw's training; with --head-seeds the first of them. Repeatable without."),
+        typer.Option(
+            "--seed",
+            help="Moves the training of heads that start at random, as adamw, the same in every draw of crops; the "
+            "first also which images --shots takes and --select val holds out. With --head-seeds the first of them; "
+            "repeatable without.",
+            show_default=False,
+        ),
     ] = None,
     head_seeds: Annotated[
-        int, typer.Option("--head-seeds", min=1, max=100, help="Train adamw with N seeds for each draw.")
+        int, typer.Option("--head-seeds", min=1, max=100, help="N seeds for each draw, of heads that start at random.")
     ] = 1,
     shots: o.Shots = None,
     n_regions: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,9 +25,16 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
-def invent(layout: Layout, name: str, seed: int, val: int = 0, component: str = "", crop_seeds: int = 1) -> None:
+def _hash(name: str, number: int) -> str:
+    return hashlib.sha256(f"{name}/{number}".encode()).hexdigest()
+
+
+def invent(
+    layout: Layout, name: str, seed: int, val: int = 0, component: str = "", crop_seeds: int = 1, of_cub: int = 0
+) -> None:
     """One data set ``name`` with crops, of ``crop_seeds`` seeds, and masks: 12 crops an image, 0 to 6 masks; a region
-    embeds its class the more clearly, the more of it lies on the object."""
+    embeds its class the more clearly, the more of it lies on the object. The first ``of_cub`` photos are, by their
+    hashes, photos of cub."""
     rng = np.random.default_rng(seed)
     store = Store(layout)
     labels = np.repeat(np.arange(CLASSES), TRAIN + val + TEST)
@@ -42,7 +50,7 @@ def invent(layout: Layout, name: str, seed: int, val: int = 0, component: str = 
         split,
         tuple(f"kind {c}" for c in range(CLASSES)),
         np.full((n, 2), SIDE),
-        np.full(n, "0" * 64),
+        np.array([_hash("cub" if i < of_cub else name, i) for i in range(n)]),
         np.ones(n),
         np.arange(n) // 32,
         np.tile(np.array(OBJECT, np.float32), (n, 1)),
@@ -136,5 +144,5 @@ def study(_invented: Path, data: Path) -> Store:
 
 @pytest.fixture
 def invent_into() -> Callable[..., None]:
-    """``invent_into(layout, name, seed, val=0, component="", crop_seeds=1)`` adds one more."""
+    """``invent_into(layout, name, seed, val=0, component="", crop_seeds=1, of_cub=0)`` adds one more."""
     return invent

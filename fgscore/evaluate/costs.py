@@ -14,7 +14,6 @@ from typing import Any
 from fgscore.encoders import Encoder
 from fgscore.errors import FgscoreError, MissingExtra, MissingWeights
 from fgscore.evaluate import recorded
-from fgscore.evaluate.results import Cost
 from fgscore.extract.part import Part
 from fgscore.extract.parts import EncoderPart, GeneratorPart
 from fgscore.machine.macs import Macs
@@ -24,6 +23,21 @@ from fgscore.store.cache import Store
 from fgscore.store.manifest import Artefact
 
 Window = tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What is spent on an image before any probe, on average: multiply-accumulates of encoder and generator, seconds as
+    measured, bytes in the store; None where that is not known. ``note`` says what would tell, where something would."""
+
+    macs: float | None = None
+    seconds: float | None = None
+    bytes: float | None = None
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As columns ``macs``, ``image_seconds`` and ``image_bytes`` of a row, and ``macs_note``."""
+        return {"macs": self.macs, "image_seconds": self.seconds, "image_bytes": self.bytes, "macs_note": self.note}
 
 
 @dataclass(frozen=True)
@@ -72,9 +86,8 @@ class Costs:
         )
 
     def _sum(self, made: list[Artefact], regions: float) -> float | None:
-        """Of the encoder for as many ``regions`` an image, and of each generator."""
-        encoder, generators = made[:2][-1], made[2:]
-        counts = [self._macs_of(one) for one in (encoder, *generators)]
+        """Of all that is ``made``, for as many ``regions`` an image."""
+        counts = [self._macs_of(one) for one in made]
         known = [count for count in counts if count is not None]
         return sum(count.of(regions) for count in known) if len(known) == len(counts) else None
 

@@ -16,6 +16,7 @@ from typing import get_args
 from fgscore import specs
 from fgscore.errors import UsageError, quoted
 from fgscore.evaluate import results
+from fgscore.evaluate.costs import Cost, Costs
 from fgscore.evaluate.features import FeatureRun, Rows
 from fgscore.evaluate.probe import names, result_digest, roles
 from fgscore.evaluate.results import Result
@@ -44,13 +45,23 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Standing:
-    """A result and its state; ``embeddings`` are those that a current one was made from. ``outdated``: a stale one is
-    of the content of now, but by an earlier version of its head."""
+    """A result and its state; ``embeddings`` are those that a current one was made from, of regions or of whole images,
+    ``whole`` those of whole images. ``outdated``: a stale one is of the content of now, but by an earlier version of
+    its head."""
 
     result: Result
     state: State
     embeddings: manifest.Artefact | None = None
+    whole: manifest.Artefact | None = None
     outdated: bool = False
+
+    def cost(self, costs: Costs) -> Cost:
+        """What an image costs; nothing is known of one that is not current."""
+        if self.whole is None or self.embeddings is None:
+            return Cost()
+        of_regions = self.embeddings if self.result.regions else None
+        start, _, stop = self.result.crops.partition(":")
+        return costs.of(self.whole, of_regions, (int(start), int(stop)) if stop else None)
 
 
 def standings(store: Store, dataset: str | None = None) -> list[Standing]:
@@ -89,7 +100,8 @@ class _Cache:
             head = (result.head, result.shots, validation, result.lineage.get("head"), result.eval_split)
             version = _version(result.head)
             if result.digest == result_digest(features, contents, labels, *head, version):
-                return Standing(result, State.CURRENT, parents["region_embeddings" if pooled else "globals"])
+                embeddings = parents["region_embeddings" if pooled else "globals"]
+                return Standing(result, State.CURRENT, embeddings, parents["globals"])
             earlier = (result_digest(features, contents, labels, *head, before) for before in range(1, version))
             standing = Standing(result, State.STALE, outdated=result.digest in earlier)
         return standing

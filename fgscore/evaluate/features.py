@@ -20,6 +20,9 @@ from fgscore.store.bundle import Bundle, RegionBundle
 from fgscore.types import FeatureShard, ImageIndex, ScoreShard
 
 Rows = Literal["unit", "raw"]
+RAW_VERSION = (
+    2  # since 2 an image without regions, beside raw rows, is pooled as its own raw embedding, not as a unit row
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class FeatureRun:
         if self.scores:
             parents["scores"] = self.scores.recipe.digest
         extra: dict[str, object] = {} if self.rows == "unit" else {"features": self.rows}
+        if self.rows == "raw" and self.pooling.needs_regions:
+            extra["raw_version"] = RAW_VERSION
         if self.crops:
             extra["crops"] = list(self.crops)
         pooling = self.pooling
@@ -83,9 +88,10 @@ class FeatureRun:
             return FeatureShard(whole.image_ids, features, n_pooled)
         block = block or read_block(self.bundle, number)
         regions = block.inputs.regions
+        instead = None
         if self.rows == "raw":
-            regions = regions * block.norms[:, None]
-        features, n_pooled = self._pool(number, block, regions, block.inputs.globals, scored)
+            regions, instead = regions * block.norms[:, None], block.inputs.globals * block.global_norms[:, None]
+        features, n_pooled = self._pool(number, block, regions, block.inputs.globals, scored, instead)
         return FeatureShard(block.image_ids, features, n_pooled)
 
     def votes(self, of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -101,16 +107,23 @@ class FeatureRun:
         return np.concatenate(votes)
 
     def _pool(
-        self, number: int, block: Block, rows: np.ndarray, whole: np.ndarray, scored: ScoreShard | None = None
+        self,
+        number: int,
+        block: Block,
+        rows: np.ndarray,
+        whole: np.ndarray,
+        scored: ScoreShard | None = None,
+        instead: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """``rows``, one a region, pooled by this run's weights beside ``whole``, one an image."""
+        """``rows``, one a region, pooled by this run's weights beside ``whole``, one an image, which stands in for the
+        regions of an image that has none, unless ``instead`` does."""
         scores, offsets = None, block.inputs.offsets
         if self.scores:
             scores = (scored or self.scores.shard(number, block)).scores
         if self.crops:
             kept, offsets = ragged.window(offsets, *self.crops)
             rows, scores = rows[kept], None if scores is None else scores[kept]
-        return self.pooling(rows, offsets, whole, scores)
+        return self.pooling(rows, offsets, whole, scores, instead)
 
 
 def prepare(runs: list[FeatureRun], progress: Progress = silent) -> list[Summary]:

@@ -153,7 +153,7 @@ class Predictor:
     def probabilities(self, image_id: str, image: np.ndarray) -> np.ndarray:
         """(C,) float32: probability of each class for ``image`` (H, W, 3) uint8; zero for classes that the probe was
         not trained on."""
-        whole, _ = _stored(self._encoder, self._encoder.images([image.copy()]), image_id)
+        whole, whole_norm = _stored(self._encoder, self._encoder.images([image.copy()]), image_id)
         batch, rows, norms = self._regions(image_id, image, whole.shape[1])
         inputs = ScoreInputs(
             batch.offsets,
@@ -164,12 +164,10 @@ class Predictor:
             read_regions=lambda: unnamed(batch),
             image_keys=image_keys(batch.image_ids),
         )
-        features, _ = self._pooling(
-            inputs.regions * norms[:, None] if self.probe.made_of["features"] == "raw" else inputs.regions,
-            inputs.offsets,
-            inputs.globals,
-            self._scores(inputs),
-        )
+        rows, instead = inputs.regions, inputs.globals
+        if self.probe.made_of["features"] == "raw":
+            rows, instead = rows * norms[:, None], instead * whole_norm[:, None]
+        features, _ = self._pooling(rows, inputs.offsets, inputs.globals, self._scores(inputs), instead)
         logits = self.probe.linear.logits(features)[0].astype(np.float64)
         if not np.isfinite(logits).all():
             raise DataError(f"the probe gives {image_id} no finite numbers; train it again")

@@ -14,9 +14,9 @@ import numpy as np
 from fgscore import specs
 from fgscore.errors import DataError, NoLabels, StoreError, quoted
 from fgscore.evaluate import results
-from fgscore.evaluate.costs import Costs
+from fgscore.evaluate.costs import Cost, Costs
 from fgscore.evaluate.features import FeatureRun, Matrix, matrices, prepare
-from fgscore.evaluate.results import Cost, Place, Predictions, Result
+from fgscore.evaluate.results import Place, Predictions, Result
 from fgscore.evaluate.score import check_needs
 from fgscore.heads import UNUSED, Head, ProbeData, ProbeResult, few_shot, measured_on, validation_split
 from fgscore.labels import UNLABELLED, measurable, unmeasurable

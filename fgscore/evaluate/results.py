@@ -17,6 +17,7 @@ import pyarrow as pa
 from fgscore import specs
 from fgscore.errors import UsageError
 from fgscore.evaluate import sealed, strategies
+from fgscore.evaluate.costs import Cost
 from fgscore.evaluate.sealed import DamagedResult, Files, Place, places
 from fgscore.heads import mean_per_class, top1
 from fgscore.stats.accuracy import one_run
@@ -31,21 +32,6 @@ LINEAGE = "lineage"
 COMPONENTS = frozenset({"scorer", "pool", "head"})
 NO_COLUMNS = frozenset({"more", "cost", "cached", "place"})  # fields of a result that its row does not have
 TYPES = {"str": (str,), "int": (int,), "float": (float, int), "float | None": (float, int, type(None)), "bool": (bool,)}
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What is spent on an image before any probe, on average: multiply-accumulates of encoder and generator, seconds as
-    measured, bytes in the store; None where that is not known. ``note`` says what would tell, where something would."""
-
-    macs: float | None = None
-    seconds: float | None = None
-    bytes: float | None = None
-    note: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """As columns ``macs``, ``image_seconds`` and ``image_bytes`` of a row, and ``macs_note``."""
-        return {"macs": self.macs, "image_seconds": self.seconds, "image_bytes": self.bytes, "macs_note": self.note}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,8 @@ class Block:
     """One shard's images that have both a global and region embeddings, in the order of the index.
 
     ``image_ids`` (N,), ``rows`` (N,) their rows in the index; ``offsets`` (N+1,), ``regions`` (R, d) float16 unit rows
-    and ``norms`` (R,) of the region embeddings; ``globals`` (N, d) float16; ``read_regions`` gives their geometry.
+    and ``norms`` (R,) of the region embeddings; ``globals`` (N, d) float16 unit rows, ``global_norms`` (N,);
+    ``read_regions`` gives the regions' geometry.
     """
 
     image_ids: np.ndarray
@@ -43,6 +44,7 @@ class Block:
     regions: np.ndarray
     norms: np.ndarray
     globals: np.ndarray
+    global_norms: np.ndarray
     bank: TextBank | None
     read_regions: Callable[[], RegionBatch]
 
@@ -94,6 +96,7 @@ def read_block(bundle: RegionBundle, number: int) -> Block:
         regions=embedded.regions,
         norms=embedded.norms,
         globals=whole.globals,
+        global_norms=whole.norms,
         bank=bundle.text_bank,
         read_regions=read_regions,
     )

@@ -71,6 +71,11 @@ GMAC = (
 )
 
 
+def gmac(row: Mapping[str, Any]) -> float | str:
+    """The multiply-accumulates of a row for its table: '-', never 0, where they are not known."""
+    return "-" if row.get("macs") is None else float(row["macs"])
+
+
 def costs(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """The notes that rows with a cost need: what is counted, and what is not known."""
     rows = list(rows)
@@ -97,9 +102,14 @@ def strategy(scorer: str, pool: str, head: str) -> str:
     return _named(pool, POOLINGS)
 
 
+def is_by_text(strategy: str) -> bool:
+    """Whether the name of a strategy is that of a head of the global embedding that begins with the class names."""
+    return strategy.partition(" (")[0] in BY_TEXT.values()
+
+
 def head_beside(strategy: str, head: str) -> str | None:
     """The head as a table says it beside the name of a strategy; None where that has said it."""
-    return None if strategy.partition(" (")[0] in BY_TEXT.values() else head
+    return None if is_by_text(strategy) else head
 
 
 def scored(scorer: str, target: str | None) -> str:

@@ -21,6 +21,7 @@ from fgscore.store import manifest, schema
 from fgscore.store.arrays import FORMATS, Arrays
 from fgscore.store.cache import Store
 from fgscore.store.match import check_names, check_there, dataset_key, matches, of_dataset, what_changed
+from fgscore.store.paths import slug
 from fgscore.types import ImageIndex
 
 ARTEFACTS = tuple(kind for kind in schema.KINDS if kind != "thumbnails")  # pictures, not arrays
@@ -28,6 +29,9 @@ KINDS = (*ARTEFACTS, "predictions", "masks")
 INDEX_COLUMNS = ("image_ids", "paths", "labels", "split", "sha256", "sizes_wh", "orientation", "shard", "boxes_xyxy")
 
 
+NAMED = ("scores", "features")  # of which a data set has many: their files say what they are made of
+MADE_OF = ("pool", "scorer", "target", "regions")
+WORD, DIGITS = 36, 8  # letters of a component in the name of a file, and digits that tell equal names apart
 WHOLE = {"index": INDEX_COLUMNS, "text": ("class_names", "text"),
          "descriptions": ("class_name", "texts", "descriptions")}  # fmt: skip
 
@@ -52,7 +56,8 @@ class Chosen:
 def export(
     store: Store, chosen: Chosen, folder: Path, suffix: str, progress: Progress = silent
 ) -> list[dict[str, Any]]:
-    """Write every artefact that ``chosen`` names into ``folder``, one file each. Returns one row a file.
+    """Write every artefact that ``chosen`` names into ``folder``, one file each. Returns one row a file: ``kind``,
+    ``rows``, ``file``, ``bytes``, and ``pool``, ``scorer``, ``target`` and ``regions``, '' where it has none.
 
     ``suffix`` is a key of FORMATS; masks are COCO JSON always. Raises :class:`UsageError` for an unknown kind, format
     or component, :class:`NothingCached` where nothing matches.
@@ -69,14 +74,14 @@ def export(
         why = changed or f"nothing in {store.layout.cache} matches{chosen}"
         raise NothingCached(f"{why}; `fgscore status` lists what is cached")
     rows = []
-    for done, (kind, path, write) in enumerate(jobs):
+    for done, (kind, path, write, made_of) in enumerate(jobs):
         progress("export", done, len(jobs))
-        rows.append({"kind": kind, "rows": write(path), "file": str(path), "bytes": path.stat().st_size})
+        rows.append({"kind": kind, "rows": write(path), "file": str(path), "bytes": path.stat().st_size, **made_of})
     progress("export", len(jobs), len(jobs))
     return rows
 
 
-Export = tuple[str, Path, Callable[[Path], int]]
+Export = tuple[str, Path, Callable[[Path], int], dict[str, str]]
 
 
 def _jobs(store: Store, chosen: Chosen, folder: Path, suffix: str) -> Iterator[Export]:
@@ -87,11 +92,25 @@ def _jobs(store: Store, chosen: Chosen, folder: Path, suffix: str) -> Iterator[E
         for artefact in store.artefacts("regions" if kind == "masks" else kind, dataset_key(chosen.dataset)):
             if not _is_chosen(store, artefact, chosen):
                 continue
+            made_of = _made_of(store, artefact)
             name = f"{artefact.dataset}-{kind}-{artefact.path.name}"
+            if kind in NAMED:
+                words = [slug(text)[:WORD] for text in made_of.values() if text]
+                name = "-".join([artefact.dataset, kind, *words, artefact.recipe.digest[:DIGITS]])
             if kind != "masks":
-                yield kind, folder / f"{name}{suffix}", _writer(store, artefact)
+                yield kind, folder / f"{name}{suffix}", _writer(store, artefact), made_of
             elif flows.has(artefact, "mask_counts"):
-                yield kind, folder / f"{name}.json", _coco_writer(store, artefact)
+                yield kind, folder / f"{name}.json", _coco_writer(store, artefact), made_of
+
+
+def _made_of(store: Store, artefact: manifest.Artefact) -> dict[str, str]:
+    """The components behind it, as tables write them."""
+    recipes: dict[str, manifest.Recipe] = {}
+    for one in _with_ancestors(store, artefact):
+        recipes.setdefault(one.recipe.kind, one.recipe)  # of regions made of others, the nearer
+    told = [recipes[kind].component if kind in recipes else "" for kind in ("features", "scores", "regions")]
+    target = str(recipes["scores"].extra.get("target", "")) if "scores" in recipes else ""
+    return dict(zip(MADE_OF, (told[0], told[1], target, told[2]), strict=True))
 
 
 def _writer(store: Store, artefact: manifest.Artefact) -> Callable[[Path], int]:
@@ -125,7 +144,9 @@ def _predictions(store: Store, chosen: Chosen, folder: Path, suffix: str) -> Ite
             array_files.write(to, arrays, tuple(arrays))
             return len(arrays["image_ids"])
 
-        yield "predictions", folder / f"{place.dataset}-predictions-{place.name}{suffix}", write
+        row = results.read(place)
+        made_of = {key: str(getattr(row, key)) if row else "" for key in MADE_OF}
+        yield "predictions", folder / f"{place.dataset}-predictions-{place.name}{suffix}", write, made_of
 
 
 def _is_chosen(store: Store, artefact: manifest.Artefact, chosen: Chosen) -> bool:

@@ -16,6 +16,7 @@ from fgscore.extract import known
 from fgscore.extract.extraction import extract
 from fgscore.extract.index import Indexed
 from fgscore.extract.parts import Parts
+from fgscore.machine.macs import Macs
 from fgscore.machine.progress import Progress, Summary, silent
 from fgscore.runtime import Runtime
 from fgscore.store import index as index_store
@@ -29,17 +30,19 @@ COLUMNS = ("image_ids", "paths", "labels", "split", "sizes_wh", "sha256", "orien
 
 @dataclass(frozen=True)
 class Expected:
-    """What is left of one artefact: ``images`` (1 for a text), seconds on this device, bytes on disk."""
+    """What is left of one artefact: ``images`` (1 for a text), seconds on this device, bytes on disk, and multiply-
+    accumulates, None where they are not known."""
 
     label: str
     images: int
     seconds: float
     bytes: float
+    macs: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
         return {"artefact": self.label, "images": self.images, "seconds": round(self.seconds, 4),
-                "bytes": round(self.bytes)}  # fmt: skip
+                "bytes": round(self.bytes), "macs": self.macs}  # fmt: skip
 
 
 def estimate(
@@ -87,14 +90,18 @@ def _copy_regions(store: Store, indexed: Indexed, parts: Parts, rows: np.ndarray
 def _expected(store: Store, sample: Store, indexed: Indexed, summary: Summary) -> Expected:
     """From the seconds and bytes of the sample; recipes are the same in both stores, and so are labels."""
     made = manifest.load(sample.layout.cache / summary.label)
-    size = sum((made.sidecar(number) or {"file_bytes": 0})["file_bytes"] for number in made.shard_sizes)
+    sidecars = [sidecar for number in made.shard_sizes if (sidecar := made.sidecar(number))]
+    size = sum(sidecar["file_bytes"] for sidecar in sidecars)
+    counts = [Macs.read(sidecar["provenance"].get("macs")) for sidecar in sidecars]
+    macs = next((count for count in counts if count), None)
     units = sum(made.shard_sizes.values())
     whole = {n: rows.stop - rows.start for n, rows in indexed.index.shards.items()}
     planned = whole if summary.kind not in schema.OF_CLASSES else made.shard_sizes
     folder = store.layout.cache / summary.label
     there = manifest.load(folder).published() if (folder / manifest.PLAN).exists() else set()
     left = sum(images for number, images in planned.items() if number not in there)
-    return Expected(summary.label, left, summary.seconds / units * left, size / units * left)
+    taken = macs.of(summary.regions / max(1, summary.images)) * left if macs else None
+    return Expected(summary.label, left, summary.seconds / units * left, size / units * left, taken)
 
 
 def free_bytes(layout: Layout) -> int:

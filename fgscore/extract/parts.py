@@ -76,9 +76,12 @@ class EncoderPart(Part[Encoder]):
 
     @cached_property
     def macs(self) -> Macs | None:
-        """Multiply-accumulates of an image with regions, as :meth:`Encoder.macs` has them of one and of two."""
-        one, two = (self._counted(self.made.macs, regions) for regions in (1, 2))
-        return None if one is None or two is None else Macs(2 * one - two, two - one)
+        """Multiply-accumulates of an image's regions beside those of the whole image: as :meth:`Encoder.macs` has them
+        of one region and of two."""
+        whole, one, two = (self._counted(self.made.macs, regions) for regions in (0, 1, 2))
+        if whole is None or one is None or two is None:
+            return None
+        return Macs(max(0, 2 * one - two - whole), max(0, two - one))
 
     @cached_property
     def macs_of_whole(self) -> Macs | None:

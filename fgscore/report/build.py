@@ -11,6 +11,7 @@ from typing import Any
 import fgscore
 from fgscore.errors import NoLabels, NothingCached, UnknownName, quoted
 from fgscore.evaluate import current
+from fgscore.evaluate.costs import Costs
 from fgscore.evaluate.current import Standing, State
 from fgscore.evaluate.results import Result
 from fgscore.machine.progress import Progress, silent
@@ -68,7 +69,7 @@ def report(
     if not standings and not found.by_dataset:
         asked = options.scorers and found.notes
         raise NothingCached(" ".join(found.notes)) if asked else _nothing(store, options.dataset)
-    results = _marked(standings)
+    results = _marked(standings, Costs(store))
     rows = [result.to_json() for result in results]
     tables = study.tables(rows)
     claims = _decided(store, options.dataset)
@@ -100,9 +101,10 @@ def report(
     return {"files": _written(folder, written, drawn), "notes": notes, "images": sum(len(s["images"]) for s in sets)}
 
 
-def _marked(standings: Sequence[Standing]) -> list[Result]:
-    """The results that are shown. ``embeddings``, one more column, says of those that are alone that what they were
-    made from is not here, and tells apart those that agree in all that was compared: by the artefact's folder."""
+def _marked(standings: Sequence[Standing], costs: Costs) -> list[Result]:
+    """The results that are shown, with their cost. ``embeddings``, one more column, says of those that are alone that
+    what they were made from is not here, and tells apart those that agree in all that was compared: by the artefact's
+    folder."""
     shown = [standing for standing in standings if standing.state != State.STALE]
     named = Counter(standing.result.compared for standing in shown if standing.embeddings)
 
@@ -111,7 +113,7 @@ def _marked(standings: Sequence[Standing]) -> list[Result]:
             return study.NOT_HERE
         return standing.embeddings.path.name if named[standing.result.compared] > 1 else ""
 
-    return [replace(s.result, more={**s.result.more, study.EMBEDDINGS: mark(s)}) for s in shown]
+    return [replace(s.result, more={**s.result.more, study.EMBEDDINGS: mark(s)}, cost=s.cost(costs)) for s in shown]
 
 
 def _decided(store: Store, dataset: str | None) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import numpy as np
 from fgscore.evaluate import strategies
 from fgscore.evaluate.results import Result, read_predictions
 from fgscore.report import plots, study, views
+from fgscore.report.cost_plot import accuracy_over_cost, points
 from fgscore.report.plots import Agreement, Curve, Gains, Plot
 from fgscore.report.views import Sources
 from fgscore.tables import Measured
@@ -18,7 +19,8 @@ from fgscore.tables import Measured
 
 def charts(results: Sequence[Result], found: Sources) -> list[Plot]:
     """Every plot that there is something for."""
-    made = [_over_k([result.to_json() for result in results]), *_gains(results, found), _agreement(found)]
+    made = [_over_k([result.to_json() for result in results])]
+    made += [accuracy_over_cost(points(results)), *_gains(results, found), _agreement(found)]
     return [plot for plot in made if plot]
 
 

@@ -78,7 +78,7 @@ def every_result(rows: Sequence[Row], title: str = "", costs: Sequence[Column] =
             "eval_split": strategies.measured_on(row.get("eval_split")),
             "seed": "" if row.get("seed") in (None, -1) else row["seed"],
             "accuracy": measured(row),
-            "macs": "-" if row.get("macs") is None else row["macs"],
+            "macs": strategies.gmac(row),
         }
         for row in rows
     ]

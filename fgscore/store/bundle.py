@@ -82,10 +82,11 @@ class Bundle:
         """The data set as the commands that read the store take it."""
         return asked(self.dataset)
 
-    def extract(self, *regions: str) -> str:
-        """The command that embeds regions by the generators ``regions`` with the same encoder and prompt; empty for an
-        import."""
-        same = {key: [self.labels[key]] for key in ("encoder", "prompt") if self.labels[key]}
+    def extract(self, *regions: str, encoders: Sequence[str] = ()) -> str:
+        """The command that embeds regions by the generators ``regions`` with the same prompt and encoder, or with other
+        ``encoders``; empty for an import."""
+        named = {"encoder": encoders or [self.labels["encoder"]], "prompt": [self.labels["prompt"]]}
+        same = {key: list(filter(None, texts)) for key, texts in named.items()}
         return index_store.extract(index_store.typed(self.index_artefact), {"regions": regions, **same})
 
     def way_out(self, *regions: str) -> str:

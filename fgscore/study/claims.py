@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -22,15 +22,17 @@ from fgscore.stats.paired import holm
 from fgscore.store.bundle import Bundle, RegionBundle
 from fgscore.store.cache import Store
 from fgscore.store.match import bundles
-from fgscore.study import cost_claim, grid, paper, paper_claims
+from fgscore.study import beside, cost_claim, grid, paper, paper_claims
 from fgscore.study.compare import Row
 from fgscore.study.draws import CROPS, MASKS, of_one_row
 from fgscore.study.grid import Family
 from fgscore.study.known import Study
-from fgscore.study.paper_claims import CLAIMS, Claim
+from fgscore.study.paper_claims import Claim
 
 MARGIN = 0.01
 ALL = "all"
+CLAIMS = (*paper_claims.CLAIMS, *beside.CLAIMS)
+Pair = tuple[list[RegionBundle], list[RegionBundle]]
 
 
 def verdicts(
@@ -45,7 +47,8 @@ def verdicts(
     """One row for every claim, head and data set in the cache, and where three data sets or more have the results one
     for all of them together, each weighing the same. ``heads`` left out: those that have results.
 
-    A row has ``claim``, ``source``, ``kind``, ``dataset`` ('all' for several), ``regions``, ``encoder``, ``prompt``,
+    A row has ``claim``, ``source``, ``kind``, ``dataset`` ('all' for several), ``repeated`` (test images of several
+    data sets left out, as an earlier one has the same file), ``regions``, ``encoder``, ``prompt``,
     ``head``; ``verdict`` (a word of :mod:`fgscore.stats.words`, or 'missing'), ``difference`` with ``low`` and
     ``high``, the ``contrast`` it is of, ``contrasts`` (their number), ``p`` and ``p_holm`` (over the ``family`` of
     claims of a head and data set; of equality p alone), ``margin`` and ``bound`` for claims of equality, ``draws``,
@@ -84,13 +87,18 @@ def _studies(found: Sequence[Bundle], asked: Sequence[str]) -> Iterator[Study]:
             continue
         kept = of_dataset(family.whole.index_artefact.dataset)
         empty: list[list[RegionBundle]] = [[]]
-        for c, m in ((c, m) for c in crops or empty for m in masks or empty):
-            chosen = Family((*c, *m))
+        for c, m in _by_one_encoder([(c, m) for c in crops or empty for m in masks or empty]):
+            chosen, others = Family((*c, *m)), beside.groups(family, m)
             heads = [Head.bind(text) for text in asked] or _heads_with_results(kept)
-            studies = [Study(chosen, head, [r for r in kept if _name(r.head) == head.name]) for head in heads]
+            studies = [Study(chosen, head, [r for r in kept if _name(r.head) == head.name], others) for head in heads]
             # the global probe alone, which any head may have, is no result that a claim could use
             usable = [study for study in studies if asked or any(cell.regions for cell in study.known)]
-            yield from usable or [Study(chosen, Head.built_in("logreg"), kept)]
+            yield from usable or [Study(chosen, Head.built_in("logreg"), kept, others)]
+
+
+def _by_one_encoder(pairs: Sequence[Pair]) -> Sequence[Pair]:
+    """Those of ``pairs`` of crops and masks that are shown to the encoder in one way, where there are any."""
+    return [pair for pair in pairs if len({b.labels["encoder"] for group in pair for b in group}) == 1] or pairs
 
 
 def _name(head: str) -> str:
@@ -117,9 +125,21 @@ def _pooled(studies: Sequence[Study]) -> list[list[Study]]:
     rather than a part, and one alone."""
     groups: dict[tuple[str, ...], dict[str, Study]] = {}
     for study in sorted(studies, key=lambda s: (s.whole.limit is not None, "partial" in s.whole.index.notes)):
-        key = (study.whole.globals.recipe.component, study.whole.labels["prompt"], study.head.canonical)
+        key = (study.whole.labels["encoder"], study.whole.labels["prompt"], study.head.canonical)
         groups.setdefault(key, {}).setdefault(study.whole.whole_dataset, study)
-    return [sorted(group.values(), key=studies.index) for group in groups.values() if len(group) >= LEAST]
+    ordered = [sorted(group.values(), key=studies.index) for group in groups.values() if len(group) >= LEAST]
+    return [_each_image_once(group) for group in ordered]
+
+
+def _each_image_once(group: Sequence[Study]) -> list[Study]:
+    """``group`` where a photo that several data sets have, by its content, counts in the first of them alone."""
+    seen: set[str] = set()
+    made = []
+    for study in group:
+        own = set(study.contents.values())
+        made.append(replace(study, without=frozenset(own & seen)) if own & seen else study)
+        seen |= own
+    return made
 
 
 @dataclass(frozen=True)
@@ -179,8 +199,9 @@ def _row(group: Sequence[Study], one: _Found, p: float | None, holm_p: float | N
         "kind": claim.kind,
         "dataset": name,
         "datasets": [study.whole.dataset for study in group],
+        "repeated": sum(content in study.without for study in group for content in study.contents.values()),
         "regions": [] if several else list(dict.fromkeys(_regions(first))),
-        "encoder": whole.globals.recipe.component,
+        "encoder": whole.labels["encoder"],
         "prompt": whole.labels["prompt"],
         "head": first.head.canonical,
         "margin": margin if claim.kind == "equal" else None,

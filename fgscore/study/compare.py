@@ -20,7 +20,7 @@ from fgscore.stats.frontier import unbeaten
 from fgscore.stats.paired import holm, mcnemar
 from fgscore.store import records
 from fgscore.study import paper
-from fgscore.study.draws import is_crops
+from fgscore.study.draws import is_drawn
 from fgscore.study.grid import Line
 from fgscore.study.outcomes import Outcomes, grid, images
 from fgscore.study.paper import Cell
@@ -118,7 +118,7 @@ def _row(line: Line, known: dict[str, Result], read: Read) -> Row:
         "per_class_low": by_class.low,
         "per_class_high": by_class.high,
         "spread": float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else None,
-        "fixed_regions": line.pooling.needs_regions and not is_crops(line.runs[0].bundle),
+        "fixed_regions": line.pooling.needs_regions and not is_drawn(line.runs[0].bundle),
         "n_test": whole.n,
         "n_train": results[0].n_train,
         "seconds": sum(result.seconds for result in results),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fgscore.evaluate.costs import Costs
-from fgscore.evaluate.results import Cost
+from fgscore.evaluate.costs import Cost, Costs
 from fgscore.store.bundle import RegionBundle
 from fgscore.study.draws import CROPS, MASKS
 from fgscore.study.grid import Family
@@ -19,9 +18,9 @@ RULE = (
 
 
 def figures(family: Family) -> dict[str, Any]:
-    """The claim on the regions of ``family``: ``verdict``, the ``ratio`` of multiply-accumulates and that of seconds as
-    measured, ``ratio_seconds``, None where not known; ``contrast``, which says where the two disagree; and ``next``,
-    the command that makes regions that are missing."""
+    """The claim on the regions of ``family``: ``verdict``, the ``ratio`` of multiply-accumulates, and that of seconds
+    as measured, ``ratio_seconds``, None where it is not known; ``contrast``, which says where the two disagree;
+    ``next``, the command that makes regions that are missing."""
     crops, masks = family.of(CROPS), family.of(MASKS)
     if lacking := [name for name, found in ((CROPS, crops), (MASKS, masks)) if not found]:
         way = family.whole.extract(*lacking) or f"import regions of {' and '.join(lacking)}"

@@ -8,37 +8,62 @@ from typing import Any
 
 from fgscore import specs
 from fgscore.errors import UsageError
+from fgscore.regions import GeneratorMaker
 from fgscore.store.bundle import Bundle, RegionBundle
 
 CROPS, MASKS = "random_crop", "sam"
 OF_DRAW = 100  # between the seeds of a draw and those of the next
+SEED = "seed"  # the parameter of a generator that draws at random
 Window = tuple[int, int] | None
 
 
-def is_crops(bundle: Bundle) -> bool:
-    """Whether its regions are random crops, of which there can be more than one draw."""
-    return isinstance(bundle, RegionBundle) and bundle.regions.recipe.name == CROPS
+def is_drawn(bundle: Bundle) -> bool:
+    """Whether its regions are drawn at random, by a generator that has a seed: there can be more than one draw."""
+    if not isinstance(bundle, RegionBundle):
+        return False
+    recipe = bundle.regions.recipe
+    if recipe.source is None and recipe.name in GeneratorMaker.ours_named():
+        return SEED in GeneratorMaker.tunables(GeneratorMaker.ours(recipe.name))
+    return SEED in recipe.params
+
+
+def regions_of_any_seed(bundle: RegionBundle) -> tuple[Any, ...]:
+    """What tells its regions apart, whatever embeds them, but for the seed that they are drawn by."""
+    recipe = bundle.regions.recipe
+    if not is_drawn(bundle):
+        return (bundle.regions.path,)
+    params = sorted((k, str(v)) for k, v in recipe.params.items() if k != SEED)
+    return (recipe.name, recipe.source, *params, *sorted(recipe.parents.items()))
 
 
 def without_seed(bundle: RegionBundle) -> tuple[Any, ...]:
-    """What tells regions apart, but for the seed of random crops."""
-    if not is_crops(bundle):
-        return (bundle.region_embeddings.path,)
-    recipe = bundle.regions.recipe
-    return (*bundle.family, recipe.name, *sorted((k, str(v)) for k, v in recipe.params.items() if k != "seed"))
+    """What tells embeddings of regions apart, but for the seed that the regions are drawn by."""
+    if not is_drawn(bundle):
+        return (*bundle.family, bundle.region_embeddings.path)
+    return (*bundle.family, bundle.labels["encoder"], *regions_of_any_seed(bundle))
 
 
-def crop_seed(bundle: Bundle) -> int:
-    """The seed of random crops; 0 for other regions."""
-    return int(bundle.regions.recipe.params.get("seed", 0)) if isinstance(bundle, RegionBundle) else 0
+def seed_of(bundle: Bundle) -> int:
+    """The seed that its regions are drawn by; 0 for others."""
+    return (
+        int(bundle.regions.recipe.params.get(SEED, 0)) if isinstance(bundle, RegionBundle) and is_drawn(bundle) else 0
+    )
 
 
 def of_one_row(bundles: Sequence[RegionBundle]) -> list[list[RegionBundle]]:
-    """``bundles`` of one family, those together that differ in the seed of their crops alone, by seed."""
+    """``bundles`` of one family, those together that differ in the seed of their regions alone, by seed."""
     groups: dict[tuple[Any, ...], list[RegionBundle]] = {}
     for bundle in bundles:
         groups.setdefault(without_seed(bundle), []).append(bundle)
-    return [sorted(group, key=crop_seed) for group in groups.values()]
+    return [sorted(group, key=seed_of) for group in groups.values()]
+
+
+def more_seeds(group: Sequence[RegionBundle], number: int) -> list[str]:
+    """The generators that make ``number`` draws of what ``group`` are draws of, as options take them."""
+    held = {seed_of(one) for one in group}
+    free = [seed for seed in range(number + len(held)) if seed not in held][: number - len(group)]
+    written = specs.parse(group[0].regions.recipe.component)
+    return [specs.text(written.name, {**written.params, SEED: seed}) for seed in free]
 
 
 @dataclass(frozen=True)
@@ -65,19 +90,19 @@ class Draws:
 
     def members(self, group: Sequence[Bundle]) -> list[tuple[Bundle, Window]]:
         """The draws of a row, each as a bundle and a block of its crops; masks have one set an image, and no other."""
-        if not is_crops(group[0]):
+        if not is_drawn(group[0]):
             return [(group[0], None)]
         blocks = [(bundle, block) for bundle in group for block in self._blocks(bundle)]
         return blocks[: self.number]
 
     def enough(self, group: Sequence[Bundle]) -> bool:
         """Whether so many draws are cached."""
-        return not is_crops(group[0]) or len(self.members(group)) >= (self.number or 1)
+        return not is_drawn(group[0]) or len(self.members(group)) >= (self.number or 1)
 
     def _blocks(self, bundle: Bundle) -> list[Window]:
-        if self.n_regions is None:
+        if self.n_regions is None or not (held := _number(bundle)):
             return [None]
-        count = _crops(bundle) // self.n_regions
+        count = held // self.n_regions
         blocks: list[Window] = [(i * self.n_regions, (i + 1) * self.n_regions) for i in range(count)]
         return blocks if self.number else blocks[:1]
 
@@ -93,20 +118,18 @@ class Draws:
         bundle, number = group[0], self.number or 1
         written = specs.parse(bundle.regions.recipe.component)
         if self.n_regions is not None:
-            need, held = self.n_regions * number, max(map(_crops, group))
+            need, held = self.n_regions * number, max(map(_number, group))
             more = specs.text(written.name, {"n": need, **{k: v for k, v in written.params.items() if k != "n"}})
             return (
                 f"{number} disjoint draws of {self.n_regions} crops need {need} cached crops an image, found {held} of "
                 f"{bundle.dataset}; {bundle.way_out(more)}"
             )
-        held_seeds = {crop_seed(one) for one in group}
-        free = [seed for seed in range(number + len(held_seeds)) if seed not in held_seeds][: number - len(group)]
-        more_seeds = [specs.text(written.name, {**written.params, "seed": seed}) for seed in free]
         return (
             f"{number} draws of crops need as many cached seeds, or --n-regions to take blocks of a seed, found "
-            f"{len(group)} of {bundle.dataset}; {bundle.way_out(*more_seeds)}"
+            f"{len(group)} of {bundle.dataset}; {bundle.way_out(*more_seeds(group, number))}"
         )
 
 
-def _crops(bundle: Bundle) -> int:
-    return int(bundle.regions.recipe.params.get("n", 0)) if isinstance(bundle, RegionBundle) else 0
+def _number(bundle: Bundle) -> int:
+    """How many regions of an image are drawn; 0 where that is not of the generator's own choosing."""
+    return int(bundle.regions.recipe.params.get("n") or 0) if isinstance(bundle, RegionBundle) else 0

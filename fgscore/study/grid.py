@@ -17,13 +17,14 @@ from fgscore.pooling import Pooling
 from fgscore.scorers import Scorer
 from fgscore.store.bundle import Bundle, RegionBundle
 from fgscore.study import paper
-from fgscore.study.draws import CROPS, MASKS, Draws, Seeds, is_crops, of_one_row
+from fgscore.study.draws import CROPS, MASKS, Draws, Seeds, is_drawn, of_one_row
 from fgscore.study.outcomes import Key
 from fgscore.study.paper import Cell
 from fgscore.targets import Target
 
 TABLES = (1, 2, 3, 4)
 WHOLE, TWICE, MEAN, TOPK = (Pooling.built_in(name) for name in ("none", "self", "mean", "topk"))
+MATCHED, FLIPS = "matched", "ten_crop"  # generators beside the paper's: crops matched to masks; crops and their mirrors
 CONTROLS = ("random", "shuffled(of={of})", "reverse(of={of})")
 RANDOM = 5  # seeds of a control, at least, where the head has none
 MakeHead = Callable[[int], Head]
@@ -80,6 +81,13 @@ class Family:
     def of(self, generator: str) -> list[RegionBundle]:
         """Those whose regions come from ``generator``."""
         return [b for b in self.bundles if isinstance(b, RegionBundle) and b.regions.recipe.name == generator]
+
+
+def is_matched(bundle: RegionBundle, masks: RegionBundle) -> bool:
+    """Whether the regions of ``bundle`` are as many and as large as those of ``masks``, and elsewhere."""
+    recipe, masked = bundle.regions.recipe, masks.regions.recipe
+    whole = recipe.params.get("same") == "area,count" and recipe.params.get("n") is None
+    return recipe.name == MATCHED and whole and recipe.parents.get("regions") == masked.digest
 
 
 def families(bundles: Sequence[Bundle]) -> list[Family]:
@@ -144,7 +152,7 @@ class Lines:
         scorer: Scorer | None = None, target: Target | None = None,
     ) -> Line:  # fmt: skip
         names = (scorer and scorer.identity, target and target.identity) if pooling.needs_scores else None
-        at = tuple(bundle.artefacts[0].path for bundle in group) if pooling.needs_regions else None
+        at = tuple(artefact.path for b in group for artefact in b.artefacts) if pooling.needs_regions else None
         key = (at, pooling.identity, names, id(make), shots)
         if key not in self._made:
             runs = dict(self._runs(group, pooling, make, shots, scorer, target))
@@ -166,7 +174,7 @@ class Lines:
         self, group: Sequence[Bundle], pooling: Pooling, make: MakeHead, shots: int | None, scorer: Scorer | None,
         target: Target | None,
     ) -> Iterator[tuple[Key, ProbeRun]]:  # fmt: skip
-        plan, moves = self.plan, pooling.needs_regions and is_crops(group[0])
+        plan, moves = self.plan, pooling.needs_regions and is_drawn(group[0])
         members = plan.draws.members(group) if pooling.needs_regions else [(self.family.whole, None)]
         stochastic = make(0).stochastic and make(0).seed is not None
         lottery = pooling.needs_scores and scorer is not None and scorer.is_control and "seed" in scorer.params
@@ -191,7 +199,8 @@ class Lines:
 
     @property
     def _most(self) -> int:
-        groups = [group for group in of_one_row(self.family.of(CROPS)) if self.plan.draws.enough(group)]
+        drawn = [bundle for bundle in self.family.bundles if isinstance(bundle, RegionBundle) and is_drawn(bundle)]
+        groups = [group for group in of_one_row(drawn) if self.plan.draws.enough(group)]
         return max((len(self.plan.draws.members(group)) for group in groups), default=1)
 
     def _scored(self, bundle: Bundle, scorer: Scorer, target: Target | None) -> ScoreRun:
@@ -202,10 +211,13 @@ class Lines:
         return self._scores.setdefault(key, run)
 
     def standing(self, table: int, groups: Sequence[Sequence[Bundle]], poolings: Sequence[Pooling]) -> list[Line]:
-        """The rows that every table has: what the class names say, the global embedding, the same twice, and for each
-        of ``groups`` the mean of its regions and, for each of ``poolings`` that needs scores, the controls."""
+        """The rows that every table has: what the class names say, the global embedding, the same twice, the mean of
+        ten crops where they are cached, and for each of ``groups`` the mean of its regions and, for each of
+        ``poolings`` that needs scores, the controls."""
         lines = self._by_text(table) + self.of([self.family.whole], WHOLE, table=table)
         lines += self.of([self.family.whole], TWICE, table=table)
+        flips = of_one_row(self.family.of(FLIPS))
+        lines += [replace(line, is_control=True) for group in flips for line in self.of(group, MEAN, table=table)]
         return lines + [line for group in groups for line in self.controls(table, group, poolings)]
 
     def controls(self, table: int, group: Sequence[Bundle], poolings: Sequence[Pooling]) -> list[Line]:
@@ -257,8 +269,22 @@ def paper_lines(
         generators = list(dict.fromkeys(cell.regions for cell in cells if cell.regions))
         missing.update({generator: None for generator in generators if not usable[generator]})
         groups = [group for generator in generators for group in usable[generator]]
-        lines += _once([*own, *(made.standing(table, groups, [TOPK]) if standing else [])])
+        around = [*made.standing(table, groups, [TOPK]), *_matched(made, usable[MASKS], cells)] if standing else []
+        lines += _once([*own, *around])
     return lines, list(missing)
+
+
+def _matched(made: Lines, masks: Sequence[Sequence[RegionBundle]], cells: Sequence[Cell]) -> list[Line]:
+    """The rows of Table 1 for what is matched to any of ``masks``: controls, as the paper has none."""
+    sources = {group[0].regions.path: group[0] for group in masks if any(cell.table == 1 for cell in cells)}
+    matched = [b for b in made.family.of(MATCHED) if any(is_matched(b, source) for source in sources.values())]
+    return [line for group in of_one_row(matched) for line in as_masks(made, MATCHED, group)]
+
+
+def as_masks(made: Lines, name: str, group: list[RegionBundle]) -> list[Line]:
+    """What Table 1 does with masks done with ``group``, called ``name`` in its cells: controls."""
+    cells = [replace(cell, regions=name) for cell in paper.cells(1) if cell.regions == MASKS]
+    return [replace(line, is_control=True) for cell in cells for line in _of_cell(made, {name: [group]}, cell)]
 
 
 def _of_cell(made: Lines, usable: dict[str, list[list[RegionBundle]]], cell: Cell) -> list[Line]:

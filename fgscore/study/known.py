@@ -3,8 +3,8 @@ probed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 
 import numpy as np
@@ -17,9 +17,9 @@ from fgscore.heads import Head
 from fgscore.stats import words
 from fgscore.stats.crossed import Contrast as Effect
 from fgscore.stats.crossed import contrast
-from fgscore.store.bundle import Bundle
-from fgscore.study import grid, paper_claims
-from fgscore.study.draws import CROPS, Draws, Seeds, of_one_row
+from fgscore.store.bundle import Bundle, RegionBundle
+from fgscore.study import beside, grid, paper_claims
+from fgscore.study.draws import MASKS, Draws, Seeds, is_drawn, more_seeds, of_one_row
 from fgscore.study.grid import Family, Line, Plan
 from fgscore.study.outcomes import Key, Outcomes, images
 from fgscore.study.outcomes import grid as in_common
@@ -30,11 +30,14 @@ from fgscore.study.paper_claims import Claim, Contrast
 @dataclass(frozen=True, eq=False)
 class Study:
     """What is known of one data set, encoder, prompt, pair of generators and kind of head, by all draws of crops and
-    seeds that have been probed; ``kept`` are the results of the data set."""
+    seeds that have been probed; ``kept`` are the results of the data set, ``others`` the regions beside the paper's, by
+    the names of :mod:`fgscore.study.beside`; images whose content is one of ``without`` do not count."""
 
     family: Family
     head: Head
     kept: Sequence[Result]
+    others: Mapping[str, list[RegionBundle]] = field(default_factory=dict)
+    without: frozenset[str] = frozenset()
 
     @property
     def whole(self) -> Bundle:
@@ -61,6 +64,8 @@ class Study:
             lines, _ = grid.paper_lines(self.family, grid.TABLES, plan)
         except UsageError:  # too few crops for blocks of that many
             return {}
+        made = grid.Lines(self.family, plan)
+        lines += [line for name, group in self.others.items() for line in grid.as_masks(made, name, group)]
         named = {cell: line for line in lines if (cell := _cell(line))}
         return {cell: dict(zip(line.keys, line.runs, strict=True)) for cell, line in named.items()}
 
@@ -79,7 +84,7 @@ class Study:
     def way_out(self, claim: Claim) -> str:
         """The command that makes what ``claim`` lacks here, or what else does; empty where it lacks nothing."""
         if lacking := {cell.regions: None for cell in claim.cells if cell not in self.runs and cell.regions}:
-            return self.whole.extract(*lacking) or f"import regions of {' and '.join(lacking)}"
+            return beside.command(self.whole, self.family.of(MASKS), list(lacking))
         return "" if all(cell in self.known for cell in claim.cells) else self.sweep(claim)
 
     def sweep(self, claim: Claim, more: str = "") -> str:
@@ -89,20 +94,27 @@ class Study:
         return f"fgscore sweep {quoted(self.whole.asked)} {tables}{head}{more}"
 
     def more(self, claim: Claim) -> str:
-        """The command that adds draws of crops, or seeds of the head."""
-        crops = of_one_row(self.family.of(CROPS))
-        held = max((len(group) for group in crops), default=0)
+        """The command that adds draws of regions, or seeds of the head."""
         seeds = f" --head-seeds {words.A_WORD}" if self.head.stochastic else ""
-        if held and held < words.A_WORD and any(cell.regions == CROPS for cell in claim.cells):
-            written = specs.parse(crops[0][0].regions.recipe.component)
-            free = [specs.text(written.name, {**written.params, "seed": s}) for s in range(held, words.A_WORD)]
-            return self.whole.extract(*free)
+        for name in dict.fromkeys(cell.regions for cell in claim.cells):
+            group = self.others.get(name) or next(iter(of_one_row(self.family.of(name))), [])
+            if group and is_drawn(group[0]) and len(group) < words.A_WORD:
+                return group[0].extract(*more_seeds(group, words.A_WORD))
         return self.sweep(claim, seeds)
+
+    @cached_property
+    def contents(self) -> dict[str, str]:
+        """The SHA-256 of the file of every test image by its id, where it is known: of imports it is not."""
+        index = self.whole.index
+        chosen = (index.split == "test") & (index.sha256 != "")
+        return dict(zip(index.image_ids[chosen].tolist(), index.sha256[chosen].tolist(), strict=True))
 
     def effect(self, contrast_: Contrast) -> Effect | None:
         """The contrast on this data set; None where its runs have no image, draw and seed in common."""
         several = [self.known[cell] for pair in contrast_.pairs for cell in pair]
         common, ids = in_common(several), images(several)
+        if self.without:
+            ids = ids[[self.contents.get(i) not in self.without for i in ids.tolist()]]
         if common is None or not len(ids):
             return None
         values = cache(lambda cell: common.values(self.known[cell], ids))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from fgscore.errors import NothingCached
 from fgscore.evaluate import results
+from fgscore.evaluate.costs import Cost
 from fgscore.evaluate.features import FeatureRun, Rows
 from fgscore.evaluate.probe import ProbeRun, probe
 from fgscore.evaluate.score import ScoreRun, target_of
@@ -22,7 +23,7 @@ from fgscore.stats.accuracy import accuracy
 from fgscore.stats.crossed import Contrast, contrast
 from fgscore.stats.paired import mcnemar
 from fgscore.store.bundle import Bundle, RegionBundle
-from fgscore.study.draws import Window, crop_seed, is_crops, without_seed
+from fgscore.study.draws import Window, is_drawn, regions_of_any_seed, seed_of, without_seed
 from fgscore.study.outcomes import Grid, Key, Outcomes, grid, images
 from fgscore.tables import Row
 from fgscore.targets import Target
@@ -65,14 +66,14 @@ class Setting:
             if not self.pooling.needs_regions:
                 found.setdefault(bundle.family, [bundle])
             elif isinstance(bundle, RegionBundle):
-                found.setdefault((*bundle.family, without_seed(bundle)), []).append(bundle)
-        return [sorted(group, key=crop_seed) for group in found.values()]
+                found.setdefault(without_seed(bundle), []).append(bundle)
+        return [sorted(group, key=seed_of) for group in found.values()]
 
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """``a`` less ``b`` on one data set: their labels, the effect and ``values`` (N,), its mean for each of
-    ``image_ids``. ``row`` has the accuracies, counts, p and word."""
+    """``a`` less ``b`` on one data set: their labels with what each costs an image, the effect, and ``values`` (N,),
+    its mean for each of ``image_ids``. ``row`` has the accuracies, counts, p and word."""
 
     a: Row
     b: Row
@@ -111,8 +112,8 @@ def compare(a: Setting, b: Setting, progress: Progress = silent) -> list[Compare
         )
     planned = [(left, right, *_planned(a, left, b, right)) for left, right in found]
     runs = {run.digest: run for _, _, one, other in planned for run in (*one.values(), *other.values())}
-    probe(list(runs.values()), progress)
-    return [_compared(one, other) for _, _, one, other in planned]
+    costs = {result.digest: result.cost for result in probe(list(runs.values()), progress)}
+    return [_compared(one, other, costs) for _, _, one, other in planned]
 
 
 def _pairs(a: Setting, b: Setting) -> Iterator[tuple[list[Bundle], list[Bundle]]]:
@@ -127,11 +128,12 @@ def _pairs(a: Setting, b: Setting) -> Iterator[tuple[list[Bundle], list[Bundle]]
 
 def _same(name: str, *sides: tuple[Setting, Bundle]) -> bool:
     """Whether both sides have the same of what neither names; whole images are of any regions."""
+    pooled = [b for setting, b in sides if setting.pooling.needs_regions and isinstance(b, RegionBundle)]
     if name == "regions":
-        pooled = [bundle for setting, bundle in sides if setting.pooling.needs_regions]
-        return len({without_seed(bundle) for bundle in pooled if isinstance(bundle, RegionBundle)}) < 2
-    if name == "encoder":
-        return len({bundle.globals.path for _, bundle in sides}) == 1
+        return len({regions_of_any_seed(bundle) for bundle in pooled}) < 2
+    if name == "encoder":  # which may show regions in several ways, and whole images in one
+        ways = {bundle.labels["encoder"] for bundle in pooled}
+        return len(ways) < 2 and len({bundle.globals.path for _, bundle in sides}) == 1
     return len({bundle.text and bundle.text.path for _, bundle in sides}) == 1
 
 
@@ -181,17 +183,18 @@ def _runs(
 
 def _moves(setting: Setting, group: list[Bundle]) -> bool:
     """Whether there could be another draw."""
-    return setting.pooling.needs_regions and is_crops(group[0])
+    return setting.pooling.needs_regions and is_drawn(group[0])
 
 
-def _compared(one: Planned, other: Planned) -> Compared:
+def _compared(one: Planned, other: Planned, costs: Mapping[str, Cost]) -> Compared:
     both = [Outcomes({key: run.predictions() for key, run in side.items()}) for side in (one, other)]
     common, ids = grid(both), images(both)
     if common is None or not len(ids):
         raise NothingCached("the two settings have no image, draw and seed in common; probe both with the same --seed")
     a, b = (common.values(outcomes, ids) for outcomes in both)
     effect = contrast(a - b, common.chance)
-    labels = [next(iter(side.values())).labels() for side in (one, other)]
+    firsts = [next(iter(side.values())) for side in (one, other)]
+    labels = [{**run.labels(), **costs[run.digest].to_json()} for run in firsts]
     counts = [len(images([outcomes])) for outcomes in both]
     used = {"draws": len(common.draws) if common.has_draws else 0, "seeds": common.cells if common.has_seeds else 0}
     left_out = sum(len(side) for side in (one, other)) - sum(_used(common, outcomes) for outcomes in both)

@@ -16,6 +16,7 @@ COLUMNS = (
     Column("what", "setting"),
     *strategies.columns(*SETTING),
     Column("accuracy", "top-1", "accuracy"),
+    strategies.COST[0],
 )
 EFFECT = (
     Column("dataset", "data set"),
@@ -66,7 +67,8 @@ def _sides(one: Compared) -> list[dict[str, Any]]:
     for name, labels, estimate in (("A", one.a, one.row["accuracy_a"]), ("B", one.b, one.row["accuracy_b"])):
         accuracy = Measured(estimate.value, estimate.low, estimate.high)
         named = {"regions": labels["regions"] or "-", "target": strategies.target_name(labels["target"])}
-        lines.append({**labels, **named, "what": name, "shots": labels["shots"] or "", "accuracy": accuracy})
+        found = {"what": name, "shots": labels["shots"] or "", "accuracy": accuracy, "macs": strategies.gmac(labels)}
+        lines.append({**labels, **named, **found})
     return lines
 
 
@@ -115,4 +117,4 @@ def _notes(found: Sequence[Compared]) -> list[str]:
         notes.append(f"{len(found)} comparisons, each at 5 %.")
     if left_out:
         notes.append(f"{left_out} runs have no counterpart of the same draw and seed, and are left out.")
-    return notes
+    return notes + strategies.costs(side for one in found for side in (one.a, one.b))

@@ -231,7 +231,7 @@ def printed(claim: Claim, margin: float, dataset: str | None = None) -> Printed 
     """The claim by what the paper prints of ``dataset``, or of all five, each weighing the same; None where it prints
     nothing of a control."""
     datasets = DATASETS if dataset is None else (dataset,)
-    if any(cell.scorer == "shuffled" for cell in claim.cells):
+    if any(cell.scorer == "shuffled" or cell.regions not in ("", *GENERATORS) for cell in claim.cells):
         return None
     deciding, value = _deciding(claim, datasets)
     held = sum(_holds(claim, _deciding(claim, (one,))[1], margin) for one in datasets)

@@ -116,7 +116,7 @@ def _line(row: Row, several: bool) -> dict[str, Any]:
 
 def _cost(row: Row) -> str:
     """Multiply-accumulates, with a mark where no cheaper row is better."""
-    return "-" if row["macs"] is None else text(row["macs"], "macs") + (MARK if row["frontier"] else "")
+    return text(strategies.gmac(row), "macs") + (MARK if row["frontier"] else "")
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:
@@ -132,7 +132,8 @@ def _notes(rows: Sequence[Row]) -> list[str]:
         ways = "; ".join(BASELINES[name] for name in BASELINES if name in against)
         notes.append(
             f"Differences, in points, on the same images under the same head: {ways}. Random, shuffled and reversed "
-            "scores, and the global embedding twice, are controls: no p is asked of them."
+            "scores, the mean of ten crops, crops matched to masks, and the global embedding twice, are controls: no p "
+            "is asked of them."
         )
     families = {(row["dataset"], row["table"], row["head"], row["shots"]): row["comparisons"] for row in rows
                 if row["comparisons"]}  # fmt: skip

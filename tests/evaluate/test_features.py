@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from fgscore.scorers import Scorer
 from fgscore.store import match
 from fgscore.store.bundle import RegionBundle
 from fgscore.store.cache import Store
+from fgscore.store.paths import Layout
 from fgscore.targets import Target
 
 
@@ -68,6 +70,24 @@ def test_features_are_those_of_the_paper(pool: str, rows: str, bundle: RegionBun
     size = {"mean": 4, "topk(k=1)": 1, "topk(k=2)": 2}.get(pool, 3)
     assert n_pooled.tolist() == [size] * 10
     np.testing.assert_allclose(features, expected(bundle, pool, rows), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", ["unit", "raw"])
+def test_an_image_without_regions_is_on_the_scale_of_those_that_have_some(
+    rows: str, run: Callable[..., Any], data: Path, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    whole, regions = (10 * rng.standard_normal((n, 6)).astype(np.float32) for n in (4, 6))
+    np.savez(tmp_path / "a.npz", globals=whole, regions=regions, offsets=[0, 2, 2, 5, 6], labels=[0, 1, 0, 1],
+             split=["train", "train", "test", "test"])  # fmt: skip
+    done = run("import", "mine", tmp_path / "a.npz", "--encoder", "mine")
+    assert done.code == 0, done.err
+    (found,) = match.bundles(Store(Layout(data)), "mine")
+    features, at, n_pooled = matrix(FeatureRun(found, Pooling.bind("mean"), None, rows))
+    assert n_pooled[at.tolist().index(1)] == 0
+    length = np.linalg.norm(whole[1]) if rows == "raw" else 1.0
+    unit = whole[1] / np.linalg.norm(whole[1])
+    np.testing.assert_allclose(features[at.tolist().index(1)], [*unit, *(length * unit)], rtol=2e-3)
 
 
 def test_no_pooling_is_the_global_embedding(bundle: RegionBundle) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,6 +62,11 @@ class TestRoundTrip:
         assert run("aggregate", "folder", "--scorer", "entropy").code == 0
         rows = export(store, Chosen(kinds=("scores", "features", "predictions")), tmp_path / "out", suffix)
         read = {row["kind"]: array_files.read(tmp_path / "out" / row["file"]) for row in rows}
+        names = {row["kind"]: Path(row["file"]).name for row in rows}
+        assert names["scores"].startswith("folder-scores-entropy-global-random_crop-n-4-")
+        assert names["features"].startswith("folder-features-topk-entropy-global-random_crop-n-4-")
+        told = ("entropy", "global", "random_crop(n=4)")
+        assert {(row["scorer"], row["target"], row["regions"]) for row in rows} == {told}
         for kind in ("scores", "features"):
             exported = {k: v for k, v in read[kind].items() if k in schema.COLUMNS[kind]}
             assert_same(exported, only(store, kind))

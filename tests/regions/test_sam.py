@@ -131,3 +131,23 @@ def test_bad_ranges_are_refused():
         loaded.generator("sam", Runtime(), checkpoint="demo", area_min=0.5, area_max=0.1)
     with pytest.raises(BadParameter, match="max_side"):
         loaded.generator("sam", Runtime(), checkpoint="demo", max_side=0)
+
+
+@pytest.mark.parametrize("points, layers", [(4, 0), (2, 1)])
+def test_multiply_accumulates_are_those_of_upstreams_own_run(points, layers, bird):
+    """A grid of points in one call of its decoder, on numbers, for each crop."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from fgscore.regions import GeneratorMaker
+
+    text = f"sam(checkpoint=demo, points_per_side={points}, crop_n_layers={layers})"
+    upstream = SamAutomaticMaskGenerator(load_sam(), points_per_side=points, crop_n_layers=layers)
+    with torch.inference_mode(), FlopCounterMode(display=False) as run:
+        for layer, grid in enumerate(upstream.point_grids):
+            for _ in range(4**layer):
+                upstream.predictor.set_image(bird)
+                where = torch.as_tensor(grid, dtype=torch.float32)[:, None] * 64
+                upstream.predictor.predict_torch(where, torch.ones(len(grid), 1, dtype=torch.int))
+    assert GeneratorMaker.bind(text).make(Runtime(device="cpu")).macs() == pytest.approx(
+        run.get_total_flops() / 2, rel=2e-3
+    )  # its call also makes the positions of the image, once

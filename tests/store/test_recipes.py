@@ -33,7 +33,7 @@ DIGESTS = {
     "entropy(tau=50), local": "b4bdb0ed8f48dca7ca8ba2880c44067ddbb7cfbbce45a2dc0ed9e48ac40ab0dd",
     "hard_margin, oracle": "dcec48c74c4c0391174efec3964546c770f8c54b12be212c01e062473f4e292e",
     "none": "1ad7c3418c82e7a18e977264ef419c63afff284b63df6fd654805a1ebe126c20",
-    "mean": "2bdc9ad3bef7d8b938d5fde9e2edf9c51c37c915090a40a26862659b7358ea54",
+    "mean": "522c751acb4507f164df4f4326f6f978fbd1312903c429869da78b997fefef40",  # raw, since its version 2
     "topk": "0032209421ef836c18780e55c1a566ecf5559e5899ef92737094d8195a0014d5",
     "clip: regions": "8b779beefeb2a52e687f7e24ee945a59759f605a1fa66e43e3a334ecec1e23a6",
     "clip: globals": "72204f7083637ad4379d95f4241846cba3a6814dcfbd3ba5f2ec15c0aec68159",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from fgscore.evaluate import results
+from fgscore.heads import Head
 from fgscore.stats.crossed import contrast
+from fgscore.store import index as index_store
+from fgscore.store import match
 from fgscore.store.cache import Store
-from fgscore.study import cost_claim, paper, paper_claims
+from fgscore.study import beside, claims, cost_claim, paper, paper_claims
 from fgscore.study.claims import CLAIMS
 from fgscore.study.claims import verdicts as claim_rows
+from fgscore.study.grid import Family
+from fgscore.study.known import Study
 
 Run = Callable[..., Any]
 FAST = ("--head", "logreg(C=10)")
@@ -31,6 +37,9 @@ def test_the_verdicts_of_a_cache(study: Store, run: Run) -> None:
     right = all_outcomes(study)
     for row in (row for row in rows if row["kind"] != cost_claim.KIND):
         claim = next(c for c in CLAIMS if c.name == row["claim"])
+        if claim in beside.CLAIMS:
+            assert row["verdict"] == "missing" and row["next"].startswith("fgscore extract")
+            continue
         crops = any(cell.regions == "random_crop" for cell in claim.cells)
         assert (row["verdict"] == "one draw") == crops and row["next"] == ""
         assert row["more"].startswith("fgscore extract") == crops
@@ -90,6 +99,38 @@ def test_three_data_sets_are_taken_together_and_two_are_not(study: Store, run: R
     *own, whole = rows
     assert whole["difference"] == pytest.approx(np.mean([r["difference"] for r in own])), "each weighs the same"
     assert whole["n_test"] == 180 and 0 <= whole["agree"] <= 3
+
+
+def test_a_photo_of_several_data_sets_counts_once(study: Store, run: Run, invent_into: Run) -> None:
+    invent_into(study.layout, "mine", seed=3, of_cub=72)  # four classes of five
+    assert run("sweep", "--table", "4", *FAST).code == 0
+    rows = [r for r in run("claims", *FAST, "--json").json["claims"] if r["claim"] == "all regions help masks"]
+    assert [(r["dataset"], r["n_test"], r["repeated"]) for r in rows] == [
+        ("cub", 60, 0), ("mine", 60, 0), ("pets", 60, 0), ("all", 180 - 48, 48)]  # fmt: skip
+    assert "48 test images of the data sets taken together are files" in " ".join(run("claims", *FAST).out.split())
+
+
+def test_a_copy_and_its_data_set_are_one_of_several(study: Store) -> None:
+    """A limited copy beside the whole set: each image once, by the whole set."""
+    whole = match.bundles(study, "cub")[0]
+    limited = replace(whole.index_artefact.recipe, extra={**whole.index_artefact.recipe.extra, "limit": 4})
+    copied = replace(whole, index_artefact=replace(whole.index_artefact, recipe=limited))
+    others = [match.bundles(study, "pets")[0]]
+    made = [Study(Family((b,)), Head.built_in("logreg"), []) for b in (copied, whole, *others)]
+    assert claims._pooled(made) == [], "two data sets, not three"
+
+
+def test_three_test_images_support_nothing(study: Store, run: Run, invent_into: Run) -> None:
+    invent_into(study.layout, "mine", seed=3, crop_seeds=3)
+    bundle = match.bundles(study, "mine")[0]
+    split = bundle.index.split.copy()
+    split[np.flatnonzero(split == "test")[3:]] = "val"
+    index_store.write(study.layout, replace(bundle.index, split=split), bundle.index_artefact.recipe)
+    assert run("sweep", "mine", "--table", "all", *FAST).code == 0
+    rows = run("claims", "mine", *FAST, "--json").json["claims"]
+    judged = [row for row in rows if row["verdict"] != "missing"]
+    assert len(judged) == len(paper_claims.CLAIMS) and {row["n_test"] for row in judged} == {3}
+    assert not {row["verdict"] for row in judged} & {"supported", "contradicted"}
 
 
 def all_outcomes(store: Store) -> dict[str, dict[tuple[str, ...], dict[str, bool]]]:

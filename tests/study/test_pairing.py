@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,3 +148,15 @@ def test_settings_without_anything_in_common_say_so(study: Store, run: Run) -> N
     done = run("compare", "cub", "--pool self", "--pool none", "--out", "nowhere/at/all.csv")
     assert (done.code, "expected a folder" in done.message) == (2, True)
     assert run("compare", "nothing", "--pool self", "--pool none").code == 2
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--scorer", "entropy", "--pool", "self"], ["--pool self", "--pool none", "--k", "5"]]
+)
+def test_settings_that_are_not_two_arguments_are_said_with_a_line_that_works(
+    study: Store, run: Run, words: list[str]
+) -> None:
+    told = run("compare", "cub", *words)
+    assert told.code == 2 and "each setting is one argument" in told.message
+    line = told.message.split("`")[-2]
+    assert run(*shlex.split(line)[1:]).code == 0
