@@ -4,6 +4,8 @@ VENV   ?= .venv
 DATASET ?= demo
 ARGS   ?=
 ROOT   ?=
+SEED   ?= 0
+OUT    ?=
 
 ifeq ($(OS),Windows_NT)
 BIN := $(VENV)/Scripts
@@ -13,7 +15,7 @@ endif
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-lowest lint faults bench bench-extract bench-gpu extract score probe report reproduce clean
+.PHONY: help setup demo test test-slow test-lowest lint faults bench bench-extract bench-gpu extract score probe report reproduce study clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -45,6 +47,8 @@ export WITH_ARGS
 export MAKE_ARGS = $(value ARGS)
 export MAKE_DATASET = $(value DATASET)
 export MAKE_ROOT = $(value ROOT)
+export MAKE_SEED = $(value SEED)
+export MAKE_OUT = $(value OUT)
 AT_ROOT = $${MAKE_ROOT:+--root "$$MAKE_ROOT"}
 FGSCORE = @$(BIN)/python -c "$$WITH_ARGS" $(BIN)/fgscore
 
@@ -102,6 +106,9 @@ ifeq ($(findstring --dry-run,$(value ARGS)),)
 	$(BIN)/fgscore locate "$$MAKE_DATASET" $(AT_ROOT)
 	$(BIN)/fgscore report "$$MAKE_DATASET"
 endif
+
+study: $(READY) ## The controlled study on a drawn set, and its page docs/study.md: SEED, OUT for its folder
+	@$(BIN)/python -c "$$WITH_ARGS" $(BIN)/python docs/make_study --seed "$$MAKE_SEED" $${MAKE_OUT:+--out "$$MAKE_OUT"}
 
 clean: ## Remove .venv, .venv-lowest and caches of tools; data/ is left alone
 	rm -rf $(VENV) .venv-lowest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

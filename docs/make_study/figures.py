@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 from verdicts import OPEN, Row, fate
 
-from fgscore.report.plots import HUES, Plot
+from fgscore import specs
+from fgscore.evaluate import strategies
+from fgscore.report.plots import HUES, Curve, Plot, accuracy_over_k
+from fgscore.tables import Measured
 
 FACTORS = ("images", "draws", "seeds")
 WIDTH, LINE = 8.4, 0.34  # inches, of the picture and of a line in it
@@ -56,6 +59,19 @@ def variance(claims: Sequence[Row]) -> Plot:
 
     caption = "What the variance of each difference is made of: of what more would have to be taken to see more."
     return Plot("variance", caption, (WIDTH, 1.1 + LINE * len(shown)), draw)
+
+
+def over_k(rows: Sequence[Row]) -> list[Plot]:
+    """Accuracy over the number of regions kept, by generator, head and scorer; none where but one number was kept."""
+    cells: dict[tuple[str, str, str], dict[str, Measured]] = {}
+    for row in (row for row in rows if row["table"] in (3, 4) and row["scorer"] and not row["is_control"]):
+        panel = f"{specs.parse(row['regions']).name}, {row['head']}"
+        line = (panel, strategies.strategy(row["scorer"], row["pool"], row["head"]), row["target"] or "")
+        cells.setdefault(line, {})[str(strategies.kept(row["pool"]))] = Measured(
+            row["accuracy"], row["low"], row["high"]
+        )
+    curves = [Curve(*line, list(by_k), list(by_k.values())) for line, by_k in cells.items() if len(by_k) > 1]
+    return [accuracy_over_k(curves, {})] if curves else []
 
 
 def _lines(ax: Any, shown: Sequence[Row], colours: Mapping[str, str]) -> None:

@@ -10,27 +10,32 @@ from pathlib import Path
 import figures
 import sceptic
 import verdicts
-from settings import AREA, ELSEWHERE, ENCODER, HEADS, PROMPT, TEN_CROP, N, Settings
+from settings import AREA_MAX, AREA_MIN, ELSEWHERE, ENCODER, HEADS, PROMPT, TEN_CROP, N, Settings
 from steps import Found
 from verdicts import Row
 
 from fgscore.evaluate import strategies
 from fgscore.report import documents
+from fgscore.scorers import Scorer
 from fgscore.store import files
 from fgscore.study import claims_tables, sweep_tables
 from fgscore.tables import Column, Table, text
 
 PICTURES = "study"  # the folder of the pictures, beside the page
-MOST = 300_000  # bytes of a picture: one that is larger is left out
-STANDING = ("strategy", "regions", "head", "accuracy", "spread", "against", "difference", "interval", "word", "p_holm",
-            "visible", "draws", "seeds")  # fmt: skip
-COST = ("strategy", "regions", "head", "accuracy", "frontier", "macs", "image_seconds", "image_bytes")
+STANDING = ("strategy", "regions", "target", "accuracy", "spread", "against", "difference", "interval", "word",
+            "p_holm", "visible", "draws", "seeds")  # fmt: skip
+COST = (
+    Column("regions", "regions", "component"),
+    Column("gmac", "GMAC", "number"),
+    Column("image_seconds", "time, as measured", "seconds"),
+    Column("image_bytes", "in the store", "bytes"),
+)
 
 
 def write(settings: Settings, found: Found, commit: str) -> Path:
     """Write the page and its pictures into the folder of ``settings``, and the words where the next run finds them."""
     claims = figures.ordered(found.claims)
-    pictures = _pictures(settings, found, claims)
+    pictures = _pictures(settings, found.rows, claims)
     verdicts.write(claims, settings.store)
     others = verdicts.other_runs(settings.data, settings.store)
     parts = [
@@ -38,9 +43,10 @@ def write(settings: Settings, found: Found, commit: str) -> Path:
         ["## In short", "", *verdicts.lists(claims)],
         _set(settings),
         ["## Verdicts", "", *_tables(claims_tables.tables(claims)), *_picture("effects", pictures)],
+        *[["## Number of regions", "", *_picture(name, pictures)] for name in ("accuracy-over-k",) if name in pictures],
         _standing(found.rows),
         ["## What the variance is made of", "", *_picture("variance", pictures)],
-        _cost(found.rows, pictures),
+        _cost(found.rows),
         ["## What a sceptic would ask", "", *sceptic.answers(found.rows, claims)],
         _runs(claims, others),
         _again(settings, found),
@@ -73,7 +79,7 @@ def _set(settings: Settings) -> list[str]:
         "",
         f"- Images: `{settings.dataset}`: 24 kinds, each {settings.train} for training and {settings.test} for "
         "testing. The kinds share all but six parts; pose, light, scene and body colours are drawn at random.",
-        f"- Regions: random crops and masks, at most {N} an image, both of {AREA.replace('_', ' ')} of the image; "
+        f"- Regions: random crops and masks, at most {N} an image, each of {AREA_MIN} to {AREA_MAX} of the image; "
         f"controls `{ELSEWHERE.format(seed='...')}`, as many as the masks and as large, elsewhere, and `{TEN_CROP}`.",
         f"- Draws of crops: {draws}, each with {seeds} seeds of its own for the head that starts at random; "
         f"crops from seed {settings.first} on. Masks have no other draw.",
@@ -84,26 +90,26 @@ def _set(settings: Settings) -> list[str]:
 
 
 def _tables(tables: Sequence[Table]) -> list[str]:
-    return [line for table in tables for line in (documents.markdown(table), "")]
+    """Tables as Markdown, what all of them note under the last."""
+    own = [replace(table, notes=() if table is not tables[-1] else table.notes) for table in tables]
+    return [line for table in own for line in (documents.markdown(table).rstrip(), "")]
 
 
 def _standing(rows: Sequence[Row]) -> list[str]:
     """The rows that are controls or baselines, and the paper's own scorer beside them."""
-    shown = [row for row in _at_k(rows) if row["is_control"] or not row["scorer"] or row["scorer"] == "soft_margin"]
-    return [
-        "## Controls",
-        "",
-        *_tables([_of(shown, "standing", "Standing rows, and soft margin beside them", STANDING)]),
-    ]
+    left_out = set(Scorer.informed()) - {"soft_margin"}
+    shown = [row for row in _at_k(rows) if row["scorer"] not in left_out]
+    return ["## Controls", "", *_tables(_by_head(shown, "Controls, and soft margin beside them", STANDING))]
 
 
-def _cost(rows: Sequence[Row], pictures: Mapping[str, str]) -> list[str]:
-    """What an image costs, where the rows say it."""
-    shown = [row for row in _at_k(rows) if row.get("macs") is not None or row.get("image_bytes") is not None]
-    if not shown:
-        return []
-    table = _of(shown, "cost", "Cost of an image, of one draw", COST)
-    return ["## Cost", "", *_tables([table]), *_picture("accuracy-over-cost", pictures)]
+def _cost(rows: Sequence[Row]) -> list[str]:
+    """What an image costs, where the rows say it, once for each regions: no head and no scorer changes it."""
+    known = [row for row in _at_k(rows) if row.get("macs") is not None]
+    once = {row["regions"]: row for row in reversed(known)}.values()
+    lines = [{**row, "regions": row["regions"] or "-", "gmac": row["macs"] / 1e9} for row in once]
+    title = "Cost of an image, of one draw of its regions"
+    table = Table("cost", title, COST, sorted(lines, key=lambda line: line["gmac"]), strategies.costs(known))
+    return ["## Cost", "", *_tables([table])] if lines else []
 
 
 def _at_k(rows: Sequence[Row]) -> list[Row]:
@@ -112,30 +118,30 @@ def _at_k(rows: Sequence[Row]) -> list[Row]:
     return list({tuple(row["digests"]): row for row in reversed(kept)}.values())[::-1]
 
 
-def _of(rows: Sequence[Row], name: str, title: str, keys: Sequence[str]) -> Table:
+def _by_head(rows: Sequence[Row], title: str, keys: Sequence[str]) -> list[Table]:
+    """A table for each head of the study; the rows that stand beside all heads are in each."""
+    beside = [row for row in rows if row["head"] not in HEADS]
+    return [_of([*beside, *(r for r in rows if r["head"] == head)], f"{title}: {head}", keys) for head in HEADS]
+
+
+def _of(rows: Sequence[Row], title: str, keys: Sequence[str]) -> Table:
     """Rows of `sweep` as it shows them, but for the columns that ``keys`` leaves out."""
     order = {place: i for i, place in enumerate(strategies.ORDER)}
-    by_head = sorted(rows, key=lambda row: (row["regions"] or "", row["head"], order.get(_strategy(row), len(order))))
-    whole = sweep_tables.tables([{**row, "table": 0} for row in by_head])[0]
-    columns: list[Column] = [column for column in whole.columns if column.key in keys]
-    return replace(whole, name=name, title=title, columns=columns)
+    ordered = sorted(rows, key=lambda row: (row["regions"] or "", order.get(_strategy(row), len(order))))
+    whole = sweep_tables.tables([{**row, "table": 0} for row in ordered])[0]
+    return replace(whole, title=title, columns=[column for column in whole.columns if column.key in keys])
 
 
 def _strategy(row: Row) -> str:
     return strategies.strategy(row["scorer"], row["pool"], row["head"])
 
 
-def _pictures(settings: Settings, found: Found, claims: Sequence[Row]) -> dict[str, str]:
+def _pictures(settings: Settings, rows: Sequence[Row], claims: Sequence[Row]) -> dict[str, str]:
     """What is drawn, as files beside the page: caption by name."""
-    folder = settings.out / PICTURES
-    captions = {}
-    for plot in (figures.effects(claims), figures.variance(claims)):
-        files.publish(folder / f"{plot.name}.svg", plot.render("svg"))
-        captions[plot.name] = plot.caption
-    for path in (path for path in found.pictures if path.stat().st_size <= MOST):
-        files.publish(folder / path.name, path.read_bytes())
-        captions[path.stem] = path.stem.replace("-", " ").capitalize() + "."
-    return captions
+    plots = [figures.effects(claims), figures.variance(claims), *figures.over_k(rows)]
+    for plot in plots:
+        files.publish(settings.out / PICTURES / f"{plot.name}.svg", plot.render("svg"))
+    return {plot.name: plot.caption for plot in plots}
 
 
 def _picture(name: str, captions: Mapping[str, str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from verdicts import OPEN, Row, by_claim, fate
+from verdicts import OPEN, Row, fate
 
 from fgscore import specs
 from fgscore.evaluate import strategies
@@ -107,16 +107,18 @@ def _luck(claims: Sequence[Row]) -> Iterator[str]:
     if moved:
         worst = max(moved, key=lambda row: 1 - row["shares"].get("images", 0.0))
         share = round(100 * (1 - worst["shares"].get("images", 0.0)))
-        yield (f"Every interval holds what draws and seeds move, and no word is said of fewer than three. Their "
-               f"share of the variance is largest for \"{worst['claim']}\" under {_name(worst['head'])}: "
-               f"{share} %.")  # fmt: skip
+        yield (f"Every interval holds what draws and seeds move, and no word is said of fewer than three. Their share "
+               f"of the variance is largest for \"{worst['claim']}\", {_name(worst['head'])}: {share} %.")  # fmt: skip
 
 
 def _missed(claims: Sequence[Row]) -> Iterator[str]:
-    for claim, rows in by_claim(claims).items():
-        for row in (row for row in rows if fate(row) == OPEN and row.get("visible")):
-            seen = text(row["visible"], "difference").removeprefix("+")
-            yield f'"{claim}" under {_name(row["head"])} is open; about {seen} points would have been seen.'
+    for head in dict.fromkeys(row["head"] for row in claims):
+        blind = [row for row in claims if row["head"] == head and fate(row) == OPEN and row["visible"]]
+        if blind:
+            least, most = (of(blind, key=lambda row: row["visible"]) for of in (min, max))
+            near, far = (text(row["visible"], "difference").removeprefix("+") for row in (least, most))
+            yield (f"Under {_name(head)} {len(blind)} claims of better are open; what would have been seen is from "
+                   f"about {near} points (\"{least['claim']}\") to {far} (\"{most['claim']}\").")  # fmt: skip
 
 
 def _families(claims: Sequence[Row]) -> Iterator[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from fgscore.datasets import DataSet
 
 N = 16  # regions an image, at most, of crops and masks alike
-AREA = "area_min=0.004, area_max=0.5"  # one range for both generators, as the paper has it (section 3.2)
+AREA_MIN, AREA_MAX = 0.004, 0.5  # of the image: one range for both generators, as the paper has it (section 3.2)
+AREA = f"area_min={AREA_MIN}, area_max={AREA_MAX}"
 CROPS = f"random_crop(n={N}, {AREA}, seed={{seed}})"
 MASKS = f"sam(checkpoint='demo', n={N}, {AREA}, points_per_side=8, pred_iou_thresh=0.5, stability_score_thresh=0.6)"
 ELSEWHERE = "matched(to=sam, seed={seed})"  # as many as the masks of an image and as large, elsewhere

@@ -35,7 +35,6 @@ class Found:
     rows: list[dict[str, Any]] = field(default_factory=list)
     claims: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
-    pictures: list[Path] = field(default_factory=list)
 
 
 class Steps:
@@ -78,23 +77,21 @@ def study(settings: Settings) -> Found:
     heads = [*repeated("--head", HEADS), *settings.repeats]
     sweep = ["sweep", name, "--encoder", ENCODER]
     tables = steps.run("the paper's tables", *sweep, "--table", "all", *heads)["results"]
-    area = steps.run("ranked by area", *sweep, "--scorer", "area", "--k", "5", *heads)["results"]
-    ten = steps.run("ten crops", *sweep, "--regions", TEN_CROP, "--pool", "mean", *heads)["results"]
+    by_area = repeated("--regions", [*settings.of_draws, MASKS, TEN_CROP])
+    area = steps.run("ranked by area, ten crops", *sweep, *by_area, "--scorer", "area", "--k", "5", *heads)["results"]
     claims = decided(steps, settings)
-    pictures = drawn(steps, settings)
-    return Found([*tables, *area, *ten], claims, steps.seconds, pictures)
+    return Found([*tables, *area], claims, steps.seconds)
 
 
 def decided(steps: Steps, settings: Settings) -> list[dict[str, Any]]:
-    """The verdicts, after all that the claims ask for has been made: regions, encoders, results, draws."""
+    """The verdicts, after all that the claims lack has been made: regions, encoders, results."""
     asked: set[str] = set()
     for _ in range(ROUNDS):
         claims = steps.run("verdicts", "claims", settings.dataset, *repeated("--head", HEADS))["claims"]
-        wanted = dict.fromkeys(c for row in claims for c in (row["next"], row["more"]) if c)
-        commands = [command for text in wanted for command in wanted_of(text, settings) if command not in asked]
-        if not commands:
+        wanted = [command for row in claims for command in wanted_of(row["next"], settings) if command not in asked]
+        if not wanted:
             break
-        for command in dict.fromkeys(commands):
+        for command in dict.fromkeys(wanted):
             asked.add(command)
             steps.run("what the claims ask for", *shlex.split(command))
     return [row for row in claims if row["verdict"] != "missing" or _is_ours(row)]
@@ -108,8 +105,8 @@ def _is_ours(row: dict[str, Any]) -> bool:
 
 
 def wanted_of(said: str, settings: Settings) -> list[str]:
-    """The commands, without the program, that a claim's ``next`` or ``more`` names, on this run's photos, draws and
-    seeds; nothing but what makes regions and results is run."""
+    """The commands, without the program, that a claim's ``next`` names, on this run's photos, draws and seeds; nothing
+    but what makes regions and results is run."""
     found = []
     for part in said.split("; "):
         words = shlex.split(part)
@@ -132,12 +129,6 @@ def _without(words: list[str], options: tuple[str, ...]) -> list[str]:
     """``words`` but for options and their values."""
     dropped = {i + j for i, word in enumerate(words) if word in options for j in (0, 1)}
     return [word for i, word in enumerate(words) if i not in dropped]
-
-
-def drawn(steps: Steps, settings: Settings) -> list[Path]:
-    """The plots of `report` that say something of a study: its files by name, accuracy over this and that."""
-    files = steps.run("report", "report", settings.dataset, "--images", "12")["files"]
-    return [path for one in files if (path := Path(one["file"])).match("accuracy-*.svg")]
 
 
 def take_over(source: Path, to: Path) -> None:

@@ -54,12 +54,13 @@ def said(row: Row) -> str:
     """What was found under one head: ``logreg: supported, +1.25 points (+0.31 to +2.19; p 0.0041)``."""
     head = str(row["head"]).partition("(")[0]
     if row["difference"] is None:
-        return f"{head}: {row['verdict']}"
+        ratio = row.get("ratio")
+        return f"{head}: {row['verdict']}" + (f", {text(ratio, 'number')} times" if ratio else "")
     low, high = (text(row[end], "difference") for end in ("low", "high"))
-    found = f"{head}: {row['verdict']}, {text(row['difference'], 'difference')} points ({low} to {high}"
-    if row["bound"] is not None:
-        return f"{found}), all within {text(row['bound'], 'difference').removeprefix('+')}"
-    return f"{found}{_p(row)})"
+    of = f", {_of_contrast(row)}" if row["contrasts"] > 1 else ""
+    found = f"{head}: {row['verdict']}{of}, {text(row['difference'], 'difference')} points ({low} to {high}{_p(row)})"
+    within = "" if row["bound"] is None else text(row["bound"], "difference").removeprefix("+")
+    return f"{found}, all within {within}" if within else found
 
 
 def _p(row: Row) -> str:
@@ -69,8 +70,8 @@ def _p(row: Row) -> str:
     return f"; p {p}" if p.startswith("<") else f"; p = {p}"
 
 
-def of_contrast(row: Row) -> str:
-    """What the number is of, scorers by their names; empty where that is the claim itself."""
+def _of_contrast(row: Row) -> str:
+    """What the number is of, scorers by their names."""
     return SCORER.sub(lambda found: strategies.SCORERS[found[0]], row["contrast"] or "")
 
 
@@ -80,7 +81,7 @@ def lists(claims: Sequence[Row]) -> list[str]:
     for title, of in by_fate(claims).items():
         lines += [f"### {TITLES[title]}", ""]
         for claim, rows in of.items():
-            lines.append(f"- **{claim[0].upper()}{claim[1:]}** ({rows[0]['source']}). {'. '.join(map(said, rows))}.")
+            lines.append(f"- **{claim}** ({rows[0]['source']}). {'. '.join(map(said, rows))}.")
         lines.append("")
     return lines
 
