@@ -52,7 +52,7 @@ def export(
         from fgscore.evaluate import strategies
         from fgscore.tables import Column, Table
 
-        columns = [Column("kind", "kind"), *strategies.columns("pool", "scorer", "target", "regions")]
+        columns = [Column("kind", "kind"), *strategies.columns("pool", "scorer", "target", "regions", "head")]
         columns += [Column("rows", "rows", "count"), Column("bytes", "size", "bytes"), Column("file", "file")]
         terminal.show(Table("files", "", columns, rows))
 

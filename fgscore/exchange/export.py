@@ -30,7 +30,7 @@ INDEX_COLUMNS = ("image_ids", "paths", "labels", "split", "sha256", "sizes_wh", 
 
 
 NAMED = ("scores", "features")  # of which a data set has many: their files say what they are made of
-MADE_OF = ("pool", "scorer", "target", "regions")
+MADE_OF = ("pool", "scorer", "target", "regions", "head")
 WORD, DIGITS = 36, 8  # letters of a component in the name of a file, and digits that tell equal names apart
 WHOLE = {"index": INDEX_COLUMNS, "text": ("class_names", "text"),
          "descriptions": ("class_name", "texts", "descriptions")}  # fmt: skip
@@ -57,7 +57,7 @@ def export(
     store: Store, chosen: Chosen, folder: Path, suffix: str, progress: Progress = silent
 ) -> list[dict[str, Any]]:
     """Write every artefact that ``chosen`` names into ``folder``, one file each. Returns one row a file: ``kind``,
-    ``rows``, ``file``, ``bytes``, and ``pool``, ``scorer``, ``target`` and ``regions``, '' where it has none.
+    ``rows``, ``file``, ``bytes``, and ``pool``, ``scorer``, ``target``, ``regions`` and ``head``, '' where it has none.
 
     ``suffix`` is a key of FORMATS; masks are COCO JSON always. Raises :class:`UsageError` for an unknown kind, format
     or component, :class:`NothingCached` where nothing matches.
@@ -110,7 +110,7 @@ def _made_of(store: Store, artefact: manifest.Artefact) -> dict[str, str]:
         recipes.setdefault(one.recipe.kind, one.recipe)  # of regions made of others, the nearer
     told = [recipes[kind].component if kind in recipes else "" for kind in ("features", "scores", "regions")]
     target = str(recipes["scores"].extra.get("target", "")) if "scores" in recipes else ""
-    return dict(zip(MADE_OF, (told[0], told[1], target, told[2]), strict=True))
+    return dict(zip(MADE_OF, (told[0], told[1], target, told[2], ""), strict=True))
 
 
 def _writer(store: Store, artefact: manifest.Artefact) -> Callable[[Path], int]:

@@ -67,6 +67,7 @@ class TestRoundTrip:
         assert names["features"].startswith("folder-features-topk-entropy-global-random_crop-n-4-")
         told = ("entropy", "global", "random_crop(n=4)")
         assert {(row["scorer"], row["target"], row["regions"]) for row in rows} == {told}
+        assert [row["head"] for row in rows if row["head"]] == ["logreg(C=1)"]
         for kind in ("scores", "features"):
             exported = {k: v for k, v in read[kind].items() if k in schema.COLUMNS[kind]}
             assert_same(exported, only(store, kind))
