@@ -167,7 +167,7 @@ def _rows(group: Sequence[Study], margin: float) -> list[Row]:
 
 def _of_cost(study: Study, like: Row) -> Row:
     """The claim of cost, of the setting that the row ``like`` has."""
-    setting = ("dataset", "datasets", "regions", "encoder", "prompt", "head", "paper_dataset")
+    setting = ("dataset", "datasets", "repeated", "regions", "encoder", "prompt", "head", "paper_dataset")
     named = {"claim": cost_claim.NAME, "source": cost_claim.SOURCE, "kind": cost_claim.KIND, "more": "", "shares": {}}
     return {**dict.fromkeys(like), **{key: like[key] for key in setting}, **named, **cost_claim.figures(study.family)}
 

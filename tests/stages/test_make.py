@@ -62,8 +62,9 @@ def test_data_set_and_folder_are_read_by_no_shell(target: str, root: Path, venv:
         assert all(call[1] == dataset for call in calls)
         assert [call[0] for call in calls if call[2:4] == at] == ["check", "extract", "locate"]
         calls = calls[1:2]
-        assert calls[0][4:6] == ["--prompt", "plain"], "the paper's tables are by the paper's sentence"
-        del calls[0][4:6]
+        made = ["--prompt", "plain", "--draws", "3"]
+        assert calls[0][4:8] == made, "the paper's tables by its own sentence, and draws enough for a word"
+        del calls[0][4:8]
     named = {"extract": [dataset, *at], "reproduce": [dataset, *at], "score": [dataset], "probe": [dataset]}
     assert calls == [["extract" if target == "reproduce" else target, *named.get(target, []), "--data", "d e"]]
 
