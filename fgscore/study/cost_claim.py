@@ -18,10 +18,9 @@ RULE = (
 
 
 def figures(family: Family) -> dict[str, Any]:
-    """The claim on the regions of ``family``: ``verdict``, 'missing' where
-    it is not known; the ``ratio`` of multiply-accumulates, and that of seconds
-    as measured, ``ratio_seconds``, None where it is not known; ``contrast``, which says where the two disagree;
-    ``next``, the command that makes regions that are missing."""
+    """The claim on the regions of ``family``: ``verdict``, 'missing' where it is not known; the ``ratio`` of
+    multiply-accumulates, and that of seconds as measured, ``ratio_seconds``, None where not known; ``contrast``, which
+    says where the two disagree; ``next``, the command that makes regions that are missing."""
     crops, masks = family.of(CROPS), family.of(MASKS)
     if lacking := [name for name, found in ((CROPS, crops), (MASKS, masks)) if not found]:
         way = family.whole.extract(*lacking) or f"import regions of {' and '.join(lacking)}"
@@ -31,11 +30,8 @@ def figures(family: Family) -> dict[str, Any]:
     ratio, clock = _ratio(one.macs, other.macs), _ratio(one.seconds, other.seconds)
     verdict = MISSING if ratio is None else "supported" if ratio > TIMES else "contradicted"
     against = ratio is not None and clock is not None and (clock > TIMES) != (ratio > TIMES)
-    said = (
-        "GMAC is not known"
-        if ratio is None
-        else "masks over crops" + ("; seconds as measured say the opposite" if against else "")
-    )
+    said = "GMAC is not known" if ratio is None else "masks over crops"
+    said += "; seconds as measured say the opposite" if against else ""
     return {"verdict": verdict, "ratio": ratio, "ratio_seconds": clock, "contrast": said, "next": ""}
 
 
