@@ -21,7 +21,7 @@ from fgscore.study.grid import families
         (Cost(110.0, 2.0), Cost(10.0, 1.0), "supported", True),
         (Cost(100.0, 11.0), Cost(10.0, 1.0), "contradicted", True),
         (Cost(110.0), Cost(10.0), "supported", False),
-        (Cost(None, 30.0), Cost(10.0, 1.0), cost_claim.NOT_KNOWN, False),
+        (Cost(None, 30.0), Cost(10.0, 1.0), cost_claim.MISSING, False),
     ],
 )
 def test_multiply_accumulates_decide_and_seconds_stand_beside(
