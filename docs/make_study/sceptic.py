@@ -61,11 +61,11 @@ def _difference(row: Row) -> str:
 
 
 def _width(rows: Sequence[Row]) -> Iterator[str]:
-    for head in heads(rows):
-        row = find(rows, head, "self")
-        if row and row["difference"] is not None:
-            yield f"Under {head} the global embedding written twice, which adds nothing, gains {_difference(row)}."
-    yield "So every row of that width is compared with it, and never with the embedding alone."
+    found = [(head, row) for head in heads(rows) if (row := find(rows, head, "self")) and row["difference"] is not None]
+    for head, row in found:
+        yield f"Under {head} the global embedding written twice, which adds nothing, gains {_difference(row)}."
+    if found:
+        yield "So every row of that width is compared with it, and never with the embedding alone."
 
 
 def _informed(rows: Sequence[Row]) -> Iterator[str]:

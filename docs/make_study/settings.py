@@ -59,10 +59,14 @@ class Settings:
         return self.data / f"seed-{self.seed}"
 
     @property
-    def of_draws(self) -> list[str]:
-        """The regions that are drawn, each draw with a seed of its own."""
-        seeds = range(self.first, self.first + self.draws)
-        return [text.format(seed=seed) for text in (CROPS, ELSEWHERE) for seed in seeds]
+    def crops(self) -> list[str]:
+        """The draws of crops, each with a seed of its own."""
+        return [CROPS.format(seed=self.first + draw) for draw in range(self.draws)]
+
+    @property
+    def elsewhere(self) -> list[str]:
+        """As many draws of what is matched to the masks."""
+        return [ELSEWHERE.format(seed=self.first + draw) for draw in range(self.draws)]
 
     @property
     def repeats(self) -> list[str]:

@@ -73,12 +73,12 @@ def study(settings: Settings) -> Found:
     shared = repeated("--regions", [MASKS, TEN_CROP])
     steps.run("drawing, masks, ten crops", "extract", name, *shared, *photos, data=settings.drawn)
     take_over(settings.drawn / "cache", settings.store / "cache")
-    steps.run("crops", "extract", name, *repeated("--regions", settings.of_draws), *photos)
+    steps.run("crops", "extract", name, *repeated("--regions", [*settings.crops, *settings.elsewhere]), *photos)
     heads = [*repeated("--head", HEADS), *settings.repeats]
     sweep = ["sweep", name, "--encoder", ENCODER]
     tables = steps.run("the paper's tables", *sweep, "--table", "all", *heads)["results"]
-    by_area = repeated("--regions", [*settings.of_draws, MASKS, TEN_CROP])
-    area = steps.run("ranked by area, ten crops", *sweep, *by_area, "--scorer", "area", "--k", "5", *heads)["results"]
+    by_area = repeated("--regions", [*settings.crops, MASKS])
+    area = steps.run("ranked by area", *sweep, *by_area, "--scorer", "area", "--k", "5", *heads)["results"]
     claims = decided(steps, settings)
     return Found([*tables, *area], claims, steps.seconds)
 

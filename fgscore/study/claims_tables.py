@@ -99,7 +99,7 @@ def _notes(rows: Sequence[Row]) -> list[str]:
         "All together: the mean over data sets, each weighing the same, with an interval at least as wide as they "
         "scatter; mixed where one says the opposite by itself."
     ] if any(row["agree"] is not None for row in rows) else []  # fmt: skip
-    repeated = max((row["repeated"] for row in rows), default=0)
+    repeated = max((row["repeated"] or 0 for row in rows), default=0)
     several += [
         f"{repeated} test images of the data sets taken together are files that an earlier one has too, and count once."
     ] if repeated else []  # fmt: skip
