@@ -11,7 +11,6 @@ def row(**more: Any) -> dict[str, Any]:
     made = {"claim": "crops beat masks", "source": "Table 1", "kind": "better", "ratio": None, "ratio_seconds": None,
             "dataset": "cub", "datasets": ["cub"], "repeated": 0,
             "regions": ["random_crop", "sam(n=3)"], "encoder": "clip", "prompt": "plain", "head": "logreg",
-            "kind": "better",
             "margin": None, "verdict": "supported", "difference": 0.02, "low": 0.01, "high": 0.03, "p": None,
             "p_holm": None, "family": 9, "bound": None, "visible": None, "agree": None,
             "shares": {"images": 1.0}, "draws": 0, "seeds": 0, "differ": 20,
