@@ -355,7 +355,19 @@ def test_the_whole_gallery_is_reached_by_tab(desk: Reader) -> None:
         desk.driver.switch_to.active_element.send_keys(Keys.TAB)
         active = desk.driver.switch_to.active_element
         reached.append(active.get_attribute("id") or active.get_attribute("class") or active.tag_name)
-    for name in ("class", "result", "against", "outcome", "agreement", "viewer", "next", "k", "source", "scorer", "target"):
+    for name in (
+        "class",
+        "result",
+        "against",
+        "outcome",
+        "agreement",
+        "viewer",
+        "next",
+        "k",
+        "source",
+        "scorer",
+        "target",
+    ):
         assert name in reached, name
 
 
