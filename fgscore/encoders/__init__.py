@@ -13,6 +13,7 @@ import numpy as np
 
 from fgscore import specs
 from fgscore.encoders._batches import Batches, batched
+from fgscore.encoders._one_pass import OF_REGIONS
 from fgscore.encoders._prompts import PROMPTS, PromptSet, prompt_set
 from fgscore.encoders._regions import ImageRegions
 from fgscore.encoders._render import Rendering
@@ -21,8 +22,8 @@ from fgscore.models import Maker, Model
 from fgscore.runtime import Runtime
 from fgscore.types import Descriptions, TextBank
 
-__all__ = ["PROMPTS", "Batches", "Encoder", "EncoderMaker", "ImageRegions", "PromptSet", "Rendering", "batched",
-           "embed_sentences", "embed_text", "prompt_set", "rows_of", "unit"]  # fmt: skip
+__all__ = ["OF_REGIONS", "PROMPTS", "Batches", "Encoder", "EncoderMaker", "ImageRegions", "PromptSet", "Rendering",
+           "batched", "embed_sentences", "embed_text", "prompt_set", "rows_of", "unit"]  # fmt: skip
 
 
 NAME_ALONE = "a photo of a {}."  # the label's own text, by which WCA weighs descriptions

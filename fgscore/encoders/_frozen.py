@@ -29,6 +29,8 @@ from fgscore.types import Runs
 if TYPE_CHECKING:
     import torch
 
+    from fgscore.encoders._one_pass.regions import AtOnce
+
 Cut = tuple[np.ndarray, np.ndarray, Runs | None]  # image, box_xyxy, mask
 Restrict = Callable[[Callable[[], Any]], Any]
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
@@ -57,7 +59,7 @@ class Frozen(Published, Encoder):
         self._precision, self._together = DTYPES[dtype], together
         self._streams = threading.local()  # one for each thread, so that one's pictures are made in another's forward
         self._crops: Any = None
-        self._one_pass: Any = None
+        self._one_pass: AtOnce | None = None
 
     @property
     def renders(self) -> bool:
@@ -103,16 +105,17 @@ class Frozen(Published, Encoder):
             reason = f"{type(error).__name__}: {fit.first_line(error)}"
             kind = type(self._model).__name__
             raise MissingWeights(f"{folder}: {kind} cannot be driven as {self.drives} ({reason})") from error
-        if self._together:
-            at_once = self._at_once(self._model)
+        if at_once := self._at_once(self._model):
             at_once.begin(self._restricted, self._looks, self.rendering.fit, self._precision)
             self._one_pass = at_once
 
-    def _at_once(self, model: Any) -> Any:
-        """What embeds regions in one pass of ``model``. Raises :class:`BadParameter` where none can."""
+    def _at_once(self, model: Any) -> AtOnce | None:
+        """What embeds regions in one pass of ``model``; None for crops. Raises :class:`BadParameter` where there is
+        none."""
+        if self._together is None:
+            return None
         from fgscore.encoders._one_pass.regions import AtOnce
 
-        assert self._together is not None
         return AtOnce(model, self._together, self._text)
 
     def _choose_pixels(self) -> None:

@@ -116,8 +116,7 @@ class Clip(Frozen):
         with loading.quiet():
             looks, model, words = self._parts(folder, "float32", stand_ins)
             words.check()
-            if self._together:
-                self._at_once(model)
+            self._at_once(model)
             if self._asked_size and not is_naflex(looks.processor):
                 inputs = on_meta(looks([np.zeros((8, 8, 3), np.uint8)]))
                 check_size(partial(_towers.images, model.to("meta")), inputs, self._text)

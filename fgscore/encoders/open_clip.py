@@ -109,6 +109,7 @@ class OpenClip(Frozen):
         """Whether weights and tokenizer are there and fit, by their headers: nothing is computed."""
         with shapes_only():
             model = self._made(self.place, device="meta")
+        self._at_once(model)
         if self._asked_size:
             check_size(lambda inputs: model.encode_image(inputs["pixel_values"]), square(self._asked_size), self._text)
         self._tokenizer()

@@ -108,6 +108,7 @@ class Timm(Frozen):
         """Whether weights are there and fit, by their headers: nothing is computed."""
         with shapes_only():
             model = self._made(self.place)
+        self._at_once(model)
         if self._asked_size:
             check_size(lambda inputs: model(inputs["pixel_values"]), square(self._asked_size), self._text)
 

@@ -74,6 +74,7 @@ class Vision(Frozen):
         folder = self.place
         with loading.quiet():
             looks, model = self._parts(folder, "float32", stand_ins)
+            self._at_once(model)
             if self._asked_size:
                 inputs = on_meta(looks([np.zeros((8, 8, 3), np.uint8)]))
                 check_size(partial(_tokens.pooled, model.to("meta"), pool=self._pool), inputs, self._text)

@@ -183,7 +183,8 @@ class Extraction:
             rows, norms = encoder.unit(raw, f"a region of shard {task.number}")
             embedded = records.take(batch, images.ids)
             shard = EmbeddingShard(embedded.image_ids, embedded.offsets, rows, norms)
-            return Made(shard, images.failures, _facts(encoder))
+            unseen = encoder.made.unseen
+            return Made(shard, images.failures, _facts(encoder) | ({"unseen": unseen} if unseen else {}))
 
         return self._fill(encoder.recipe("region_embeddings", parents), make, by=encoder)
 

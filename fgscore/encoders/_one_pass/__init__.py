@@ -37,6 +37,9 @@ Member = Literal["soft"] | Annotated[float, Gt(0), Le(1)]
 Tiles = Annotated[int, Ge(1)]
 
 
+OF_REGIONS = ("regions", "start", "member", "tiles")  # their names; whole images do not depend on them
+
+
 @dataclass(frozen=True)
 class Together:
     """How regions are embedded in one pass: their own from layer ``start`` on; a patch belongs to a region by the share

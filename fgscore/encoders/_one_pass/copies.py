@@ -16,7 +16,11 @@ LOGITS = 1 << 22  # of copies to tokens, at one time on a CPU; a GPU takes 64 ti
 
 
 class Unreachable(Exception):
-    """Why the attention of a model cannot be restricted."""
+    """Why the attention of a model cannot be restricted, and what to do ``instead``."""
+
+    def __init__(self, why: str, instead: str = "") -> None:
+        super().__init__(why)
+        self.instead = instead or "leave regions out, or name a model of patches with a class token, such as clip's"
 
 
 @dataclass(eq=False)

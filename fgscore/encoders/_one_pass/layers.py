@@ -43,9 +43,10 @@ class OnePass:
         self._has_class = any(name.rpartition(".")[2] in CLASS_TOKENS for name, _ in model.named_parameters())
         self.grid, self.span = (0, 0), (1.0, 1.0)
         if start >= len(self._layers):
-            raise Unreachable(f"it has {len(self._layers)} layers, and start={start} is none of them, from 0 on")
+            last = len(self._layers) - 1
+            raise Unreachable(f"start={start} is none of its layers 0 to {last}", f"write start={last}, or less")
         if start and not self._has_class:
-            raise Unreachable(f"it has no class token, and nothing to start={start} with")
+            raise Unreachable(f"start={start} says when a class token is copied, and it has none", "leave start out")
         self._start, self.takes_mean = start, False
         self._hook()
 

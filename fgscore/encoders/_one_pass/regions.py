@@ -58,10 +58,12 @@ class AtOnce:
                 lambda height, width: _render.placed(height, width, fit, looks.size, looks.seen),
             )
             self._settle(lambda: _least_cosine(self._block(whole, len(whole)), wanted) >= ALIKE[dtype])
-        except (Unreachable, BadParameter) as error:
+        except Unreachable as error:
             raise self._refused(error) from error
+        except BadParameter as error:
+            raise self._refused(Unreachable(str(error))) from error
         except Exception as error:  # whatever a model may do with one token in place of many
-            raise self._refused(f"{type(error).__name__}: {first_line(error)}") from error
+            raise self._refused(Unreachable(f"{type(error).__name__}: {first_line(error)}")) from error
 
     def _settle(self, is_alike: Callable[[], bool]) -> None:
         """By the class token or a pool, or else by the mean, whichever the model ends in."""
@@ -73,11 +75,11 @@ class AtOnce:
             raise Unreachable("a region that is all of a picture is not that picture: it ends in something else than "
                               "its class token, a pool of attention or a mean")  # fmt: skip
         if self._pass.takes_mean and self._how.start:
-            raise Unreachable(f"it ends in a mean of its patches, and nothing to start={self._how.start} with")
+            why = f"start={self._how.start} says when a class token is copied, and it ends in a mean of its patches"
+            raise Unreachable(why, "leave start out")
 
-    def _refused(self, why: object) -> BadParameter:
-        return BadParameter(f"{self._who} has no regions='one_pass': {why}; leave regions out, or name a model of "
-                            "patches with a class token, such as clip's")  # fmt: skip
+    def _refused(self, error: Unreachable) -> BadParameter:
+        return BadParameter(f"{self._who} has no regions='one_pass': {error}; {error.instead}")
 
     def embed(self, images: Iterable[ImageRegions], batches: Batches) -> Iterator[np.ndarray]:
         """Arrays (m, d): the regions of all ``images``."""

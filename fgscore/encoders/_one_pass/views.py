@@ -57,9 +57,8 @@ def _of_picture(one: ImageRegions, rows: np.ndarray, grid: Grid, how: Together) 
         x0, y0, x1, y1 = tile
         within = np.all((boxes[:, :2] >= (x0, y0)) & (boxes[:, 2:] <= (x1, y1)), axis=1)
         some = np.intersect1d(left, np.flatnonzero(within))
-        view = _view(one.some(some), rows[some], grid, how.member, tile, outside=False)
-        left = np.setdiff1d(left, some[np.isin(rows[some], view.rows)])
-        if len(view.rows):
+        if len(some) and len((view := _view(one.some(some), rows[some], grid, how.member, tile, outside=False)).rows):
+            left = np.setdiff1d(left, some[np.isin(rows[some], view.rows)])
             yield view
     if len(left):
         yield _view(one.some(left), rows[left], grid, how.member, (0, 0, width, height))
