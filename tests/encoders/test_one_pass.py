@@ -12,11 +12,14 @@ pytest.importorskip("sentencepiece")
 import layouts  # noqa: E402
 import loaded  # noqa: E402
 import pictures  # noqa: E402
+from PIL import Image  # noqa: E402
 
 from fgscore import contract  # noqa: E402
 from fgscore.encoders import EncoderMaker, ImageRegions  # noqa: E402
 from fgscore.encoders._one_pass import copies  # noqa: E402
 from fgscore.errors import BadParameter  # noqa: E402
+from fgscore.extract.parts import EncoderPart  # noqa: E402
+from fgscore.store.match import same_model  # noqa: E402
 
 SIDE, PATCH, GRID = pictures.SIDE, 8, pictures.SIDE // 8
 SMALL = {"img_size": SIDE, "patch_size": PATCH, "embed_dim": 24, "depth": 2, "num_heads": 2}
@@ -306,6 +309,38 @@ def test_images_and_texts_are_those_of_the_encoder_of_crops(made):
     crops, together = loaded.encoder("clip", model=str(folder)), one_pass("clip", folder)
     np.testing.assert_array_equal(together.embed_images([noise(50, 40)]), crops.embed_images([noise(50, 40)]))
     np.testing.assert_array_equal(together.embed_texts(["a crow"]), crops.embed_texts(["a crow"]))
+
+
+def test_embeddings_of_images_are_shared_and_go_with_those_of_regions(made):
+    """In the store too, whatever is asked of regions; another size makes another of both."""
+    folder = made(layouts.clip_safetensors)
+    plain, one, other = (
+        EncoderPart(f"clip(model='{folder}'{more})", loaded.CPU)
+        for more in ("", ", regions=one_pass, start=1, tiles=2", ", regions=one_pass, size=64")
+    )
+    images = {"images": "0" * 64}
+    wholes = [part.recipe("globals", images) for part in (plain, one, other)]
+    parts = [part.recipe("region_embeddings", {**images, "regions": "1" * 64}) for part in (plain, one, other)]
+    assert wholes[0].digest == wholes[1].digest != wholes[2].digest
+    assert len({recipe.digest for recipe in parts}) == 3
+    goes = [[same_model(whole, part) for part in parts] for whole in (wholes[0], wholes[2])]
+    assert goes == [[True, True, False], [False, False, True]]
+
+
+def test_how_many_regions_are_not_seen_is_said_and_kept(run, tmp_path, made):
+    for seed, place in enumerate(("train/crow", "train/jay", "test/crow", "test/jay")):
+        folder = tmp_path / "wide" / place
+        folder.mkdir(parents=True)
+        Image.fromarray(noise(4 * SIDE, SIDE, seed)).save(folder / "1.png")
+    encoder = f"clip(model='{made(layouts.clip_safetensors)}', regions=one_pass)"
+    args = ("--root", tmp_path / "wide", "--encoder", encoder, "--regions", "grid(rows=1, cols=8)")
+    for _ in range(2):  # made, and found again
+        done = run("extract", "folder", *args)
+        assert done.code == 0, done.err
+        assert "24 of 32 regions lie outside of what its model sees" in done.out
+        assert max(map(len, done.out[done.out.index("24 of 32") :].splitlines()[:2])) <= 80
+    squashed = run("extract", "folder", *args[:3], encoder.replace(")", ", fit=squash)"), *args[4:])
+    assert squashed.code == 0 and "lie outside" not in squashed.out
 
 
 def test_half_precision_is_near(made):

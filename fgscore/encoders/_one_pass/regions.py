@@ -21,7 +21,8 @@ from fgscore.pretrained.fit import first_line
 
 COPIES = 32  # for each picture of a batch; more of them, and it has fewer pictures
 ALIKE = {"float32": 0.9999, "float16": 0.999, "bfloat16": 0.99}  # cosine of an image and a region that is all of it
-Embed = Callable[[Sequence[np.ndarray], Callable[[Callable[[], Any]], Any]], np.ndarray]
+Restrict = Callable[[Callable[[], Any]], Any]
+Embed = Callable[[Sequence[np.ndarray], Restrict], np.ndarray]
 
 
 class AtOnce:
@@ -88,7 +89,7 @@ class AtOnce:
 
     def _block(self, images: Sequence[ImageRegions], size: int) -> np.ndarray:
         """(R, d): the regions of ``images``, by passes of at most ``size`` pictures."""
-        seen = [views.views(one, self._grid, self._how) for one in images]
+        seen = [self.views(one) for one in images]
         first = np.cumsum([0, *map(len, images)])
         if not first[-1]:
             return np.zeros((0, self._dim), np.float32)
@@ -100,15 +101,19 @@ class AtOnce:
         self._local.unseen = self.unseen + sum(view.unseen for view in every)
         return rows
 
-    def _rows(self, some: Sequence[View]) -> np.ndarray:
-        """(S, d): the regions of some pictures, one after another, by one pass of them."""
+    def views(self, one: ImageRegions) -> list[View]:
+        """The pictures in which the regions of ``one`` are looked for."""
+        return views.views(one, self._grid, self._how)
+
+    def restrict(self, some: Sequence[View]) -> Restrict:
+        """What makes of ``features``, a forward pass of the pictures of ``some``, that of their regions (S, d)."""
         bias = torch.from_numpy(np.concatenate([view.belongs for view in some])).log()
         counts = [len(view.rows) for view in some]
+        return lambda features: self._pass.embed(features, counts, bias)
 
-        def restrict(features: Callable[[], Any]) -> Any:
-            return self._pass.embed(features, counts, bias)
-
-        return self._embed([view.picture for view in some], restrict)
+    def _rows(self, some: Sequence[View]) -> np.ndarray:
+        """(S, d): the regions of some pictures, one after another, by one pass of them."""
+        return self._embed([view.picture for view in some], self.restrict(some))
 
 
 def _parts(every: Sequence[View], size: int) -> Iterator[list[View]]:
