@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from fgscore.errors import LISTED, BadParameter, MissingParameter, UsageError, guess
 
@@ -188,7 +188,7 @@ def bind(
     defaults, in the order of the signatures.
 
     Integers become floats where the signature says float, defaults included, and strings become paths where it says
-    ``Path``; ``Annotated[float, Gt(0)]`` (also Ge, Lt, of annotated-types) limits a number. Raises
+    ``Path``; ``Annotated[float, Gt(0)]`` (also Ge, Lt, Le, of annotated-types) limits a number. Raises
     :class:`BadParameter` for an unknown parameter, a missing one, a value of the wrong type or beyond its limits, or a
     default that cannot be written down.
     """
@@ -301,11 +301,13 @@ def _within(value: Any, limit: Any) -> bool:
         return bool(value > limit.gt)
     if isinstance(limit, Ge):
         return bool(value >= limit.ge)
-    return bool(value < limit.lt) if isinstance(limit, Lt) else True
+    if isinstance(limit, Lt):
+        return bool(value < limit.lt)
+    return bool(value <= limit.le) if isinstance(limit, Le) else True
 
 
 def _limits(option: Any) -> str:
-    said = {Gt: "above {0.gt}", Ge: "of at least {0.ge}", Lt: "below {0.lt}"}
+    said = {Gt: "above {0.gt}", Ge: "of at least {0.ge}", Lt: "below {0.lt}", Le: "of at most {0.le}"}
     return " and ".join(said[type(limit)].format(limit) for limit in option.__metadata__ if type(limit) in said)
 
 

@@ -138,6 +138,10 @@ def finish(
         for about, names in notes.items():
             more = f" and {len(names) - 5} more; --json lists all" if len(names) > 5 else ""
             print(terminal.visible(f"{len(names):,} {about}: {', '.join(names[:5])}{more}"))
+        for s in (s for s in summaries if s.unseen):
+            print(terminal.visible(s.label))
+            print(f"  {s.unseen:,} of {s.regions:,} regions lie outside of what its model sees of their")
+            print("  images, and take its nearest patch; with fit=squash it sees all of them")
         if indexed:
             show_account(indexed.account, indexed.remarks)
         _next.step(next_step)

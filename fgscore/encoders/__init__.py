@@ -13,6 +13,7 @@ import numpy as np
 
 from fgscore import specs
 from fgscore.encoders._batches import Batches, batched
+from fgscore.encoders._one_pass import OF_REGIONS
 from fgscore.encoders._prompts import PROMPTS, PromptSet, prompt_set
 from fgscore.encoders._regions import ImageRegions
 from fgscore.encoders._render import Rendering
@@ -21,8 +22,8 @@ from fgscore.models import Maker, Model
 from fgscore.runtime import Runtime
 from fgscore.types import Descriptions, TextBank
 
-__all__ = ["PROMPTS", "Batches", "Encoder", "EncoderMaker", "ImageRegions", "PromptSet", "Rendering", "batched",
-           "embed_sentences", "embed_text", "prompt_set", "rows_of", "unit"]  # fmt: skip
+__all__ = ["OF_REGIONS", "PROMPTS", "Batches", "Encoder", "EncoderMaker", "ImageRegions", "PromptSet", "Rendering",
+           "batched", "embed_sentences", "embed_text", "prompt_set", "rows_of", "unit"]  # fmt: skip
 
 
 NAME_ALONE = "a photo of a {}."  # the label's own text, by which WCA weighs descriptions
@@ -122,6 +123,16 @@ class Encoder(Model, ABC):
         """Whether its region embeddings follow ``rendering``: not those of a method of its own, unless that says so."""
         return type(self).embed_regions is Encoder.embed_regions
 
+    @property
+    def shapes(self) -> bool:
+        """Whether its pictures, at least, come to its square as ``fit`` says."""
+        return self.renders
+
+    @property
+    def unseen(self) -> int:
+        """How many of the regions that it embedded last, in this thread, lie outside of what it sees of their image."""
+        return 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderMaker(Maker):
@@ -142,12 +153,12 @@ class EncoderMaker(Maker):
         own = specs.tunables(self.function)
         asked = {name: self.params[name] for name in specs.tunables(Rendering) if name not in own}
         encoder.rendering = Rendering(**asked)  # type: ignore[arg-type]
-        if not encoder.renders and encoder.rendering != Rendering():
-            changed = next(name for name, value in asked.items() if value != specs.tunables(Rendering)[name])
-            raise BadParameter(
-                f"{self.place}encoder {self.canonical} embeds regions by a method of its own, which has no {changed}; "
-                "leave that out"
-            )
+        for name, value in asked.items():
+            if value != specs.tunables(Rendering)[name] and not (encoder.renders or encoder.shapes and name == "fit"):
+                raise BadParameter(
+                    f"{self.place}encoder {self.canonical} embeds regions by a method of its own, which has no {name}; "
+                    "leave that out"
+                )
         return encoder
 
     def keys(self, encoder: Encoder, kind: str) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from fgscore.encoders import Encoder, ImageRegions, _looks, _render
 from fgscore.encoders._looks import Inputs, Looks
+from fgscore.encoders._one_pass import Together
 from fgscore.errors import MissingWeights
 from fgscore.machine import timing
 from fgscore.machine.macs import macs_of
@@ -30,6 +31,10 @@ from fgscore.types import Runs
 if TYPE_CHECKING:
     import torch
 
+    from fgscore.encoders._one_pass.regions import AtOnce
+
+Cut = tuple[np.ndarray, np.ndarray, Runs | None]  # image, box_xyxy, mask
+Restrict = Callable[[Callable[[], Any]], Any]
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
@@ -39,16 +44,34 @@ class Frozen(Published, Encoder):
     what it says, and :class:`MissingExtra` without the packages."""
 
     thread_safe = True  # of several shards at a time
-    renders = True  # in its own way
+    shapes = True
     drives: ClassVar[str] = "a dual encoder"
 
     def __init__(
-        self, runtime: Runtime, model: str, revision: str | None, layout: Layout, text: str, dtype: str
+        self,
+        runtime: Runtime,
+        model: str,
+        revision: str | None,
+        layout: Layout,
+        text: str,
+        dtype: str,
+        together: Together | None = None,
     ) -> None:
         super().__init__(runtime, model, revision, layout, text)
-        self._precision = DTYPES[dtype]
+        self._precision, self._together = DTYPES[dtype], together
         self._streams = threading.local()  # one for each thread, so that one's pictures are made in another's forward
         self._crops: Any = None
+        self._one_pass: AtOnce | None = None
+
+    @property
+    def renders(self) -> bool:
+        """In its own way; in one pass there are no pictures of regions."""
+        return self._together is None
+
+    @property
+    def unseen(self) -> int:
+        """In one pass; crops are always seen."""
+        return self._one_pass.unseen if self._one_pass else 0
 
     @abstractmethod
     def _open(self, folder: Path) -> tuple[Any, Looks]:
@@ -68,9 +91,15 @@ class Frozen(Published, Encoder):
         :class:`MissingWeights` where the model cannot tell them apart."""
 
     def macs(self, regions: int) -> int | None:
-        """Multiply-accumulates of an image and so many regions of it, each a forward pass. Raises as :meth:`load`."""
+        """Multiply-accumulates of an image and so many regions of it: each is a forward pass, or all have one, as if
+        some lay in every tile, which is known once it is loaded. Raises as :meth:`load`."""
         picture = self._macs_of_picture
-        return None if picture is None else (1 + regions) * picture
+        if picture is None or self._together is None:
+            return None if picture is None else (1 + regions) * picture
+        if self._one_pass is None:
+            return None
+        passes = 1 + (self._together.tiles**2 if regions and self._together.tiles > 1 else 0)
+        return passes * picture + regions * self._one_pass.macs_of_copy
 
     @cached_property
     def _macs_of_picture(self) -> int | None:
@@ -101,6 +130,18 @@ class Frozen(Published, Encoder):
             reason = f"{type(error).__name__}: {fit.first_line(error)}"
             kind = type(self._model).__name__
             raise MissingWeights(f"{folder}: {kind} cannot be driven as {self.drives} ({reason})") from error
+        if at_once := self._at_once(self._model):
+            at_once.begin(self._restricted, self._looks, self.rendering.fit, self._precision)
+            self._one_pass = at_once
+
+    def _at_once(self, model: Any) -> AtOnce | None:
+        """What embeds regions in one pass of ``model``; None for crops. Raises :class:`BadParameter` where there is
+        none."""
+        if self._together is None:
+            return None
+        from fgscore.encoders._one_pass.regions import AtOnce
+
+        return AtOnce(model, self._together, self._text)
 
     def _choose_pixels(self) -> None:
         """Whose code makes pixels, and by which way."""
@@ -118,11 +159,17 @@ class Frozen(Published, Encoder):
 
     def embed_images(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """(B, d) for whole images (H, W, 3) uint8."""
+        return self._restricted(images, lambda features: features())
+
+    def _restricted(self, images: Sequence[np.ndarray], restrict: Restrict) -> np.ndarray:
+        """Rows of what ``restrict`` makes of the model's features of whole images."""
         if self._crops:
-            return self._embed_cuts([(image, np.array([0, 0, *image.shape[1::-1]]), None) for image in images])
+            cuts = [(image, np.array([0, 0, *image.shape[1::-1]]), None) for image in images]
+            with self._stream():
+                return self._forward({"pixel_values": self._cut(cuts)}, restrict)
         with self._torch.inference_mode(), timing.spent("resize"):
             inputs = {name: self._placed(tensor) for name, tensor in self._inputs(images).items()}
-        return self._forward(inputs)
+        return self._forward(inputs, restrict)
 
     def _placed(self, tensor: torch.Tensor) -> torch.Tensor:
         """On the device, in the model's precision where it is of real numbers."""
@@ -137,12 +184,12 @@ class Frozen(Published, Encoder):
             self._streams.own.wait_stream(self._torch.cuda.default_stream(self.device))  # the weights are there
         return self._torch.cuda.stream(self._streams.own)
 
-    def _forward(self, inputs: Inputs) -> np.ndarray:
-        """(B, d) for ``inputs`` on the device."""
+    def _forward(self, inputs: Inputs, restrict: Restrict = lambda features: features()) -> np.ndarray:
+        """(B, d) for ``inputs`` on the device, or what ``restrict`` makes of their features."""
         from fgscore.machine.float32 import quick_float32
 
         with self._torch.inference_mode(), timing.spent("forward"), quick_float32():
-            return to_numpy(self._features(inputs))
+            return to_numpy(restrict(lambda: self._features(inputs)))
 
     def _inputs(self, images: Sequence[np.ndarray]) -> Inputs:
         """The model's inputs for images (H, W, 3) uint8, by our own code or by the model's image processor."""
@@ -154,22 +201,28 @@ class Frozen(Published, Encoder):
 
     def embed_regions(self, images: Iterable[ImageRegions]) -> Iterator[np.ndarray]:
         """Arrays (m, d): the regions of all ``images``, those of several in one batch."""
+        if self._one_pass:
+            return self._one_pass.embed(images, self.batches)
         cuts = (cut for one in images for cut in one.cuts())
         return self.batches.embed(self._embed_cuts, cuts)
 
-    def _embed_cuts(self, cuts: Sequence[tuple[np.ndarray, np.ndarray, Runs | None]]) -> np.ndarray:
+    def _embed_cuts(self, cuts: Sequence[Cut]) -> np.ndarray:
         """(B, d) for (image, box_xyxy, mask or None)."""
         if self._crops:
             with self._stream():
-                with self._torch.inference_mode(), timing.spent("resize"):
-                    pixels = self._crops(cuts)
-                    if self._profile:
-                        self._torch.cuda.synchronize()
-                return self._forward({"pixel_values": pixels})
+                return self._forward({"pixel_values": self._cut(cuts)})
         with timing.spent("resize"):
             parts = [self.rendering.cut(image, box, runs.decode() if runs else None, self.mean_rgb)
                      for image, box, runs in cuts]  # fmt: skip
         return self.embed_images(parts)
+
+    def _cut(self, cuts: Sequence[Cut]) -> torch.Tensor:
+        """The model's pictures of ``cuts``, by a GPU."""
+        with self._torch.inference_mode(), timing.spent("resize"):
+            pixels: torch.Tensor = self._crops(cuts)
+            if self._profile:
+                self._torch.cuda.synchronize()
+        return pixels
 
 
 def to_numpy(features: Any) -> np.ndarray:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 RGB = tuple[int, int, int]
+Box = tuple[float, float, float, float]
 Inputs = Mapping[str, "torch.Tensor"]
 
 
@@ -33,6 +34,11 @@ class Looks(Protocol):
     plain: Any
 
     def __call__(self, pictures: Sequence[np.ndarray]) -> Inputs: ...
+
+    def seen(self, height: int, width: int) -> Box:
+        """The part of a picture that becomes the model's square, (x0, y0, x1, y1) in the picture's pixels. Raises
+        :class:`BadParameter` where that is not known."""
+        ...
 
 
 class Processed:
@@ -51,6 +57,17 @@ class Processed:
         own = [one if one.flags.writeable else one.copy() for one in pictures]  # torch warns of what is not
         return dict(self.processor(images=own, return_tensors="pt", input_data_format="channels_last"))
 
+    def seen(self, height: int, width: int) -> Box:
+        """As of any :class:`Looks`."""
+        if is_naflex(self.processor):
+            raise BadParameter("it sees no square of a picture, but patches of all of it")
+        if not crops(self.processor):
+            return 0, 0, width, height
+        given, cut = self.processor.size, self.processor.crop_size
+        edge = given.get("shortest_edge")
+        to = _shortest(height, width, edge) if edge else (given["height"], given["width"])
+        return _centre((height, width), to, (cut["height"], cut["width"]), lambda n: n // 2)
+
 
 class Transformed:
     """By a transform of torchvision's kind, from one picture of Pillow's to one tensor (3, s, s)."""
@@ -67,6 +84,41 @@ class Transformed:
 
         made = [self._transform(Image.fromarray(np.ascontiguousarray(picture))) for picture in pictures]
         return {"pixel_values": torch.stack(made)}
+
+    def seen(self, height: int, width: int) -> Box:
+        """As of any :class:`Looks`: of transforms that resize, then cut the centre or fill up around it."""
+        to = cut = (height, width)
+        for step in vars(self._transform).get("transforms", [self._transform]):
+            kind, size = type(step).__name__, vars(step).get("size")
+            if kind == "Resize":
+                edge = size if isinstance(size, int) else size[0] if len(size) == 1 else None
+                to = cut = _shortest(height, width, edge) if edge else (size[0], size[1])
+            elif kind == "ResizeKeepRatio":
+                by_height, by_width = height / size[0], width / size[1]
+                share = step.longest
+                ratio = max(by_height, by_width) * share + min(by_height, by_width) * (1 - share)
+                to = cut = (round(height / ratio), round(width / ratio))
+            elif kind in ("CenterCrop", "CenterCropOrPad"):
+                cut = (size, size) if isinstance(size, int) else (size[0], size[-1])
+            elif kind not in ("MaybeToTensor", "ToTensor", "Normalize", "MaybeConvertMode"):
+                raise BadParameter(f"what its transform {kind} leaves of a picture is not known")
+        return _centre((height, width), to, cut, lambda n: round(n / 2) if n > 0 else -(-n // 2))
+
+
+def _shortest(height: int, width: int, edge: int) -> tuple[int, int]:
+    """Height and width of a picture once its shorter edge is ``edge``."""
+    short = min(height, width)
+    return edge * height // short, edge * width // short
+
+
+def _centre(picture: tuple[int, int], to: tuple[int, int], cut: tuple[int, int], half: Callable[[int], int]) -> Box:
+    """The centre of ``cut`` (height, width) of a ``picture`` that is resized ``to``, in the picture's pixels; ``half``
+    of what is left out lies before it."""
+    (y0, y1), (x0, x1) = (
+        (half(big - small) * length / big, (half(big - small) + small) * length / big)
+        for length, big, small in zip(picture, to, cut, strict=True)
+    )
+    return x0, y0, x1, y1
 
 
 def rgb(mean: Sequence[float] | None) -> RGB:

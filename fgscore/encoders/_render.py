@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -122,7 +122,31 @@ def shape_to(region: np.ndarray, fit: Fit, size: int, mean_rgb: Sequence[int]) -
 def _middle(region: np.ndarray) -> np.ndarray:
     """Of a region longer than 16 times its width, the middle: resizing all of a one-pixel column to the model's width
     would take gigabytes, for pixels that the centre crop drops."""
-    height, width = region.shape[:2]
+    (y, y1), (x, x1) = _middle_of(*region.shape[:2])
+    return region[y:y1, x:x1]
+
+
+def _middle_of(height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Rows and columns, from and to, of that middle."""
     long = MAX_ASPECT * min(height, width)
     y, x = max(0, (height - long) // 2), max(0, (width - long) // 2)
-    return region[y : y + min(height, long), x : x + min(width, long)]
+    return (y, y + min(height, long)), (x, x + min(width, long))
+
+
+def placed(
+    height: int, width: int, fit: Fit, size: int, seen: Callable[[int, int], tuple[float, float, float, float]]
+) -> tuple[float, float, float, float]:
+    """Where in a picture of ``height`` and ``width`` the square lies that a model sees of it, (x0, y0, x1, y1) in its
+    pixels, beyond its edges where it is padded: after :func:`shape_to`, of what comes of which the model has ``seen``
+    some, given its height and width."""
+    if fit == "squash":
+        x0, y0, x1, y1 = seen(size, size)
+        return x0 * width / size, y0 * height / size, x1 * width / size, y1 * height / size
+    side = max(height, width)
+    y, x = (-((side - height) // 2), -((side - width) // 2)) if fit == "pad" else (0, 0)
+    tall, wide = side, side
+    if fit == "crop" or height == width:
+        (y, y_end), (x, x_end) = _middle_of(height, width)
+        tall, wide = y_end - y, x_end - x
+    x0, y0, x1, y1 = seen(tall, wide)
+    return x + x0, y + y0, x + x1, y + y1

@@ -16,10 +16,11 @@ import numpy as np
 from annotated_types import Ge
 
 from fgscore import specs
-from fgscore.encoders import _looks, _text, _towers, _trial
+from fgscore.encoders import _looks, _one_pass, _text, _towers, _trial
 from fgscore.encoders._dry import check_size, on_meta
 from fgscore.encoders._frozen import Frozen, to_numpy
 from fgscore.encoders._looks import Inputs, Processed, is_naflex
+from fgscore.encoders._one_pass import Member, Regions, Start, Tiles, Together
 from fgscore.pretrained import checkpoint, loading
 from fgscore.pretrained.published import stored_name
 from fgscore.runtime import Runtime
@@ -37,6 +38,10 @@ def clip(
     dtype: Literal["fp32", "fp16", "bf16"] = "fp32",
     size: Annotated[int, Ge(1)] | None = None,
     trust_remote_code: bool = False,
+    regions: Regions = "crops",
+    start: Start = 0,
+    member: Member = "soft",
+    tiles: Tiles = 1,
 ) -> Clip:
     """Any dual encoder of transformers with image and text features: CLIP, SigLIP and their kin, frozen.
 
@@ -44,8 +49,15 @@ def clip(
     ``size`` in pixels is another than the model's own, with its positions interpolated; of a NaFlex model, the square
     that has as many patches as a picture may have. ``trust_remote_code`` runs the Python files that the model brings,
     such as FG-CLIP's.
+
+    ``regions`` are crops, a forward pass each, or all those of an image in 'one_pass': a copy of the class token for
+    each sees its patches alone, from layer ``start`` on. A patch belongs to a region by the share of its area within,
+    whose logarithm is added to what it is attended by ('soft'), or where that share is at least ``member``. ``tiles``
+    of an image a side, such as 2, are passes of their own for the regions that lie within one.
     """
-    return Clip(runtime, model, revision, dtype, size, trust_remote_code)
+    return Clip(
+        runtime, model, revision, dtype, size, trust_remote_code, _one_pass.asked(regions, start, member, tiles)
+    )
 
 
 class Clip(Frozen):
@@ -59,14 +71,21 @@ class Clip(Frozen):
     }
 
     def __init__(
-        self, runtime: Runtime, model: str, revision: str | None, dtype: str, size: int | None, code: bool
+        self,
+        runtime: Runtime,
+        model: str,
+        revision: str | None,
+        dtype: str,
+        size: int | None,
+        code: bool,
+        together: Together | None = None,
     ) -> None:
         layout = checkpoint.DUAL
         if code:
             layout = replace(layout, settings=(*layout.settings, "*.py"))
         named = {k: v for k, v in (("model", model), ("revision", revision)) if v is not None}
         text = specs.text("clip", named | ({"trust_remote_code": True} if code else {}))
-        super().__init__(runtime, self._folder_of_demo(model), revision, layout, text, dtype)
+        super().__init__(runtime, self._folder_of_demo(model), revision, layout, text, dtype, together)
         self._is_demo, self._asked_size, self._code = model == DEMO, size, code
 
     @staticmethod
@@ -97,6 +116,7 @@ class Clip(Frozen):
         with loading.quiet():
             looks, model, words = self._parts(folder, "float32", stand_ins)
             words.check()
+            self._at_once(model)
             if self._asked_size and not is_naflex(looks.processor):
                 inputs = on_meta(looks([np.zeros((8, 8, 3), np.uint8)]))
                 check_size(partial(_towers.images, model.to("meta")), inputs, self._text)

@@ -11,10 +11,11 @@ import numpy as np
 from annotated_types import Ge
 
 from fgscore import specs
-from fgscore.encoders import _open_clip, _text, _trial
+from fgscore.encoders import _one_pass, _open_clip, _text, _trial
 from fgscore.encoders._dry import check_size, shapes_only, silent, square
 from fgscore.encoders._frozen import Frozen, to_numpy
 from fgscore.encoders._looks import Inputs, Transformed
+from fgscore.encoders._one_pass import Member, Regions, Start, Tiles, Together
 from fgscore.errors import BadParameter, MissingWeights
 from fgscore.machine.progress import Progress
 from fgscore.pretrained import checkpoint, fit, published
@@ -34,6 +35,10 @@ def open_clip(
     revision: str | None = None,
     dtype: Literal["fp32", "fp16", "bf16"] = "fp32",
     size: Annotated[int, Ge(1)] | None = None,
+    regions: Regions = "crops",
+    start: Start = 0,
+    member: Member = "soft",
+    tiles: Tiles = 1,
 ) -> OpenClip:
     """A dual encoder of the library open_clip, frozen, with its tokenizers and transforms: PE-Core, MobileCLIP2, EVA.
 
@@ -41,7 +46,7 @@ def open_clip(
     ``pretrained`` goes with a name: the tag of published weights, such as 'webli', or a file of weights; '' is the only
     tag, where there is one. ``size`` in pixels is another than the model's own, with its positions interpolated.
     """
-    return OpenClip(runtime, model, pretrained, revision, dtype, size)
+    return OpenClip(runtime, model, pretrained, revision, dtype, size, _one_pass.asked(regions, start, member, tiles))
 
 
 class OpenClip(Frozen):
@@ -55,11 +60,18 @@ class OpenClip(Frozen):
     }
 
     def __init__(
-        self, runtime: Runtime, model: str, pretrained: str, revision: str | None, dtype: str, size: int | None
+        self,
+        runtime: Runtime,
+        model: str,
+        pretrained: str,
+        revision: str | None,
+        dtype: str,
+        size: int | None,
+        together: Together | None = None,
     ) -> None:
         named = {k: v for k, v in (("model", model), ("pretrained", pretrained), ("revision", revision)) if v}
         text = specs.text("open_clip", named)
-        super().__init__(runtime, model.removeprefix(HUB), revision, _open_clip.LAYOUT, text, dtype)
+        super().__init__(runtime, model.removeprefix(HUB), revision, _open_clip.LAYOUT, text, dtype, together)
         self._pretrained, self._asked_size = pretrained, size
         self._file = Path(pretrained).expanduser() if pretrained and published.is_file(pretrained) else None
         if pretrained and not self._is_architecture:
@@ -97,6 +109,7 @@ class OpenClip(Frozen):
         """Whether weights and tokenizer are there and fit, by their headers: nothing is computed."""
         with shapes_only():
             model = self._made(self.place, device="meta")
+        self._at_once(model)
         if self._asked_size:
             check_size(lambda inputs: model.encode_image(inputs["pixel_values"]), square(self._asked_size), self._text)
         self._tokenizer()

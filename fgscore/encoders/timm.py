@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge
 
 from fgscore import specs
-from fgscore.encoders import _trial
+from fgscore.encoders import _one_pass, _trial
 from fgscore.encoders._dry import check_size, shapes_only, silent, square
 from fgscore.encoders._frozen import Frozen
 from fgscore.encoders._looks import Inputs, Transformed
+from fgscore.encoders._one_pass import Member, Regions, Start, Tiles, Together
 from fgscore.errors import BadParameter, MissingWeights, guess, missing_extra
 from fgscore.pretrained import checkpoint, fit, published
 from fgscore.pretrained.hub import Repository
@@ -38,6 +39,10 @@ def timm(
     revision: str | None = None,
     dtype: Literal["fp32", "fp16", "bf16"] = "fp32",
     size: Annotated[int, Ge(1)] | None = None,
+    regions: Regions = "crops",
+    start: Start = 0,
+    member: Member = "soft",
+    tiles: Tiles = 1,
 ) -> Timm:
     """A model of pictures of the library timm, frozen, with its own transforms. It reads no text.
 
@@ -45,7 +50,7 @@ def timm(
     folder in timm's layout. ``pretrained`` is that tag, or a file of weights; '' is timm's own choice. The embedding is
     what timm's classifier would be given. ``size`` in pixels is another than the weights' own.
     """
-    return Timm(runtime, model, pretrained, revision, dtype, size)
+    return Timm(runtime, model, pretrained, revision, dtype, size, _one_pass.asked(regions, start, member, tiles))
 
 
 class Timm(Frozen):
@@ -56,10 +61,17 @@ class Timm(Frozen):
     logit_scale = 1.0  # it reads no text
 
     def __init__(
-        self, runtime: Runtime, model: str, pretrained: str, revision: str | None, dtype: str, size: int | None
+        self,
+        runtime: Runtime,
+        model: str,
+        pretrained: str,
+        revision: str | None,
+        dtype: str,
+        size: int | None,
+        together: Together | None = None,
     ) -> None:
         named = {k: v for k, v in (("model", model), ("pretrained", pretrained), ("revision", revision)) if v}
-        super().__init__(runtime, model.removeprefix(HUB), revision, LAYOUT, specs.text("timm", named), dtype)
+        super().__init__(runtime, model.removeprefix(HUB), revision, LAYOUT, specs.text("timm", named), dtype, together)
         self._pretrained, self._asked_size = pretrained, size
         self._file = Path(pretrained).expanduser() if pretrained and published.is_file(pretrained) else None
         if pretrained and not self._is_architecture:
@@ -96,6 +108,7 @@ class Timm(Frozen):
         """Whether weights are there and fit, by their headers: nothing is computed."""
         with shapes_only():
             model = self._made(self.place)
+        self._at_once(model)
         if self._asked_size:
             check_size(lambda inputs: model(inputs["pixel_values"]), square(self._asked_size), self._text)
 

@@ -11,10 +11,11 @@ import numpy as np
 from annotated_types import Ge
 
 from fgscore import specs
-from fgscore.encoders import _looks, _tokens, _trial
+from fgscore.encoders import _looks, _one_pass, _tokens, _trial
 from fgscore.encoders._dry import check_size, on_meta
 from fgscore.encoders._frozen import Frozen
 from fgscore.encoders._looks import Inputs, Processed
+from fgscore.encoders._one_pass import Member, Regions, Start, Tiles, Together
 from fgscore.pretrained import checkpoint, loading
 from fgscore.pretrained.published import stored_name
 from fgscore.runtime import Runtime
@@ -32,6 +33,10 @@ def vision(
     pool: Literal["cls", "mean"] = "cls",
     dtype: Literal["fp32", "fp16", "bf16"] = "fp32",
     size: Annotated[int, Ge(1)] | None = None,
+    regions: Regions = "crops",
+    start: Start = 0,
+    member: Member = "soft",
+    tiles: Tiles = 1,
 ) -> Vision:
     """A model of pictures alone of transformers, frozen: DINOv2, DINOv3, ViT and their kin. It reads no text.
 
@@ -39,7 +44,7 @@ def vision(
     layer, or the mean of the patches' tokens, without those of registers. ``size`` in pixels is another than the
     model's own, with its positions interpolated.
     """
-    return Vision(runtime, model, revision, pool, dtype, size)
+    return Vision(runtime, model, revision, pool, dtype, size, _one_pass.asked(regions, start, member, tiles))
 
 
 class Vision(Frozen):
@@ -51,10 +56,17 @@ class Vision(Frozen):
     logit_scale = 1.0  # it reads no text
 
     def __init__(
-        self, runtime: Runtime, model: str, revision: str | None, pool: str, dtype: str, size: int | None
+        self,
+        runtime: Runtime,
+        model: str,
+        revision: str | None,
+        pool: str,
+        dtype: str,
+        size: int | None,
+        together: Together | None = None,
     ) -> None:
         named = {k: v for k, v in (("model", model), ("revision", revision)) if v is not None}
-        super().__init__(runtime, model, revision, LAYOUT, specs.text("vision", named), dtype)
+        super().__init__(runtime, model, revision, LAYOUT, specs.text("vision", named), dtype, together)
         self._pool, self._asked_size = pool, size
         self.depends = {"globals": ("model", "revision", "pool", "dtype", "size", "fit")}
 
@@ -63,6 +75,7 @@ class Vision(Frozen):
         folder = self.place
         with loading.quiet():
             looks, model = self._parts(folder, "float32", stand_ins)
+            self._at_once(model)
             if self._asked_size:
                 inputs = on_meta(looks([np.zeros((8, 8, 3), np.uint8)]))
                 check_size(partial(_tokens.pooled, model.to("meta"), pool=self._pool), inputs, self._text)

@@ -193,7 +193,8 @@ class Extraction:
             embedded = records.take(batch, images.ids)
             shard = EmbeddingShard(embedded.image_ids, embedded.offsets, rows, norms)
             facts = {**_facts(encoder, encoder.macs), "batch_size": encoder.made.batches.size}
-            return Made(shard, images.failures, facts)
+            unseen = encoder.made.unseen
+            return Made(shard, images.failures, facts | ({"unseen": unseen} if unseen else {}))
 
         return self._pass(encoder.recipe("region_embeddings", parents), make, by=encoder)
 

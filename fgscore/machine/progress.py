@@ -48,7 +48,8 @@ class Lines:
 @dataclass
 class Summary:
     """What became of one artefact: shards ``computed`` now and ``reused`` from before, ``failures`` of images;
-    ``spent`` is where the seconds went, summed over threads."""
+    ``spent`` is where the seconds went, summed over threads; ``unseen`` regions lie outside of what the encoder sees of
+    their images."""
 
     label: str
     kind: str
@@ -59,6 +60,7 @@ class Summary:
     failures: list[dict[str, str]] = field(default_factory=list)
     seconds: float = 0.0
     spent: dict[str, float] = field(default_factory=dict)
+    unseen: int = 0
 
     def add(self, computed: bool, sidecar: Mapping[str, Any] | None, spent: Mapping[str, float] | None = None) -> None:
         """Count one shard, with what its sidecar says and where the seconds went."""
@@ -70,6 +72,7 @@ class Summary:
             self.images += sidecar["counts"].get("images", 0)
             self.regions += sidecar["counts"].get("regions", 0)
             self.failures += sidecar["failures"]
+            self.unseen += sidecar["provenance"].get("unseen", 0)
 
     def to_json(self) -> dict[str, Any]:
         """As ``--json`` prints it."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from fgscore import components, specs
 from fgscore.components import Component
 from fgscore.datasets import DataSet, key_of
-from fgscore.encoders import EncoderMaker
+from fgscore.encoders import OF_REGIONS, EncoderMaker
 from fgscore.errors import DataError, MissingParameter, NothingCached, UsageError, quoted, unknown
 from fgscore.pooling import Pooling
 from fgscore.regions import GeneratorMaker
@@ -164,10 +164,12 @@ def _companions(store: Store, embedded: manifest.Artefact, kind: str, index_role
 def same_model(fewer: manifest.Recipe, more: manifest.Recipe) -> bool:
     """Whether two recipes are of one encoder with the same weights, as far as ``fewer`` depends on its parameters.
 
-    Whole images depend on all parameters of an encoder of ours; one that a recipe of before lacks has its default."""
+    Whole images depend on all parameters of an encoder of ours but those of regions; one that a recipe of before lacks
+    has its default."""
     same = fewer.name == more.name and fewer.weights == more.weights and fewer.source == more.source
     ours = fewer.kind == "globals" and fewer.source is None and fewer.name in EncoderMaker.ours_named()
-    defaults = specs.tunables(EncoderMaker.ours(fewer.name)) if ours else {}
+    own = specs.tunables(EncoderMaker.ours(fewer.name)) if ours else {}
+    defaults = {key: value for key, value in own.items() if key not in OF_REGIONS}
     params = {**defaults, **fewer.params}
     return same and all(more.params.get(key, defaults.get(key)) == value for key, value in params.items())
 

@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--model", default="vit_b", choices=("demo", "vit_b", "vit_l", "vit_h"))
     parser.add_argument("--count", type=int, default=8, help="photos for the embed stage")
     parser.add_argument("--quick", action="store_true", help="one photo, 16 points, one round, four photos to embed")
-    parser.add_argument("--only", choices=("masks", "threads", "memory", "crops", "embed"))
+    parser.add_argument("--only", choices=("masks", "threads", "memory", "crops", "embed", "one_pass"))
     parser.add_argument("--json", type=Path, default=Path(__file__).with_name("results.json"))
     parser.add_argument("--task", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -59,6 +59,10 @@ def main() -> int:
 
         sources = list(timing.photos(names).values())
         rows += embed.rows(sources, options.count, "cpu", "fp32", "0.9x")
+    if options.only in (None, "one_pass"):
+        import one_pass
+
+        rows += one_pass.rows(list(timing.photos(names).values()), 8 * options.count)
     print("\n" + timing.table(rows))
     options.json.write_text(json.dumps([vars(row) for row in rows], indent=1))
     return 0 if all(row.equal for row in rows) else 1

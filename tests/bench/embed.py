@@ -29,17 +29,20 @@ COUNT = 32  # crops a photo
 SIZE_WH = (500, 375)
 
 
-def save_model(folder: Path) -> None:
-    """A CLIP with ViT-B/32's image side, of random weights, as ``save_pretrained`` writes it; the demo's tokenizer."""
+def save_model(folder: Path, patch: int = 32) -> None:
+    """A CLIP with the image side of ViT-B and patches of ``patch`` pixels, of random weights, as ``save_pretrained``
+    writes it; the demo's tokenizer."""
     from transformers import AutoTokenizer, CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
     torch.manual_seed(0)
     vision = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12,
-              "patch_size": 32, "image_size": 224}  # fmt: skip
-    model = CLIPModel(CLIPConfig(vision_config=vision, text_config={"num_hidden_layers": 1}, projection_dim=512))
+              "patch_size": patch, "image_size": 224}  # fmt: skip
+    words = AutoTokenizer.from_pretrained(demo.clip_folder())
+    text = {"num_hidden_layers": 1, "eos_token_id": words.eos_token_id}
+    model = CLIPModel(CLIPConfig(vision_config=vision, text_config=text, projection_dim=512))
     model.save_pretrained(folder)
     CLIPImageProcessorPil().save_pretrained(folder)
-    AutoTokenizer.from_pretrained(demo.clip_folder()).save_pretrained(folder)
+    words.save_pretrained(folder)
 
 
 def save_photos(folder: Path, sources: list[np.ndarray], count: int) -> None:
@@ -71,33 +74,37 @@ def bare(encoder: Any, size: int, total: int) -> float:
     return time.perf_counter() - start
 
 
-def nearest(folder: Path, image: np.ndarray, device: str) -> float:
-    """The lowest cosine of embeddings of crops in float32, by our pixels on this device and by transformers'."""
+def nearest(encoder: str, image: np.ndarray, device: str) -> float:
+    """The lowest cosine of embeddings of regions in float32, by our pixels on this device and by transformers'."""
     boxes = GeneratorPart(f"random_crop(n={COUNT})", Runtime()).propose(image, "one").boxes_xyxy
     made = []
     for implementation in ("exact", "upstream"):
         runtime = Runtime(device=device, offline=True, implementation=implementation)
         with full_float32():
-            rows = EncoderPart(f"clip(model={str(folder)!r})", runtime).regions([ImageRegions(image, boxes)])
+            rows = EncoderPart(encoder, runtime).regions([ImageRegions(image, boxes)])
         made.append(rows / np.linalg.norm(rows, axis=1, keepdims=True))
     return float((made[0] * made[1]).sum(1).min())
 
 
-def rows(sources: list[np.ndarray], count: int, device: str, dtype: str, target: str) -> list[timing.Row]:
-    """One line: the rate of the stage over that of the bare forward, and where its time went."""
+def rows(
+    sources: list[np.ndarray], count: int, device: str, dtype: str, target: str, patch: int = 32, how: str = "crops"
+) -> list[timing.Row]:
+    """One line: the rate of the stage over that of the bare forward, of all crops or, by one pass, of all images; and
+    where its time went."""
     with tempfile.TemporaryDirectory() as place:
         base = Path(place)
-        save_model(base / "model")
+        save_model(base / "model", patch)
         save_photos(base / "photos", sources, count)
         runtime = Runtime(base / "models", device=device, offline=True)
-        encoder = f"clip(model={str(base / 'model')!r}, dtype={dtype!r})"
+        encoder = f"clip(model={str(base / 'model')!r}, dtype={dtype!r}, regions={how!r})"
         parts = Parts.of([f"random_crop(n={COUNT})"], [encoder], ["plain"], runtime)
         indexed = make_index(Store(Layout(base / "data")), "folder(name='bench')", root=base / "photos")
         run = Extraction(Store(Layout(base / "data")), indexed, runtime)
         (crops,) = run.fill([run.regions(parts.generators[0])])
-        total, loaded = run.summaries[-1].regions, parts.encoders[0].loaded
+        found, loaded = run.summaries[-1], parts.encoders[0].loaded
+        total = found.regions if how == "crops" else found.images
         size = Batches(0, device).size
-        cosine = nearest(base / "model", sources[0], device)
+        cosine = nearest(f"clip(model={str(base / 'model')!r}, regions={how!r})", sources[0], device)
         forward, stage = [], []
         bare(loaded, size, 2 * size)
         for _ in range(ROUNDS):
@@ -108,7 +115,9 @@ def rows(sources: list[np.ndarray], count: int, device: str, dtype: str, target:
             shutil.rmtree(made.path)
     rate, alone = (total / statistics.median(seconds) for seconds in (stage, forward))
     spent = {name: round(seconds, 2) for name, seconds in run.summaries[-1].spent.items()}
-    print(f"embed stage: {total} crops, {rate:.0f} a second, bare forward {alone:.0f}; cosine {cosine:.6f}; {spent}")
-    detail = {"forward_s": forward, "stage_s": stage, "crops": total, "spent": spent, "lowest_cosine": cosine}
-    what = f"embed stage, {count} photos of 500 x 375, {COUNT} crops each, ViT-B/32, {dtype}"
+    per = "crops" if how == "crops" else "images by one pass"
+    print(f"embed stage: {total} {per}, {rate:.0f} a second, bare forward {alone:.0f}; cosine {cosine:.6f}; {spent}")
+    detail = {"forward_s": forward, "stage_s": stage, "forwards": total, "spent": spent, "lowest_cosine": cosine}
+    each = f"{COUNT} crops each" if how == "crops" else f"{COUNT} regions each by one pass"
+    what = f"embed stage, {count} photos of 500 x 375, {each}, ViT-B/{patch}, {dtype}"
     return [timing.Row(what, "bare forward, of its rate", target, rate / alone, equal=cosine >= 0.9999, detail=detail)]

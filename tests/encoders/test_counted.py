@@ -32,6 +32,22 @@ def test_a_clip_is_the_closed_formula_of_its_configuration(side, published):
     assert counted(text, 7) == 8 * formula, "each of the seven regions is a picture of its own"
 
 
+@pytest.mark.parametrize(("start", "tiles"), [(0, 1), (1, 1), (0, 2)])
+def test_in_one_pass_a_region_is_a_copy_of_the_class_token(start, tiles, published):
+    folder = published(layouts.SAFE)
+    config = json.loads((folder / "config.json").read_text())
+    tower = config["vision_config"]
+    width, hidden, layers = tower["hidden_size"], tower["intermediate_size"], tower["num_hidden_layers"]
+    patches = (tower["image_size"] // tower["patch_size"]) ** 2
+    layer = 4 * width**2 + 2 * width * hidden + 2 * patches * width  # products with itself are sums, not products
+    copy = (layers - start) * layer + width * config["projection_dim"]
+    ours = loaded.encoder("clip", model=str(folder), regions="one_pass", start=start, tiles=tiles)
+    alone = counted(f"clip(model='{folder}')")
+    assert ours.macs(0) == alone
+    passes = 1 if tiles == 1 else 1 + tiles**2
+    assert ours.macs(7) == passes * alone + 7 * copy
+
+
 @pytest.mark.parametrize("name", ["siglip", "siglip 2, naflex", "tipsv2", "chinese-clip", "metaclip 2"])
 def test_every_layout_is_counted(name, published):
     assert counted(f"clip(model='{published(name)}')") > 100_000
