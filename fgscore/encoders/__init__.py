@@ -129,6 +129,11 @@ class Encoder(Model, ABC):
         return self.renders
 
     @property
+    def at_once(self) -> bool:
+        """Whether it embeds all regions of an image at once, and a region that is all of the image as that image."""
+        return False
+
+    @property
     def unseen(self) -> int:
         """How many of the regions that it embedded last, in this thread, lie outside of what it sees of their image."""
         return 0

@@ -69,6 +69,11 @@ class Frozen(Published, Encoder):
         return self._together is None
 
     @property
+    def at_once(self) -> bool:
+        """In one pass."""
+        return self._together is not None
+
+    @property
     def unseen(self) -> int:
         """In one pass; crops are always seen."""
         return self._one_pass.unseen if self._one_pass else 0

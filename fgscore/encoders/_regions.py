@@ -29,6 +29,14 @@ class ImageRegions:
         """M masks (h, w) bool, or None for each region that is all of its box."""
         return [None] * len(self) if self.runs is None else [runs.decode() for runs in self.runs]
 
+    def and_whole(self) -> ImageRegions:
+        """The same regions, and last one that is all of the image."""
+        height, width = self.image.shape[:2]
+        boxes = np.concatenate([self.boxes_xyxy, np.array([[0, 0, width, height]], self.boxes_xyxy.dtype)])
+        runs = None if self.runs is None else [*self.runs, Runs.of(np.ones((height, width), bool))]
+        mirrored = None if self.mirrored is None else np.append(self.mirrored, False)
+        return replace(self, boxes_xyxy=boxes, runs=runs, mirrored=mirrored)
+
     def some(self, which: np.ndarray) -> ImageRegions:
         """Those of the regions that ``which``, their numbers or a bool for each, names."""
         numbers = np.arange(len(self))[which]

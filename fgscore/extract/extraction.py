@@ -139,16 +139,31 @@ class Extraction:
         return known.cached(self.store, self.indexed.artefact.dataset, self._index_digest, text)
 
     def globals(self, encoder: EncoderPart) -> Pass:
-        """Embeddings of whole images."""
+        """Embeddings of whole images; those that came with regions are taken as they are."""
+        recipe = self._of_whole(encoder)
 
         def make(task: Task) -> Made:
             images = _Images(self.photos, task)
-            raw = encoder.images(image for _, image in images)
+            found = dict(task.kept.whole.get(recipe.digest, {})) if task.kept else {}
+            lacking: list[str] = []
+
+            def others() -> Iterator[np.ndarray]:
+                for image_id, image in images:
+                    if image_id not in found:
+                        lacking.append(image_id)
+                        yield image
+
+            rest = encoder.images(others())
+            found |= dict(zip(lacking, rest, strict=True))
+            raw = np.array([found[image_id] for image_id in images.ids], np.float32).reshape(-1, encoder.made.dim)
             rows, norms = encoder.unit(raw, images.ids)
             facts = {**_facts(encoder, encoder.macs_of_whole), "batch_size": encoder.made.batches.size}
             return Made(GlobalShard(np.array(images.ids, np.str_), rows, norms), images.failures, facts)
 
-        return self._pass(encoder.recipe("globals", {"images": self._index_digest}), make, by=encoder)
+        return self._pass(recipe, make, by=encoder)
+
+    def _of_whole(self, encoder: EncoderPart) -> manifest.Recipe:
+        return encoder.recipe("globals", {"images": self._index_digest})
 
     def text(self, encoder: EncoderPart, prompt: str, allow_equal: bool = False) -> manifest.Artefact | None:
         """Embeddings of the class names in the templates of ``prompt``, and beside them, where it says more than one
@@ -188,7 +203,12 @@ class Extraction:
         def make(task: Task) -> Made:
             batch = self.store.read(made_from, task.number)
             images = _Images(self.photos, task, batch.image_ids)
-            raw = encoder.regions(_with_regions(images, batch))
+            given = _with_regions(images, batch)
+            if task.kept and encoder.made.at_once:
+                raw, whole = encoder.regions_and_whole(given)
+                task.kept.whole[self._of_whole(encoder).digest] = dict(zip(images.ids, whole, strict=True))
+            else:
+                raw = encoder.regions(given)
             rows, norms = encoder.unit(raw, f"a region of shard {task.number}")
             embedded = records.take(batch, images.ids)
             shard = EmbeddingShard(embedded.image_ids, embedded.offsets, rows, norms)
@@ -257,13 +277,14 @@ def extract(
     for encoder in parts.encoders if indexed.index.class_names else ():
         if None in [run.text(encoder, prompt, allow_equal_text) for prompt in parts.prompts]:
             log.info("%s reads no text: none is stored, and no prompt applies to it", encoder.text)
-    first = [run.globals(encoder) for encoder in parts.encoders]
+    first = [run.globals(encoder) for encoder in parts.encoders if not encoder.made.at_once]
     first += [run.thumbnails(thumbnail_size)] if thumbnail_size else []
     for text in parts.cached:
         first += [run.region_embeddings(encoder, run.cached(text)) for encoder in parts.encoders]
     later = [part for part in parts.generators if part.made.parent is not None or part.made.masks]
     for part in (part for part in parts.generators if part not in later):
         first += run.embedded(part, parts.encoders)
+    first += [run.globals(encoder) for encoder in parts.encoders if encoder.made.at_once]  # which came with the regions
     run.fill(first)
     for part in sorted(later, key=lambda part: (part.made.parent is not None, bool(part.made.masks))):  # parents first
         run.fill(run.embedded(part, parts.encoders))

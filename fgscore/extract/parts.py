@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -113,6 +113,19 @@ class EncoderPart(Part[Encoder]):
             if feed.error:  # of ours, which only passed through it
                 raise feed.error from None
             raise
+
+    def regions_and_whole(self, images: Iterable[ImageRegions]) -> tuple[np.ndarray, np.ndarray]:
+        """(R, d) as :meth:`regions`, and (N, d) of the whole images, by an encoder that embeds all at once."""
+        counts: list[int] = []
+
+        def with_whole() -> Iterator[ImageRegions]:
+            for one in images:
+                counts.append(len(one))
+                yield one.and_whole()
+
+        found = self.regions(with_whole())
+        last = np.cumsum(np.array(counts, np.int64) + 1) - 1
+        return np.delete(found, last, axis=0), found[last]
 
     def sentences(self, class_names: Sequence[str], prompts: PromptSet) -> tuple[TextBank, Callable[[], Descriptions]]:
         """Embeddings of the classes and what gives those of every text; see

@@ -29,10 +29,12 @@ KEPT = 512 << 20  # bytes
 
 
 class Kept:
-    """Pixels of one shard's photos, decoded for the first artefact and kept for those that follow: as many as ``most``
-    bytes hold, the rest is decoded again. Whoever gets some may write into them."""
+    """Of one shard, what is made for one artefact and kept for those that follow. Pixels of its photos: as many as
+    ``most`` bytes hold, the rest is decoded again; whoever gets some may write into them. And ``whole``: by encoder,
+    raw embeddings (d,) of whole images by id."""
 
     def __init__(self, most: int = KEPT) -> None:
+        self.whole: dict[str, dict[str, np.ndarray]] = {}
         self._room = most
         self._found: dict[int, np.ndarray | BadImage] = {}
 
