@@ -72,6 +72,7 @@ def compare(
         else:
             print()
             _next.step(f"fgscore compare {quoted(subject)} {quoted(a)} {quoted(b)} --out images.csv", "Which images")
+            _next.step(f"fgscore report {quoted(subject)}", 'Look at them, in the gallery\'s "against those of"')
 
     _run.emit({"comparisons": [pairing.to_json(one) for one in found]}, json, show)
 

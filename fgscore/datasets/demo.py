@@ -37,12 +37,12 @@ def draw(
 
 @DataSet.declares(noun="bird", defaults=DEFAULTS, prepare=draw)
 def demo(root: Path, /, *, train: Number = 10, test: Number = 10, width: Side = 320, height: Side = 320) -> Listing:
-    """24 kinds of one drawn bird, told apart by small parts; class names say which. ``train`` and ``test`` images of
-    each kind, ``width`` by ``height`` pixels.
+    """24 kinds of one drawn bird, told apart by small parts; class names say which.
 
-    An image is drawn by its split, kind and number alone: a larger set holds the images of a smaller one, with the same
-    ids, and no image is for training in one set and for testing in another. Of another size it is the same bird before
-    the same scene, in other pixels.
+    ``train`` and ``test`` are images of each kind, of ``width`` by ``height`` pixels. An image is drawn by its split,
+    kind and number alone: a larger set holds the images of a smaller one, with the same ids, and no image is for
+    training in one set and for testing in another. Of another size it is the same bird before the same scene, in
+    other pixels.
     """
     names = json.loads(regular.read(root / "classes.json"))
     listing = folder_dataset.folder(root)

@@ -14,6 +14,10 @@ function fill(select, options, value) {
 }
 
 const OUTCOMES = [["", "right or wrong"], ...pairs(["right", "wrong"])];
+const AGAINST = [
+  ["mended", "right where the other is wrong"],
+  ["broken", "wrong where the other is right"],
+];
 const AGREEMENTS = [
   ["", "anything"],
   ["best", "another best region"],
@@ -24,7 +28,7 @@ const AGREEMENTS = [
 function gallery(sets) {
   const state = { set: null, matching: [], at: 0, k: 5, sides: [] };
   const value = (id) => byId(id).value;
-  const predicted = (i) => (value("result") === "" ? -1 : state.set.results[Number(value("result"))].predictions[i]);
+  const predicted = (i, by = "result") => (value(by) === "" ? -1 : state.set.results[Number(value(by))].predictions[i]);
   const view = (side) =>
     side.source.views.find((v) => v.scorer === side.scorer.value && v.target === side.target.value);
   const kept = (side, i) => best(side.source, view(side), i, state.k);
@@ -38,6 +42,7 @@ function gallery(sets) {
     fill(byId("class"), [["", `all ${present.length}`], ...pairs(present, (c) => named(set, c))], "");
     const results = set.results.map((result, i) => [i, result.label]);
     fill(byId("result"), results.length ? results : [["", "no results"]], set.chosen);
+    fill(byId("against"), [["", "none"], ...results], "");
     fill(byId("outcome"), results.length ? OUTCOMES : [["", "-"]], "");
     byId("k").max = set.most;
     setK(Math.min(5, set.most));
@@ -76,6 +81,8 @@ function gallery(sets) {
   function filter() {
     const before = state.matching[state.at];
     const same = state.sides[0].source === state.sides[1].source;
+    if (state.set.results.length)
+      fill(byId("outcome"), value("against") === "" ? OUTCOMES : [...OUTCOMES, ...AGAINST], value("outcome"));
     fill(byId("agreement"), same ? AGREEMENTS : [["", "needs the same regions"]], value("agreement"));
     state.matching = [...state.set.images.keys()].filter(matches);
     state.at = Math.max(0, state.matching.indexOf(before));
@@ -86,13 +93,19 @@ function gallery(sets) {
   function matches(i) {
     const { label } = state.set.images[i];
     if (value("class") !== "" && Number(value("class")) !== label) return false;
-    const outcome = predicted(i) < 0 || label < 0 ? "" : predicted(i) === label ? "right" : "wrong";
-    if (value("outcome") && value("outcome") !== outcome) return false;
+    const [own, other] = ["result", "against"].map((by) => outcome(predicted(i, by), label));
+    const told = { mended: own === "right" && other === "wrong", broken: own === "wrong" && other === "right" };
+    if (value("outcome") && value("outcome") !== own && !told[value("outcome")]) return false;
     const asked = value("agreement");
     if (!asked) return true;
     const [a, b] = state.sides.map((side) => kept(side, i).map((one) => one.region));
     const common = a.filter((region) => b.includes(region)).length;
     return { best: a[0] !== b[0], none: common === 0, same: common === a.length }[asked];
+  }
+
+  function outcome(prediction, label) {
+    if (prediction < 0 || label < 0) return "";
+    return prediction === label ? "right" : "wrong";
   }
 
   // ---- drawing
@@ -119,6 +132,8 @@ function gallery(sets) {
     else if (predicted(i) === label) lines.push(make("span", { class: "right" }, "predicted right"));
     else if (predicted(i) >= 0)
       lines.push(make("span", { class: "wrong" }, `predicted ${state.set.classes[predicted(i)]}, wrong`));
+    const other = predicted(i, "against");
+    if (other >= 0) lines.push(make("span", { class: "other" }, `the other: ${named(state.set, other)}`));
     byId("caption").replaceChildren(...lines);
   }
 
@@ -200,7 +215,7 @@ function gallery(sets) {
   byId("next").addEventListener("click", keys.ArrowRight);
   byId("k").addEventListener("input", () => changeK(Number(value("k"))));
   byId("set").addEventListener("change", chooseSet);
-  for (const id of ["class", "result", "outcome", "agreement"]) byId(id).addEventListener("change", filter);
+  for (const id of ["class", "result", "against", "outcome", "agreement"]) byId(id).addEventListener("change", filter);
 
   function makeSide(name) {
     const node = byId("side").content.firstElementChild.cloneNode(true);

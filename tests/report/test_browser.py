@@ -355,7 +355,19 @@ def test_the_whole_gallery_is_reached_by_tab(desk: Reader) -> None:
         desk.driver.switch_to.active_element.send_keys(Keys.TAB)
         active = desk.driver.switch_to.active_element
         reached.append(active.get_attribute("id") or active.get_attribute("class") or active.tag_name)
-    for name in ("class", "result", "outcome", "agreement", "viewer", "next", "k", "source", "scorer", "target"):
+    for name in (
+        "class",
+        "result",
+        "against",
+        "outcome",
+        "agreement",
+        "viewer",
+        "next",
+        "k",
+        "source",
+        "scorer",
+        "target",
+    ):
         assert name in reached, name
 
 
@@ -404,6 +416,28 @@ def test_by_right_and_wrong(reader: Reader, packed: dict[str, Any]) -> None:
             else:
                 assert "No image matches" in reader.find("#caption").text
         reader.choose("#outcome", "")
+    assert reader.complaints() == []
+
+
+def test_by_what_one_result_mends_and_breaks_of_another(reader: Reader, packed: dict[str, Any]) -> None:
+    labels = np.array([one["label"] for one in packed["images"]])
+    right = [numbers(result["predictions"], "<i2") == labels for result in packed["results"]]
+    pairs = [(i, j) for i in range(len(right)) for j in range(len(right)) if (right[i] != right[j]).any()][:2]
+    assert pairs, "two results that differ"
+    for i, j in pairs:
+        reader.choose("#result", i)
+        reader.choose("#against", j)
+        for outcome, found in (("mended", right[i] & ~right[j]), ("broken", ~right[i] & right[j])):
+            reader.choose("#outcome", outcome)
+            if not found.any():
+                assert "No image matches" in reader.find("#caption").text
+                continue
+            assert f"of {found.sum()}:" in reader.where
+            assert reader.texts("#caption .other")[0].startswith("the other: ")
+        reader.choose("#outcome", "")
+    reader.choose("#outcome", "mended")
+    reader.choose("#against", "")
+    assert "of 12:" in reader.where, "without another there is nothing to mend"
     assert reader.complaints() == []
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from fgscore.machine.macs import macs_of
+
+if TYPE_CHECKING:
+    import torch
 
 
 def macs_of_crop(sam: Any) -> tuple[int, int]:
     """Multiply-accumulates of embedding one crop by a ``Sam`` on the meta device, and of the masks at one point."""
+    import torch
+
     prompts, side = sam.prompt_encoder, sam.image_encoder.img_size
     maps: list[torch.Tensor] = []
     crop = macs_of(lambda: maps.append(sam.image_encoder(torch.empty(1, 3, side, side, device="meta"))))
