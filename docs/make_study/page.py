@@ -155,9 +155,10 @@ def _runs(claims: Sequence[Row], others: Mapping[str, Mapping[str, Mapping[str, 
         return [*title, "This is the only run: `make study SEED=1` makes another, whose draws and seeds share none "
                 "with it, and this page then compares their words.", ""]  # fmt: skip
     apart = verdicts.told_apart(claims, others)
-    same = len(claims) - len(apart)
+    same, fixed = len(claims) - len(apart), sum(set(row["shares"]) <= {"images"} for row in claims)
     lines = [f"{len(others) + 1} runs share neither draws nor seeds: this one and {' and '.join(others)}. Of "
-             f"{len(claims)} words {same} are the same in all."]  # fmt: skip
+             f"{len(claims)} words {same} are the same in all; {fixed} are so by nature, as neither draws nor seeds "
+             "move them."]  # fmt: skip
     lines += [f'- "{row["claim"]}", {row["head"]}: {words}' for row, words in apart]
     opposed = [row for row, words in apart if verdicts.disagree(words)]
     lines.append(

@@ -75,6 +75,11 @@ class Seeds:
     named: tuple[int, ...] = ()
     first: int = 0
 
+    @property
+    def of_the_rest(self) -> int:
+        """The seed of heads that do not start at random: the first that was named."""
+        return self.named[0] if self.named else 0
+
     def of(self, draw: int) -> list[int]:
         """The seeds in draw number ``draw``."""
         return list(self.named) or [self.first + OF_DRAW * draw + s for s in range(self.number)]

@@ -184,7 +184,7 @@ class Lines:
             scores = self._scored(bundle, drawn, target) if pooling.needs_scores and drawn else None
             rows = plan.rows if pooling.needs_regions else "unit"
             features = FeatureRun(bundle, pooling, scores, rows, window)
-            head = make(seed if stochastic else plan.seeds.of(0)[0])
+            head = make(seed if stochastic else plan.seeds.of_the_rest)
             key = (draw if moves else None, seed if stochastic or lottery else None)
             yield key, ProbeRun(features, head, shots, eval_split=plan.eval_split)
 

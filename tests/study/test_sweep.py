@@ -382,6 +382,8 @@ def test_seeds_begin_where_they_are_told_to(study: Store, run: Run) -> None:
     (mean,) = [r for r in rows if r["pool"] == "mean"]
     seeds = {r.digest: r.seed for r in results.read_all(study.layout.results, "cub")}
     assert [seeds[digest] for digest in mean["digests"]] == [7000, 7001, 7100, 7101]
+    rest = [sweep(run, *args[:5], *FAST, *seeds)["results"] for seeds in ((), ("--seed", "7000", "--head-seeds", "2"))]
+    assert [r["digests"] for r in rest[0]] == [r["digests"] for r in rest[1]], "a head that starts at none has no seed"
 
 
 def test_selection_looks_at_validation_images_only(study: Store, run: Run, invent_into: Callable[..., None]) -> None:
