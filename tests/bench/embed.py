@@ -106,7 +106,7 @@ def rows(
         size = Batches(0, device).size
         cosine = nearest(f"clip(model={str(base / 'model')!r}, regions={how!r})", sources[0], device)
         forward, stage = [], []
-        bare(loaded, size, 2 * size)
+        bare(loaded, size, min(2 * size, total))
         for _ in range(ROUNDS):
             forward.append(bare(loaded, size, total))
             start = time.perf_counter()
