@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import numpy as np
@@ -37,7 +39,7 @@ def adamw(
     train = data.training_rows()
     classes, targets = np.unique(data.labels[train], return_inverse=True)
     x, y = torch.from_numpy(data.features[train].astype(np.float32)), torch.from_numpy(targets)
-    with torch.random.fork_rng(devices=[]):  # the caller's own random numbers are left as they were
+    with _one_thread(torch), torch.random.fork_rng(devices=[]):  # the caller's own random numbers stay as they were
         torch.manual_seed(seed)
         model = torch.nn.Sequential(torch.nn.Dropout(dropout), torch.nn.Linear(x.shape[1], len(classes)))
         optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay)
@@ -46,6 +48,17 @@ def adamw(
     linear = Linear(layer.weight.detach().numpy(), layer.bias.detach().numpy(), classes.astype(np.int64))
     predictions = linear.classes[linear.logits(data.features[test]).argmax(axis=1)]
     return Outcome(predictions, len(train), math.isfinite(loss), {"loss": loss}, linear)
+
+
+@contextmanager
+def _one_thread(torch: Any) -> Iterator[None]:
+    """Steps are of some thousand numbers: threads that share one wait for each other, ten times as long as it takes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _train(torch: Any, model: Any, optimizer: Any, x: Any, y: Any, epochs: int, batch_size: int) -> float:
