@@ -51,7 +51,11 @@ class Settings:
     @property
     def photos(self) -> Path:
         """Where the drawings lie."""
-        return self.drawn / "raw" / DataSet.bind(self.dataset).key
+        return self.photos_of(self.dataset)
+
+    def photos_of(self, dataset: str) -> Path:
+        """Where those of a drawn set lie."""
+        return self.drawn / "raw" / DataSet.bind(dataset).key
 
     @property
     def store(self) -> Path:
