@@ -69,6 +69,9 @@ def _head(settings: Settings, found: Found, commit: str) -> list[str]:
         "other such drawings. **It says nothing of birds, of CLIP or of SAM**: it says which findings follow from the "
         "method alone, wherever it is used, and which need something that real photos have and drawings have not.",
         "",
+        "What it costs to embed all regions of an image in one pass, in place of a crop each, is a study of its own: "
+        "`make study-one-pass`, [one_pass.md](one_pass.md).",
+        "",
     ]
 
 

@@ -23,7 +23,8 @@ APART = 1000  # between the seeds of one run of the study and those of the next
 @dataclass(frozen=True)
 class Settings:
     """One run of the study: ``train`` and ``test`` images a kind, ``draws`` of crops, ``head_seeds`` for each, from
-    ``seed`` on; ``data`` is the folder of the stores, ``out`` that of the page."""
+    ``seed`` on; ``data`` is the folder of the stores, ``out`` that of the page. ``wide_test``: test images a kind of
+    500 x 375 pixels, which the study of one pass has too."""
 
     data: Path
     out: Path
@@ -31,6 +32,7 @@ class Settings:
     train: int = 20
     test: int = 100
     draws: int = 3
+    wide_test: int = 50
     head_seeds: int = 3
 
     @property
