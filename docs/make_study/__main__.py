@@ -13,11 +13,10 @@ import page
 import passes
 import passes_page
 import steps
-from settings import Settings
+from settings import NUMBERS, Settings, option
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-NUMBERS = ("train", "test", "draws", "head_seeds", "wide_test")
 
 
 def main(words: list[str]) -> int:
@@ -42,8 +41,7 @@ def _settings(words: list[str]) -> tuple[Settings, bool]:
     parser.add_argument("--data", type=Path, default=Path("data/study"), help="folder of its stores")
     parser.add_argument("--out", type=Path, help="folder of the page; docs for seed 0, else that of the run's store")
     for name in NUMBERS:
-        option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, type=int, default=vars(Settings)[name], help="as settings.py says")
+        parser.add_argument(option(name), type=int, default=vars(Settings)[name], help="as settings.py says")
     given = vars(parser.parse_args(words))
     of_one_pass = given.pop("one_pass")
     if min(given[name] for name in NUMBERS) < 1 or given["seed"] < 0:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import figures
+import passes
 import sceptic
 import verdicts
 from settings import AREA_MAX, AREA_MIN, ELSEWHERE, ENCODER, HEADS, PROMPT, TEN_CROP, N, Settings
@@ -21,6 +22,7 @@ from fgscore.store import files
 from fgscore.study import claims_tables, sweep_tables
 from fgscore.tables import Column, Table, text
 
+TARGET = "study"  # of make
 PICTURES = "study"  # the folder of the pictures, beside the page
 STANDING = ("strategy", "regions", "target", "accuracy", "spread", "against", "difference", "interval", "word",
             "p_holm", "visible", "draws", "seeds")  # fmt: skip
@@ -49,7 +51,7 @@ def write(settings: Settings, found: Found, commit: str) -> Path:
         _cost(found.rows),
         ["## What a sceptic would ask", "", *sceptic.answers(found.rows, claims)],
         _runs(claims, others),
-        again(_command(settings), found.seconds),
+        again(settings.command(TARGET), found.seconds),
     ]
     place = settings.out / "study.md"
     files.publish(place, ("\n".join(line for part in parts for line in part).rstrip() + "\n").encode())
@@ -61,7 +63,7 @@ def _head(settings: Settings, found: Found, commit: str) -> list[str]:
     return [
         "# The controlled study on a drawn set",
         "",
-        f"Made by `{_command(settings)}` from commit `{commit}`; nothing on this page was written by hand after that.",
+        made_by(settings.command(TARGET), commit),
         "",
         "The question: of what the paper finds about scoring regions of an image by CLIP, what survives when every "
         "comparison has its control, its interval and its correction? It is asked of a drawn set, "
@@ -69,10 +71,21 @@ def _head(settings: Settings, found: Found, commit: str) -> list[str]:
         "other such drawings. **It says nothing of birds, of CLIP or of SAM**: it says which findings follow from the "
         "method alone, wherever it is used, and which need something that real photos have and drawings have not.",
         "",
-        "What it costs to embed all regions of an image in one pass, in place of a crop each, is a study of its own: "
-        "`make study-one-pass`, [one_pass.md](one_pass.md).",
-        "",
+        *_beside(settings),
     ]
+
+
+def made_by(command: str, commit: str) -> str:
+    """What every page says of where it comes from."""
+    return f"Made by `{command}` from commit `{commit}`; nothing on this page was written by hand after that."
+
+
+def _beside(settings: Settings) -> list[str]:
+    """Where the page of one pass is, if it is there."""
+    if not (settings.out / passes.PAGE).is_file():
+        return []
+    return ["Whether all regions of an image can be embedded in one pass, in place of a crop each, is a study of its "
+            f"own: [{passes.PAGE}]({passes.PAGE}).", ""]  # fmt: skip
 
 
 def _set(settings: Settings) -> list[str]:
@@ -181,7 +194,3 @@ def again(command: str, seconds: Mapping[str, float]) -> list[str]:
     return ["## Again", "", f"`{command}`; what is there is not made again. Its stores are in `data/study`, and every "
             "command of fgscore works on them.", "",
             *as_markdown([Table("times", title, columns, lines)])]  # fmt: skip
-
-
-def _command(settings: Settings) -> str:
-    return "make study" + (f" SEED={settings.seed}" if settings.seed else "")

@@ -12,6 +12,7 @@ from steps import Steps
 
 from fgscore.encoders import EncoderMaker
 
+PAGE = "one_pass.md"
 N = 32  # regions an image
 REGIONS = f"random_crop(n={N}, seed={{seed}})"
 CROPS = "clip(model='demo')"

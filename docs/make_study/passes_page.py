@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import passes
-from page import again, as_markdown
+from page import again, as_markdown, made_by
 from passes import CROPS, FEATURES, IN_README, REGIONS, SQUARE, WIDE, Found, N, Row
 from passes_words import MAIN, MARGIN, in_short, is_cheap, is_equal, of_macs, of_seconds, points
 from settings import Settings
@@ -19,7 +19,8 @@ from fgscore.evaluate import strategies
 from fgscore.store import files
 from fgscore.tables import Column, Table, text
 
-PAGE, KEPT = "one_pass.md", "one_pass.json"
+TARGET = "study-one-pass"  # of make
+KEPT = "one_pass.json"
 NOT_RUN = "`make study-one-pass` writes this table: it has not been run since the study last changed."
 BEGIN, END = "<!-- made from docs/one_pass.json -->", "<!-- until here -->"  # of the README's table
 COSTS = (Column("ms", "ms an image", "number"), Column("of_seconds", "of crops'", "share"),
@@ -45,15 +46,15 @@ def write(settings: Settings, found: Found, commit: str, readme: Path | None = N
     files.publish(settings.out / KEPT, (json.dumps(kept, indent=1) + "\n").encode())
     if readme:
         files.publish(readme, in_readme(readme.read_text(encoding="utf-8"), kept).encode())
-    lines = [*_head(settings, found.rows, commit), *again(_command(settings), found.seconds)]
-    place = settings.out / PAGE
+    lines = [*_head(settings, found.rows, commit), *again(settings.command(TARGET), found.seconds)]
+    place = settings.out / passes.PAGE
     files.publish(place, ("\n".join(lines).rstrip() + "\n").encode())
     return place
 
 
 def content(settings: Settings, found: Found, commit: str) -> dict[str, Any]:
     """What is kept: how it was made, and every row."""
-    return {"made_by": _command(settings), "commit": commit, "processors": os.cpu_count(),
+    return {"made_by": settings.command(TARGET), "commit": commit, "processors": os.cpu_count(),
             "sets": passes.datasets(settings), "rows": [asdict(row) for row in found.rows]}  # fmt: skip
 
 
@@ -92,11 +93,11 @@ def _head(settings: Settings, rows: Sequence[Row], commit: str) -> list[str]:
     """All of the page but for how long it took."""
     return [
         "# All regions in one pass, beside crops", "",
-        f"Made by `{_command(settings)}` from commit `{commit}`; nothing on this page was written by hand after that.",
+        made_by(settings.command(TARGET), commit),
         "",
         f"{N} crops are {N + 1} forward passes. In one pass the image goes through the model once, and every region is "
         "a copy of the class token that sees its own patches alone. Is that as good? Both are encoders of the same "
-        "cached regions, so that `fgscore compare` pairs them by image and draw. As in [the study](study.md), the set "
+        "cached regions, so that `fgscore compare` pairs them by image and draw. As in `make study`, the set "
         "is drawn and the model small: **it says nothing of birds, and nothing of a larger CLIP**.", "",
         "## In short", "", *(line for said in in_short(rows) for line in (f"- {said}",)), "",
         "## Set and settings", "", *_set(settings), "",
@@ -154,7 +155,3 @@ def _line(row: Row) -> dict[str, Any]:
         "of_macs": of_macs(row),
         "cheap": is_cheap(row),
     }
-
-
-def _command(settings: Settings) -> str:
-    return "make study-one-pass" + (f" SEED={settings.seed}" if settings.seed else "")
