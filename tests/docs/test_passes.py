@@ -95,6 +95,8 @@ def test_small_parts_are_where_it_loses_only_where_the_numbers_say_so() -> None:
     text = said(lost, "**It loses at small parts**")
     assert "6 of 6 settings are less accurate than crops, with the 5 largest 0" in text
     assert "-4.00 to -4.00 points with the smallest, -0.50 to -0.50 with the largest" in text
+    alike = changed(lost, {"set": SQUARE, "feature": "largest"}, word="contradicted", difference=-0.02)
+    assert "with the 5 largest 6" in said(alike, "**It loses at small parts**"), "more at small ones still"
     large = changed(planted(), {"set": SQUARE, "feature": "largest"}, word="contradicted", difference=-0.04)
     assert not any("**It loses" in line for line in passes_words.in_short(large))
 
