@@ -15,10 +15,10 @@ endif
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-lowest lint faults bench bench-extract bench-gpu extract score probe report reproduce study clean
+.PHONY: help setup demo test test-slow test-lowest lint faults bench bench-extract bench-gpu extract score probe report reproduce study study-one-pass clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 	@echo '  DATASET=cars picks the data set, ARGS="..." is passed through: make extract DATASET=cars ARGS="--limit 5"'
 
 setup: $(READY) ## Make .venv with everything fgscore needs
@@ -109,6 +109,9 @@ endif
 
 study: $(READY) ## The controlled study on a drawn set, and its page docs/study.md: SEED, OUT for its folder
 	@$(BIN)/python -c "$$WITH_ARGS" $(BIN)/python docs/make_study --seed "$$MAKE_SEED" $${MAKE_OUT:+--out "$$MAKE_OUT"}
+
+study-one-pass: $(READY) ## Crops beside all regions in one pass, and the page docs/one_pass.md: SEED, OUT
+	@$(BIN)/python -c "$$WITH_ARGS" $(BIN)/python docs/make_study --one-pass --seed "$$MAKE_SEED" $${MAKE_OUT:+--out "$$MAKE_OUT"}
 
 clean: ## Remove .venv, .venv-lowest and caches of tools; data/ is left alone
 	rm -rf $(VENV) .venv-lowest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

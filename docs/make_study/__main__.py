@@ -1,44 +1,54 @@
-"""``make study``: the controlled study on the drawn set, from drawing to the page. See settings.py for what it is."""
+"""``make study``: the controlled study on the drawn set, from drawing to the page. See settings.py for what it is.
+With --one-pass, ``make study-one-pass``: crops beside all regions in one pass, as passes.py says."""
 
 from __future__ import annotations
 
 import argparse
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import page
+import passes
+import passes_page
 import steps
-from settings import Settings
+from settings import NUMBERS, Settings, option
 
 ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
 
 
 def main(words: list[str]) -> int:
-    """Run the study; the exit code of the command that failed, or 0."""
-    settings = _settings(words)
+    """Run a study; the exit code of the command that failed, or 0."""
+    settings, of_one_pass = _settings(words)
     try:
-        found = steps.study(settings)
+        if of_one_pass:
+            readme = ROOT / "README.md" if settings.out == DOCS else None
+            print(passes_page.write(settings, passes.study(settings), commit(), readme))
+        else:
+            print(page.write(settings, steps.study(settings), commit()))
     except steps.Failed as error:
         return error.code
-    print(page.write(settings, found, commit()))
     return 0
 
 
-def _settings(words: list[str]) -> Settings:
+def _settings(words: list[str]) -> tuple[Settings, bool]:
+    """The run that is asked for, and whether it is that of one pass."""
     parser = argparse.ArgumentParser(prog="make_study", description=__doc__)
+    parser.add_argument("--one-pass", action="store_true", help="crops beside all regions in one pass")
     parser.add_argument("--seed", type=int, default=0, help="of the run: no two share a draw of crops or a seed")
     parser.add_argument("--data", type=Path, default=Path("data/study"), help="folder of its stores")
     parser.add_argument("--out", type=Path, help="folder of the page; docs for seed 0, else that of the run's store")
-    for name in ("train", "test", "draws", "head_seeds"):
-        option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, type=int, default=vars(Settings)[name], help="as settings.py says")
-    given = parser.parse_args(words)
-    if min(given.train, given.test, given.draws, given.head_seeds) < 1 or given.seed < 0:
+    for name in NUMBERS:
+        parser.add_argument(option(name), type=int, default=vars(Settings)[name], help="as settings.py says")
+    given = vars(parser.parse_args(words))
+    of_one_pass = given.pop("one_pass")
+    if min(given[name] for name in NUMBERS) < 1 or given["seed"] < 0:
         parser.error("expected numbers of at least 1, and a seed of at least 0")
-    settings = Settings(**{**vars(given), "out": Path()})
-    out = given.out or (ROOT / "docs" if not given.seed else settings.store)
-    return Settings(**{**vars(given), "out": out})
+    settings = Settings(**{**given, "out": Path()})
+    store = passes.store(settings) if of_one_pass else settings.store
+    return replace(settings, out=given["out"] or (store if given["seed"] else DOCS)), of_one_pass
 
 
 def commit() -> str:

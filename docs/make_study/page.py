@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import figures
+import passes
 import sceptic
 import verdicts
 from settings import AREA_MAX, AREA_MIN, ELSEWHERE, ENCODER, HEADS, PROMPT, TEN_CROP, N, Settings
@@ -21,6 +22,7 @@ from fgscore.store import files
 from fgscore.study import claims_tables, sweep_tables
 from fgscore.tables import Column, Table, text
 
+TARGET = "study"  # of make
 PICTURES = "study"  # the folder of the pictures, beside the page
 STANDING = ("strategy", "regions", "target", "accuracy", "spread", "against", "difference", "interval", "word",
             "p_holm", "visible", "draws", "seeds")  # fmt: skip
@@ -42,14 +44,14 @@ def write(settings: Settings, found: Found, commit: str) -> Path:
         _head(settings, found, commit),
         ["## In short", "", *verdicts.lists(claims)],
         _set(settings),
-        ["## Verdicts", "", *_tables(claims_tables.tables(claims)), *_picture("effects", pictures)],
+        ["## Verdicts", "", *as_markdown(claims_tables.tables(claims)), *_picture("effects", pictures)],
         *[["## Number of regions", "", *_picture(name, pictures)] for name in ("accuracy-over-k",) if name in pictures],
         _standing(found.rows),
         ["## What the variance is made of", "", *_picture("variance", pictures)],
         _cost(found.rows),
         ["## What a sceptic would ask", "", *sceptic.answers(found.rows, claims)],
         _runs(claims, others),
-        _again(settings, found),
+        again(settings.command(TARGET), found.seconds),
     ]
     place = settings.out / "study.md"
     files.publish(place, ("\n".join(line for part in parts for line in part).rstrip() + "\n").encode())
@@ -61,7 +63,7 @@ def _head(settings: Settings, found: Found, commit: str) -> list[str]:
     return [
         "# The controlled study on a drawn set",
         "",
-        f"Made by `{_command(settings)}` from commit `{commit}`; nothing on this page was written by hand after that.",
+        made_by(settings.command(TARGET), commit),
         "",
         "The question: of what the paper finds about scoring regions of an image by CLIP, what survives when every "
         "comparison has its control, its interval and its correction? It is asked of a drawn set, "
@@ -69,7 +71,21 @@ def _head(settings: Settings, found: Found, commit: str) -> list[str]:
         "other such drawings. **It says nothing of birds, of CLIP or of SAM**: it says which findings follow from the "
         "method alone, wherever it is used, and which need something that real photos have and drawings have not.",
         "",
+        *_beside(settings),
     ]
+
+
+def made_by(command: str, commit: str) -> str:
+    """What every page says of where it comes from."""
+    return f"Made by `{command}` from commit `{commit}`; nothing on this page was written by hand after that."
+
+
+def _beside(settings: Settings) -> list[str]:
+    """Where the page of one pass is, if it is there."""
+    if not (settings.out / passes.PAGE).is_file():
+        return []
+    return ["Whether all regions of an image can be embedded in one pass, in place of a crop each, is a study of its "
+            f"own: [{passes.PAGE}]({passes.PAGE}).", ""]  # fmt: skip
 
 
 def _set(settings: Settings) -> list[str]:
@@ -89,7 +105,7 @@ def _set(settings: Settings) -> list[str]:
     ]
 
 
-def _tables(tables: Sequence[Table]) -> list[str]:
+def as_markdown(tables: Sequence[Table]) -> list[str]:
     """Tables as Markdown, what all of them note under the last."""
     own = [replace(table, notes=() if table is not tables[-1] else table.notes) for table in tables]
     return [line for table in own for line in (documents.markdown(table).rstrip(), "")]
@@ -99,7 +115,7 @@ def _standing(rows: Sequence[Row]) -> list[str]:
     """The rows that are controls or baselines, and the paper's own scorer beside them."""
     left_out = set(Scorer.informed()) - {"soft_margin"}
     shown = [row for row in _at_k(rows) if row["scorer"] not in left_out]
-    return ["## Controls", "", *_tables(_by_head(shown, "Controls, and soft margin beside them", STANDING))]
+    return ["## Controls", "", *as_markdown(_by_head(shown, "Controls, and soft margin beside them", STANDING))]
 
 
 def _cost(rows: Sequence[Row]) -> list[str]:
@@ -109,7 +125,7 @@ def _cost(rows: Sequence[Row]) -> list[str]:
     lines = [{**row, "regions": row["regions"] or "-", "gmac": row["macs"] / 1e9} for row in once]
     title = "Cost of an image, of one draw of its regions"
     table = Table("cost", title, COST, sorted(lines, key=lambda line: line["gmac"]), strategies.costs(known))
-    return ["## Cost", "", *_tables([table])] if lines else []
+    return ["## Cost", "", *as_markdown([table])] if lines else []
 
 
 def _at_k(rows: Sequence[Row]) -> list[Row]:
@@ -169,15 +185,12 @@ def _runs(claims: Sequence[Row], others: Mapping[str, Mapping[str, Mapping[str, 
     return [*title, *(line for one in lines for line in (one, ""))]
 
 
-def _again(settings: Settings, found: Found) -> list[str]:
-    lines = [{"step": step, "seconds": seconds} for step, seconds in found.seconds.items()]
-    lines.append({"step": "together", "seconds": sum(found.seconds.values())})
+def again(command: str, seconds: Mapping[str, float]) -> list[str]:
+    """How the page is made anew, and how long that takes, by step."""
+    lines = [{"step": step, "seconds": spent} for step, spent in seconds.items()]
+    lines.append({"step": "together", "seconds": sum(seconds.values())})
     columns = [Column("step", "step"), Column("seconds", "time", "seconds")]
     title = f"Time on {os.cpu_count()} processors"
-    return ["## Again", "", f"`{_command(settings)}`; what is there is not made again. Its stores are in "
-            "`data/study`, and every command of fgscore works on them.", "",
-            *_tables([Table("times", title, columns, lines)])]  # fmt: skip
-
-
-def _command(settings: Settings) -> str:
-    return "make study" + (f" SEED={settings.seed}" if settings.seed else "")
+    return ["## Again", "", f"`{command}`; what is there is not made again. Its stores are in `data/study`, and every "
+            "command of fgscore works on them.", "",
+            *as_markdown([Table("times", title, columns, lines)])]  # fmt: skip

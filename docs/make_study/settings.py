@@ -18,12 +18,14 @@ ENCODER = "clip(model='demo', outside='black')"
 PROMPT = "plain"  # the paper's own sentence
 HEADS = ("logreg", "adamw")
 APART = 1000  # between the seeds of one run of the study and those of the next
+NUMBERS = ("train", "test", "draws", "head_seeds", "wide_test")  # that a run may have others of
 
 
 @dataclass(frozen=True)
 class Settings:
     """One run of the study: ``train`` and ``test`` images a kind, ``draws`` of crops, ``head_seeds`` for each, from
-    ``seed`` on; ``data`` is the folder of the stores, ``out`` that of the page."""
+    ``seed`` on; ``data`` is the folder of the stores, ``out`` that of the page. ``wide_test``: test images a kind of
+    500 x 375 pixels, which the study of one pass has too."""
 
     data: Path
     out: Path
@@ -31,7 +33,15 @@ class Settings:
     train: int = 20
     test: int = 100
     draws: int = 3
+    wide_test: int = 50
     head_seeds: int = 3
+
+    def command(self, target: str) -> str:
+        """The call of make that runs it."""
+        own = {name: value for name, value in vars(self).items() if name in NUMBERS}
+        args = [f"{option(name)} {value}" for name, value in own.items() if value != vars(Settings)[name]]
+        given = [f"SEED={self.seed}"] * bool(self.seed) + [f"ARGS='{' '.join(args)}'"] * bool(args)
+        return " ".join(["make", target, *given])
 
     @property
     def dataset(self) -> str:
@@ -51,7 +61,11 @@ class Settings:
     @property
     def photos(self) -> Path:
         """Where the drawings lie."""
-        return self.drawn / "raw" / DataSet.bind(self.dataset).key
+        return self.photos_of(self.dataset)
+
+    def photos_of(self, dataset: str) -> Path:
+        """Where those of a drawn set lie."""
+        return self.drawn / "raw" / DataSet.bind(dataset).key
 
     @property
     def store(self) -> Path:
@@ -73,6 +87,11 @@ class Settings:
         """What makes a sweep use this run's draws and seeds."""
         seeds = ["--seed", str(self.first), "--head-seeds", str(self.head_seeds)]
         return ["--draws", str(self.draws), *(seeds if self.head_seeds > 1 else seeds[:2])]
+
+
+def option(name: str) -> str:
+    """How a field of :class:`Settings` is written at the command line."""
+    return f"--{name.replace('_', '-')}"
 
 
 def repeated(option: str, values: list[str] | tuple[str, ...]) -> list[str]:

@@ -38,16 +38,17 @@ class Found:
 
 
 class Steps:
-    """Runs commands on the store of ``settings`` and remembers how long they took, over several calls of the study."""
+    """Runs commands on the ``store``, a data folder, and remembers how long they took, over several calls of the
+    study."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings, self._file = settings, settings.store / TIMES
+    def __init__(self, store: Path) -> None:
+        self._store, self._file = store, store / TIMES
         self.seconds: dict[str, float] = json.loads(self._file.read_text()) if self._file.is_file() else {}
 
     def run(self, step: str, *words: str, data: Path | None = None) -> dict[str, Any]:
         """What ``fgscore *words --json`` says. Its seconds are added to the step's where it computed anything; raises
         :class:`Failed` where it ended with an error."""
-        command = ["fgscore", *words, "--data", str(data or self._settings.store)]
+        command = ["fgscore", *words, "--data", str(data or self._store)]
         print(shlex.join(command), file=sys.stderr, flush=True)
         begun = time.monotonic()
         ended = subprocess.run([sys.executable, "-m", *command, "--json"], stdout=subprocess.PIPE, text=True)
@@ -68,7 +69,7 @@ def _computed(said: dict[str, Any]) -> bool:
 
 def study(settings: Settings) -> Found:
     """Everything from drawing to verdicts; what is in the stores is not made again."""
-    steps, name = Steps(settings), settings.dataset
+    steps, name = Steps(settings.store), settings.dataset
     photos = ["--root", str(settings.photos), "--encoder", ENCODER, "--prompt", PROMPT]
     shared = repeated("--regions", [MASKS, TEN_CROP])
     steps.run("drawing, masks, ten crops", "extract", name, *shared, *photos, data=settings.drawn)

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,14 @@ def test_two_runs_share_neither_a_draw_nor_a_seed(one: int, other: int, draws: i
     assert one == other or not (crops[0] & crops[1] or heads[0] & heads[1])
 
 
+def test_the_page_says_the_call_that_made_it() -> None:
+    run = Settings(Path("d"), Path("o"))
+    assert run.command("study") == "make study"
+    assert replace(run, seed=2).command("study") == "make study SEED=2"
+    odd = replace(run, seed=1, draws=1, wide_test=9).command("study-one-pass")
+    assert odd == "make study-one-pass SEED=1 ARGS='--draws 1 --wide-test 9'"
+
+
 def test_what_a_claim_lacks_is_made_with_the_photos_draws_and_seeds_of_the_run(tmp_path: Path) -> None:
     run = Settings(tmp_path, tmp_path, seed=2)
     said = (
@@ -120,6 +129,8 @@ def test_the_page_says_what_the_commands_said(study: Store, run: Run, tmp_path: 
     settings = Settings(tmp_path / "data", tmp_path / "out")
     for claim, word in (("crops beat masks", "supported"), ("scoring adds to the mean", "contradicted")):
         next(row for row in claims if row["claim"] == claim)["verdict"] = word
+    settings.out.mkdir()
+    (settings.out / "one_pass.md").touch()
     place = page.write(settings, steps.Found(rows, claims, {"drawing": 150.0}), "1a2b3c")
     text = place.read_text()
     assert "commit `1a2b3c`" in text and "says nothing of birds" in text and "| drawing | 2.5 min |" in text
@@ -129,6 +140,7 @@ def test_the_page_says_what_the_commands_said(study: Store, run: Run, tmp_path: 
         assert text.count(f"- **{row['claim']}**") == 1
     whole = next(row for row in rows if row["pool"] == "none" and row["head"] == "logreg")
     assert f"logreg {100 * whole['accuracy']:.1f} %" in text
+    assert "(one_pass.md)" in text, "which is beside it"
     drawn = re.findall(r"!\[.*?\]\((.*?)\)", text)
     assert drawn and all((settings.out / name).is_file() for name in drawn)
 
@@ -154,7 +166,7 @@ def test_the_study_runs_from_drawing_to_page_and_makes_nothing_twice(root: Path,
     first = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert first.returncode == 0, first.stderr
     text = (tmp_path / "out" / "study.md").read_text()
-    assert "one draw" in text and "## What a sceptic would ask" in text
+    assert "one draw" in text and "## What a sceptic would ask" in text and "one_pass.md" not in text
     stored = {path: path.stat().st_mtime_ns for path in (tmp_path / "data").rglob("*.h5")}
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert again.returncode == 0 and stored == {p: p.stat().st_mtime_ns for p in (tmp_path / "data").rglob("*.h5")}

@@ -80,9 +80,12 @@ def test_the_exit_code_of_the_command_is_told(root: Path, venv: Path) -> None:
     assert "Error 3" in make(root, venv, "extract").stderr
 
 
-def test_the_seed_of_the_study_is_read_by_no_shell(root: Path, venv: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("target", "own"), [("study", []), ("study-one-pass", ["--one-pass"])])
+def test_the_seed_of_a_study_is_read_by_no_shell(
+    target: str, own: list[str], root: Path, venv: Path, tmp_path: Path
+) -> None:
     seed = f"1; touch {tmp_path}/made"
-    done = make(root, venv, "study", f"SEED={seed}", f"OUT={ODD}")
+    done = make(root, venv, target, f"SEED={seed}", f"OUT={ODD}")
     assert done.returncode != 0 and not (tmp_path / "made").exists()
     shown = shlex.split(done.stderr.splitlines()[0])
-    assert shown[1:] == ["docs/make_study", "--seed", seed, "--out", ODD]
+    assert shown[1:] == ["docs/make_study", *own, "--seed", seed, "--out", ODD]
