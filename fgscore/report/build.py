@@ -26,8 +26,8 @@ from fgscore.store import index as index_store
 from fgscore.store.bundle import without_copies
 from fgscore.store.cache import Store
 from fgscore.store.match import dataset_key, nothing_cached
-from fgscore.study import claims_tables
-from fgscore.study.claims import verdicts
+from fgscore.study import claims_tables, sweep_tables
+from fgscore.study.claims import compared, verdicts
 from fgscore.tables import Table
 from fgscore.upkeep.status import after_embedding
 
@@ -72,8 +72,9 @@ def report(
     results = _marked(standings, Costs(store))
     rows = [result.to_json() for result in results]
     tables = study.tables(rows)
-    claims = _decided(store, options.dataset)
+    claims, against = _decided(store, options.dataset)
     decided = claims_tables.table(claims) if claims else None
+    tables += against
     written = [*tables, *([decided] if decided else [])]
     for table in written:
         for suffix, write in WRITERS.items():
@@ -116,12 +117,15 @@ def _marked(standings: Sequence[Standing], costs: Costs) -> list[Result]:
     return [replace(s.result, more={**s.result.more, study.EMBEDDINGS: mark(s)}, cost=s.cost(costs)) for s in shown]
 
 
-def _decided(store: Store, dataset: str | None) -> list[dict[str, Any]]:
-    """The paper's findings that the results in the cache say something about."""
+def _decided(store: Store, dataset: str | None) -> tuple[list[dict[str, Any]], list[Table]]:
+    """The paper's findings that the results in the cache say something about, and its tables, each row against its
+    baseline, as far as there are results."""
     try:
-        return [row for row in verdicts(store, dataset) if row["verdict"] != "missing"]
+        found = [row for row in verdicts(store, dataset) if row["verdict"] != "missing"]
+        rows = compared(store, dataset)
     except (NothingCached, UnknownName, NoLabels):  # results whose embeddings are elsewhere, or none can be
-        return []
+        return [], []
+    return found, sweep_tables.tables(rows) if any(row["against"] for row in rows) else []
 
 
 def _nothing(store: Store, dataset: str | None) -> NothingCached:

@@ -23,9 +23,9 @@ from fgscore.store.bundle import Bundle, RegionBundle
 from fgscore.store.cache import Store
 from fgscore.store.match import bundles
 from fgscore.study import beside, cost_claim, grid, paper, paper_claims
-from fgscore.study.compare import Row
+from fgscore.study.compare import Row, compare
 from fgscore.study.draws import CROPS, MASKS, of_one_row
-from fgscore.study.grid import Family
+from fgscore.study.grid import Family, Line
 from fgscore.study.known import Study
 from fgscore.study.paper_claims import Claim
 
@@ -61,6 +61,31 @@ def verdicts(
     """
     if not 0 < margin < 1:
         raise UsageError(f"expected a margin between 0 and 100 points, found {100 * margin:g}")
+    studies = _of_cache(store, dataset, regions, encoder, prompt, heads)
+    rows = [row for study in studies for row in _rows([study], margin)]
+    for group in _pooled(studies):
+        rows += _rows(group, margin)
+    return rows
+
+
+def compared(store: Store, dataset: str | None = None) -> list[Row]:
+    """The rows of the paper's tables that have results, controls among them, each against its baseline, as
+    :func:`fgscore.study.compare.compare` makes them. Raises as :func:`verdicts`."""
+    lines: dict[tuple, Line] = {}
+    for study in _of_cache(store, dataset):
+        for line in study.lines:
+            lines.setdefault((line.table, *(run.digest for run in line.runs)), line)
+    return compare(list(lines.values()))
+
+
+def _of_cache(
+    store: Store,
+    dataset: str | None = None,
+    regions: Sequence[str] = (),
+    encoder: str | None = None,
+    prompt: str | None = None,
+    heads: Sequence[str] = (),
+) -> list[Study]:
     found = {id(b): b for text in regions or [None] for b in bundles(store, dataset, text, encoder, prompt)}  # type: ignore[list-item]
     measured = [b for b in found.values() if b.index.is_labelled.any()]
     if not measured:
@@ -73,10 +98,7 @@ def verdicts(
             f"claims are about regions, found whole images alone of {', '.join(names)}; "
             f"{next(iter(found.values())).way_out(CROPS, MASKS)}"
         )
-    rows = [row for study in studies for row in _rows([study], margin)]
-    for group in _pooled(studies):
-        rows += _rows(group, margin)
-    return rows
+    return studies
 
 
 def _studies(found: Sequence[Bundle], asked: Sequence[str]) -> Iterator[Study]:

@@ -4,7 +4,7 @@ with."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, reduce
 from typing import Any
 
@@ -80,9 +80,18 @@ def _mark(rows: Sequence[Row]) -> None:
             row["frontier"] = mark
 
 
-def known(lines: Sequence[Line]) -> list[Line]:
-    """Those of ``lines`` whose results, and those to compare with, are all there: nothing would be computed."""
-    return [line for line in lines if all(run.known() for run in line.needed)]
+def with_results(lines: Sequence[Line]) -> list[Line]:
+    """``lines`` by the draws and seeds that have been probed, where any have and any of each that they are compared
+    with: nothing would be computed."""
+    return [line for one in lines if (line := _probed(one))]
+
+
+def _probed(line: Line) -> Line | None:
+    there = {key: run for key, run in zip(line.keys, line.runs, strict=True) if run.known()}
+    baseline = _probed(line.baseline) if line.baseline else None
+    if not there or (line.baseline and not baseline):
+        return None
+    return replace(line, runs=tuple(there.values()), keys=tuple(there), baseline=baseline)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from fgscore.stats.crossed import Contrast as Effect
 from fgscore.stats.crossed import contrast
 from fgscore.store.bundle import Bundle, RegionBundle
 from fgscore.study import beside, grid, paper_claims
+from fgscore.study.compare import with_results
 from fgscore.study.draws import MASKS, Draws, Seeds, is_drawn, more_seeds, of_one_row
 from fgscore.study.grid import Family, Line, Plan
 from fgscore.study.outcomes import Key, Outcomes, images
@@ -46,28 +47,36 @@ class Study:
 
     @cached_property
     def runs(self) -> dict[Cell, dict[Key, ProbeRun]]:
-        """Every cell that the cache can make, by its draws and seeds: of whole seeds of crops or, where more of those
-        have been probed, of blocks of them."""
+        """Every cell that the cache can make, by its draws and seeds."""
+        named = {cell: line for line in self._lines if (cell := _cell(line))}
+        return {cell: dict(zip(line.keys, line.runs, strict=True)) for cell, line in named.items()}
+
+    @property
+    def lines(self) -> list[Line]:
+        """The lines of the paper's tables that have results, by those draws and seeds that have."""
+        return with_results(self._lines)
+
+    @cached_property
+    def _lines(self) -> list[Line]:
+        """Of whole seeds of crops or, where more of those have been probed, of blocks of them."""
         seeds = sorted({result.seed for result in self.kept if result.seed >= 0} | {0})
         windows = {(int(a), int(b)) for a, _, b in (r.crops.partition(":") for r in self.kept if r.crops)}
         plans = [Draws()]
         for width in sorted({stop - start for start, stop in windows}):
             number = max(stop // width for start, stop in windows if stop - start == width)
             plans.append(Draws(number, width))
-        made = [self._cells(draws, tuple(seeds)) for draws in plans]
+        made = [self._planned(draws, tuple(seeds)) for draws in plans]
         known = {result.digest for result in self.kept}
-        return max(made, key=lambda cells: sum(run.digest in known for of in cells.values() for run in of.values()))
+        return max(made, key=lambda lines: sum(run.digest in known for line in lines for run in line.runs))
 
-    def _cells(self, draws: Draws, seeds: tuple[int, ...]) -> dict[Cell, dict[Key, ProbeRun]]:
+    def _planned(self, draws: Draws, seeds: tuple[int, ...]) -> list[Line]:
         plan = Plan([partial(_seeded, self.head)], Seeds(named=seeds), draws=draws)
         try:
             lines, _ = grid.paper_lines(self.family, grid.TABLES, plan)
         except UsageError:  # too few crops for blocks of that many
-            return {}
+            return []
         made = grid.Lines(self.family, plan)
-        lines += [line for name, group in self.others.items() for line in grid.as_masks(made, name, group)]
-        named = {cell: line for line in lines if (cell := _cell(line))}
-        return {cell: dict(zip(line.keys, line.runs, strict=True)) for cell, line in named.items()}
+        return lines + [line for name, group in self.others.items() for line in grid.as_masks(made, name, group)]
 
     @cached_property
     def known(self) -> dict[Cell, Outcomes]:

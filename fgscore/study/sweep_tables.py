@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fgscore.evaluate import strategies
+from fgscore.store.paths import slug
 from fgscore.tables import Column, Measured, Row, Table, text
 
 NAMES = ("regions", "encoder", "prompt", "target", "strategy", "k", "head", "shots", "eval_split")
@@ -51,7 +52,7 @@ TITLES = {
 
 def tables(rows: Sequence[Row]) -> list[Table]:
     """Rows of :func:`fgscore.study.compare.compare` as one table for each data set and table of the paper, the same
-    notes under all."""
+    notes under all. Their names are ``sweep-1`` and so on, of several data sets ``sweep-cub-1``."""
     several = any(row["runs"] > 1 for row in rows)
     groups: dict[tuple[str, int], list[Row]] = {}
     for row in rows:
@@ -59,11 +60,13 @@ def tables(rows: Sequence[Row]) -> list[Table]:
     columns = [*strategies.columns(*NAMES), *MEASURED, strategies.measured_images(rows)]
     notes = _notes(rows)
     made = []
+    of_several = len({dataset for dataset, _ in groups}) > 1
     for (dataset, n), group in groups.items():
+        name = f"sweep-{slug(dataset)}-{n}" if of_several else f"sweep-{n}"
         title = f"{dataset}. {TITLES[n]}" if n else dataset
         marked = [i for i, row in enumerate(group) if row["upper_bound"]]
         lines = [_line(row, several) for row in group]
-        made.append(Table(f"sweep-{n}", title, columns, lines, notes, ONCE, ["accuracy"], marked))
+        made.append(Table(name, title, columns, lines, notes, ONCE, ["accuracy"], marked))
     return made
 
 

@@ -434,9 +434,9 @@ def test_lines_with_results_are_told_from_those_without(study: Store, run: Run) 
     family = grid.families(match.bundles(study, "cub"))[0]
     plan = grid.Plan([grid.fixed(Head.bind("logreg(C=10)"))])
     lines, missing = grid.paper_lines(family, [1, 4], plan)
-    assert missing == [] and compare.known(lines) == []
+    assert missing == [] and compare.with_results(lines) == []
     rows = sweep(run, "cub", "--table", "4", *FAST)["results"]
-    some = compare.known(lines)
+    some = compare.with_results(lines)
     assert {line.cell.table for line in some if line.cell} == {1, 4}
     assert len([line for line in some if line.cell]) == 28 + 1 + 1 + 4, "global, mean, and four at k = 5, of table 1"
     again = compare.compare([line for line in some if line.table == 4])
