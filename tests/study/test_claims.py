@@ -295,3 +295,18 @@ def test_the_table_says_how_it_was_reached(study: Store, run: Run) -> None:
     assert "The paper prints no intervals" in out
     assert "images and seeds vary in them, training images never do" in out
     assert "differ by up to 0.84 points" in out
+
+
+def test_the_rows_of_the_tables_are_those_of_the_sweep_without_computing(study: Store, run: Run, tmp_path: Any) -> None:
+    """All draws and seeds that were probed, controls and baselines among them."""
+    swept = run("sweep", "cub", "--table", "1", *FAST, "--json").json["results"]
+    found = [row for row in claims.compared(study, "cub") if row["table"] == 1]
+    assert len(found) == len(swept)
+    measured = ("accuracy", "low", "high", "difference", "p", "p_holm", "word", "differ", "visible", "draws", "seeds")
+    for row, own in zip(swept, found, strict=True):
+        assert {key: own[key] for key in ("scorer", "target", "pool", "against")} == {
+            key: row[key] for key in ("scorer", "target", "pool", "against")}  # fmt: skip
+        assert [own[key] for key in measured] == pytest.approx([row[key] for key in measured])
+        assert own["computed"] == 0
+    assert run("report", "cub", "--no-plots", "--images", 0, "--out", tmp_path / "out").code == 0
+    assert "against the mean of the same regions" in (tmp_path / "out" / "sweep-1.md").read_text(encoding="utf-8")
