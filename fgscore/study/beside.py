@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fgscore import specs
-from fgscore.encoders import Rendering
+from fgscore.encoders import EncoderMaker, Rendering
 from fgscore.store.bundle import Bundle, RegionBundle
 from fgscore.study import paper
-from fgscore.study.draws import MASKS, of_one_row
+from fgscore.study.draws import MASKS, every_param, of_one_row
 from fgscore.study.grid import MATCHED, Family, is_matched
 from fgscore.study.paper_claims import PSEUDO, TARGETED, Claim, Contrast
 
@@ -64,7 +64,7 @@ def groups(family: Family, masks: Sequence[RegionBundle]) -> dict[str, list[Regi
 
 
 def _params(bundle: RegionBundle) -> dict[str, Any]:
-    return {**DEFAULTS, **bundle.region_embeddings.recipe.params}
+    return {**DEFAULTS, **every_param(EncoderMaker, bundle.region_embeddings.recipe)}
 
 
 def _shown(bundle: RegionBundle) -> dict[str, Any]:

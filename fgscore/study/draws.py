@@ -8,8 +8,10 @@ from typing import Any
 
 from fgscore import specs
 from fgscore.errors import UsageError
+from fgscore.models import Maker
 from fgscore.regions import GeneratorMaker
 from fgscore.store.bundle import Bundle, RegionBundle
+from fgscore.store.manifest import Recipe
 
 CROPS, MASKS = "random_crop", "sam"
 OF_DRAW = 100  # between the seeds of a draw and those of the next
@@ -21,10 +23,13 @@ def is_drawn(bundle: Bundle) -> bool:
     """Whether its regions are drawn at random, by a generator that has a seed: there can be more than one draw."""
     if not isinstance(bundle, RegionBundle):
         return False
-    recipe = bundle.regions.recipe
-    if recipe.source is None and recipe.name in GeneratorMaker.ours_named():
-        return SEED in GeneratorMaker.tunables(GeneratorMaker.ours(recipe.name))
-    return SEED in recipe.params
+    return SEED in every_param(GeneratorMaker, bundle.regions.recipe)
+
+
+def every_param(makers: type[Maker], recipe: Recipe) -> dict[str, Any]:
+    """The parameters of what made an artefact; one of ours that a recipe of before lacks has its default."""
+    ours = recipe.source is None and recipe.name in makers.ours_named()
+    return {**(makers.tunables(makers.ours(recipe.name)) if ours else {}), **recipe.params}
 
 
 def regions_of_any_seed(bundle: RegionBundle) -> tuple[Any, ...]:
@@ -32,7 +37,7 @@ def regions_of_any_seed(bundle: RegionBundle) -> tuple[Any, ...]:
     recipe = bundle.regions.recipe
     if not is_drawn(bundle):
         return (bundle.regions.path,)
-    params = sorted((k, str(v)) for k, v in recipe.params.items() if k != SEED)
+    params = sorted((k, str(v)) for k, v in every_param(GeneratorMaker, recipe).items() if k != SEED)
     return (recipe.name, recipe.source, *params, *sorted(recipe.parents.items()))
 
 

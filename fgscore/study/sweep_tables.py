@@ -94,7 +94,7 @@ def _line(row: Row, several: bool) -> dict[str, Any]:
     compared, named = row["difference"] is not None, _names(row)
     spread: float | str | None = row["spread"]
     if several and row["fixed_regions"] and spread is None:
-        spread = "one set of masks"
+        spread = "one set"
     return {
         **row,
         **named,

@@ -37,8 +37,11 @@ def publish(
     return made
 
 
-def embed(store: Store, like: RegionBundle, regions: manifest.Artefact, how: dict[str, Any], noise: float = 0) -> None:
-    """What ``like`` embeds, with some noise, as embeddings of ``regions`` that were shown in another way."""
+def embed(
+    store: Store, like: RegionBundle, regions: manifest.Artefact, how: dict[str, Any], noise: float = 0, lacks: str = ""
+) -> None:
+    """What ``like`` embeds, with some noise, as embeddings of ``regions`` that were shown in another way; by a version
+    that ``lacks`` one of the encoder's parameters, where one is named."""
     old, rng, records = like.region_embeddings, np.random.default_rng(5), []
     for number in old.shard_sizes:
         one = store.read(old, number)
@@ -46,7 +49,7 @@ def embed(store: Store, like: RegionBundle, regions: manifest.Artefact, how: dic
         records.append(replace(one, regions=rows / np.linalg.norm(rows, axis=1, keepdims=True)))
     written = ", ".join(f"{key}={value!r}" for key, value in how.items())
     recipe = manifest.Recipe("region_embeddings", f"fake({written})" if how else "fake",
-                             {**old.recipe.params, **how},
+                             {k: v for k, v in {**old.recipe.params, **how}.items() if k != lacks},
                              parents={**old.recipe.parents, "regions": regions.recipe.digest})  # fmt: skip
     publish(old, recipe, records, store)
 
@@ -107,7 +110,7 @@ def test_crops_that_share_the_number_alone_are_no_match(study: Store, run: Run) 
 def test_masks_with_what_is_around_them_are_paired_with_masks_on_black(study: Store, run: Run) -> None:
     masks = bundle_of(study, "sam")
     embed(study, masks, masks.regions, {"outside": "keep"}, 0.3)
-    embed(study, masks, masks.regions, {"outside": "keep", "margin": 0.25}, 0.6)
+    embed(study, masks, masks.regions, {"outside": "keep", "margin": 0.25}, 0.6, lacks="fit")
     assert claims(run)[CONTEXT]["next"] == 'fgscore sweep cub --table 1 --head "logreg(C=10)"'
     assert run("sweep", "cub", "--table", "1", *FAST).code == 0
     row = claims(run)[CONTEXT]

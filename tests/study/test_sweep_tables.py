@@ -62,7 +62,7 @@ def test_a_table_for_each_data_set_and_table_of_the_paper_with_the_same_notes() 
 def test_what_did_not_converge_and_what_has_no_other_draw_is_said() -> None:
     (table,) = sweep_tables.tables([row(0.5, converged=False), row(0.6, runs=2, spread=0.01, fixed_regions=False)])
     assert [cells(table, i)["converged"] for i in (0, 1)] == ["no", ""]
-    assert [cells(table, i)["spread"] for i in (0, 1)] == ["one set of masks", "0.0100"]
+    assert [cells(table, i)["spread"] for i in (0, 1)] == ["one set", "0.0100"]
 
 
 def test_the_oracle_is_marked_and_never_the_best() -> None:
