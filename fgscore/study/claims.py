@@ -60,7 +60,7 @@ def verdicts(
     :mod:`fgscore.study.cost_claim`.
     """
     if not 0 < margin < 1:
-        raise UsageError(f"expected a margin between 0 and 100 points, found {100 * margin:g}")
+        raise UsageError(f"expected a margin above 0 and below 100 points, found {100 * margin:g}")
     studies = _of_cache(store, dataset, regions, encoder, prompt, heads)
     rows = [row for study in studies for row in _rows([study], margin)]
     for group in _pooled(studies):

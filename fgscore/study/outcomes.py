@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -85,8 +86,9 @@ def images(several: Sequence[Outcomes]) -> np.ndarray:
 
 
 def grid(several: Sequence[Outcomes]) -> Grid | None:
-    """The largest complete grid of draws and seeds that all of ``several`` have; None where they have none in
-    common. What one lacks, as a global embedding does draws, it has as often as the others."""
+    """The largest complete grid of draws and seeds that all of ``several`` have: the same seeds in every draw, or in
+    each draw seeds of its own. None where they have none in common. What one lacks, as a global embedding does draws,
+    it has as often as the others."""
     has_draws, has_seeds = any(o.has_draws for o in several), any(o.has_seeds for o in several)
     draws = _levels([{draw for draw, _ in o.runs} for o in several if o.has_draws])
     seeds = _levels([{seed for _, seed in o.runs} for o in several if o.has_seeds])
@@ -94,9 +96,9 @@ def grid(several: Sequence[Outcomes]) -> Grid | None:
     found = {draw: those for draw, those in found.items() if those}
     if not found:
         return None
-    own = has_seeds and len(found) > 1 and not any(a & b for a, b in combinations(found.values(), 2))
-    if not own:
-        found = _complete(found)
+    crossed, apart = _complete(found), _apart(found)
+    own = has_seeds and _cells(apart) > _cells(crossed)
+    found = apart if own else crossed
     made = tuple((draw, tuple(sorted(those, key=_order))) for draw, those in found.items())
     return Grid(made, has_draws, has_seeds, own)
 
@@ -108,6 +110,21 @@ def _levels(sets: Sequence[set[int | None]]) -> list[int | None]:
 
 def _order(level: int | None) -> int:
     return -1 if level is None else level
+
+
+def _cells(found: Mapping[int | None, frozenset]) -> int:
+    return sum(map(len, found.values()))
+
+
+def _apart(found: Mapping[int | None, frozenset]) -> dict[int | None, frozenset]:
+    """Every seed in one draw alone, so that each draw has seeds of its own: one that several have is that draw's which
+    has the fewest."""
+    often = Counter(seed for seeds in found.values() for seed in seeds)
+    made = {draw: {seed for seed in seeds if often[seed] == 1} for draw, seeds in found.items()}
+    for seed in sorted((seed for seed, times in often.items() if times > 1), key=_order):
+        fewest = min((draw for draw, seeds in found.items() if seed in seeds), key=lambda draw: len(made[draw]))
+        made[fewest].add(seed)
+    return {draw: frozenset(seeds) for draw, seeds in made.items() if seeds}
 
 
 def _complete(found: Mapping[int | None, frozenset]) -> dict[int | None, frozenset]:

@@ -96,3 +96,19 @@ def subsets(of: set[int]) -> list[list[int]]:
 def test_images_are_those_that_every_run_has() -> None:
     few = outcomes([(None, None)], IDS[[4, 1, 2]])
     assert images([DRAWS, few]).tolist() == ["image 1", "image 2", "image 4"]
+
+
+def test_a_seed_that_all_draws_have_too_costs_none_of_their_own() -> None:
+    """As a plain probe of seed 0 in every draw leaves a sweep's three seeds a draw."""
+    swept = [(j, 100 * j + s) for j in range(3) for s in range(3)]
+    mixed = outcomes([*swept, (1, 0), (2, 0)])
+    found, before = grid([mixed]), grid([outcomes(swept)])
+    assert found is not None and before is not None
+    assert found.own and found.draws == before.draws and found.cells == 9
+    assert np.array_equal(found.values(mixed, IDS), before.values(outcomes(swept), IDS))
+
+
+def test_the_larger_of_seeds_in_common_and_of_its_own_is_taken() -> None:
+    shared, one = grid([outcomes([(j, s) for j in range(3) for s in range(3)])]), grid([outcomes([(0, 0), (1, 0)])])
+    assert shared is not None and one is not None
+    assert not shared.own and shared.cells == 9 and not one.own and len(one.draws) == 2
