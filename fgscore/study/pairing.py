@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fgscore.errors import NothingCached
+from fgscore.errors import NothingCached, UsageError
 from fgscore.evaluate import results
 from fgscore.evaluate.costs import Cost
 from fgscore.evaluate.features import FeatureRun, Rows
@@ -101,7 +101,7 @@ class Compared:
 def compare(a: Setting, b: Setting, progress: Progress = silent) -> list[Compared]:
     """One comparison for each data set, and for each regions, encoder and prompt that neither setting names and both
     have. What has not been probed is probed first; seeds and draws that have been are all used. Raises
-    :class:`NothingCached` where the two have nothing in common."""
+    :class:`NothingCached` where the two have nothing in common, and :class:`UsageError` where they are the same."""
     if (a.seed is None) != (b.seed is None):  # one names its seed: the other has probe's default, and no more
         a, b = (replace(one, seed=one.seed or 0) for one in (a, b))
     found = list(_pairs(a, b))
@@ -111,6 +111,8 @@ def compare(a: Setting, b: Setting, progress: Progress = silent) -> list[Compare
             "both settings, as --regions sam"
         )
     planned = [(left, right, *_planned(a, left, b, right)) for left, right in found]
+    if all([r.digest for r in one.values()] == [r.digest for r in other.values()] for _, _, one, other in planned):
+        raise UsageError(f"{a.text!r} and {b.text!r} are the same setting; name two that differ")
     runs = {run.digest: run for _, _, one, other in planned for run in (*one.values(), *other.values())}
     costs = {result.digest: result.cost for result in probe(list(runs.values()), progress)}
     return [_compared(one, other, costs) for _, _, one, other in planned]

@@ -160,3 +160,8 @@ def test_settings_that_are_not_two_arguments_are_said_with_a_line_that_works(
     assert told.code == 2 and "each setting is one argument" in told.message
     line = told.message.split("`")[-2]
     assert run(*shlex.split(line)[1:]).code == 0
+
+
+def test_a_setting_is_not_compared_with_itself(study: Store, run: Run) -> None:
+    done = run("compare", "cub", "--scorer entropy", "--scorer entropy --k 5")
+    assert done.code == 2 and "are the same setting; name two that differ" in done.message
