@@ -52,7 +52,8 @@ def adamw(
 
 @contextmanager
 def _one_thread(torch: Any) -> Iterator[None]:
-    """Steps are of some thousand numbers: threads that share one wait for each other, ten times as long as it takes."""
+    """Steps are of some thousand numbers: threads that share one wait for each other, on a busy machine
+    many times as long as it takes."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
